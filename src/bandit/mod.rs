@@ -1,0 +1,7 @@
+//! Bandits: a checked problem, what its objective asks for, the policy families and the step that trains them.
+
+mod analysis;
+mod problem;
+
+pub use analysis::Analysis;
+pub use problem::{Mode, Problem, Shape};

@@ -1,0 +1,99 @@
+//! What goes into the trainer thread and what it reports back.
+
+use std::{path::PathBuf, sync::Arc};
+
+use crate::experiment::{Edit, Preset};
+
+/// An order to the trainer thread; takes effect at the next step boundary.
+#[derive(Debug, Clone)]
+pub enum Command {
+    /// Replace the experiment and start it from step 0, paused unless `run`.
+    Load {
+        /// The experiment.
+        preset: Arc<Preset>,
+        /// Folder that relative CSV paths start from.
+        base_dir: Option<PathBuf>,
+        /// Start training at once.
+        run: bool,
+    },
+    /// Train until told otherwise or until the stop rule holds.
+    Run,
+    /// Stop at the next step boundary.
+    Pause,
+    /// Pause, then do this many steps.
+    Step(u64),
+    /// Back to step 0 of the present (edited) experiment; a new seed if one is given. Keeps running if it was.
+    Reset {
+        /// The new seed.
+        seed: Option<u64>,
+    },
+    /// Change the running experiment.
+    Edit(Edit),
+    /// How fast to train.
+    Speed(Speed),
+    /// Go back to the nearest keyframe at or before this step and continue from there; later history is dropped.
+    Revert {
+        /// The step.
+        step: u64,
+    },
+    /// Write the run folder (resolved preset, journal, metrics, policy) here.
+    SaveRun(PathBuf),
+    /// End the thread.
+    Shutdown,
+}
+
+/// How fast to train.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+pub enum Speed {
+    /// As fast as the machine can.
+    Full,
+    /// At most this many steps per second, > 0.
+    StepsPerSecond(f64),
+}
+
+/// Why training stopped by itself.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum StopReason {
+    /// The wanted number of steps is done.
+    Steps,
+    /// TV(π, G) stayed below the wanted value.
+    Converged,
+    /// The wanted time is over.
+    Seconds,
+}
+
+/// Something that happened in the trainer thread.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// An experiment was loaded and its first snapshot is out.
+    Loaded {
+        /// Its epoch, as in the snapshots that belong to it.
+        epoch: u64,
+    },
+    /// An edit took effect.
+    Edited {
+        /// Steps done when it did.
+        step: u64,
+        /// The edit.
+        edit: Edit,
+    },
+    /// An edit or a load was refused; the experiment is as before.
+    Refused {
+        /// One line for the user.
+        message: String,
+    },
+    /// Training stopped by its stop rule.
+    Stopped {
+        /// Why.
+        reason: StopReason,
+        /// Steps done.
+        step: u64,
+    },
+    /// A file or folder was written.
+    Saved(PathBuf),
+    /// Training failed or the trainer panicked; the last good state is kept and `Reset` starts over.
+    Failed {
+        /// One line for the user.
+        message: String,
+    },
+}

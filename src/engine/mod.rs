@@ -1,0 +1,8 @@
+//! The run: one trainer thread owns the policy; commands go in through a bounded channel, events and a latest-value
+//! snapshot come out. The window and the command line drive the same `Session`.
+
+mod message;
+mod snapshot;
+
+pub use message::{Command, Event, Speed, StopReason};
+pub use snapshot::{EditMark, History, Keyframe, Series, Snapshot, Status};

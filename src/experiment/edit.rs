@@ -1,0 +1,52 @@
+//! Edits: what a user may change while a run goes on, and the journal that makes such a run repeatable.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    preset::ModeSpec,
+    training::{StopRule, Training},
+};
+use crate::theory::Objective;
+
+/// One change to a running experiment. Whole small values, so that applying one is a plain assignment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Edit {
+    /// The whole objective.
+    Objective(Objective),
+    /// The whole training description. Another family or start begins the policy anew; everything else goes on.
+    Training(Box<Training>),
+    /// One arm's raw reward.
+    Reward {
+        /// The arm.
+        arm: usize,
+        /// Its raw reward.
+        value: f64,
+    },
+    /// One arm's reference weight; all weights are normalised together afterwards.
+    Reference {
+        /// The arm.
+        arm: usize,
+        /// Its weight ≥ 0, on the scale on which the others sum to what they are now.
+        weight: f64,
+    },
+    /// What counts as a mode.
+    Modes(ModeSpec),
+    /// When to stop.
+    Stop(StopRule),
+    /// All hand-made bar changes at once (undo and redo of drags): replaces both edit lists of the bandit.
+    Bars {
+        /// As `BanditSpec::reward_edits`.
+        rewards: Vec<(usize, f64)>,
+        /// As `BanditSpec::reference_edits`.
+        reference: Vec<(usize, f64)>,
+    },
+}
+
+/// An edit with the step at whose start it took effect.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JournalEntry {
+    /// Steps done when the edit took effect.
+    pub step: u64,
+    /// The edit.
+    pub edit: Edit,
+}

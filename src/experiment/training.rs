@@ -1,0 +1,197 @@
+//! How a policy is trained, as plain data: family, start, update, optimiser, stop rule.
+
+use serde::{Deserialize, Serialize};
+
+/// Everything about the learner.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Training {
+    /// What the policy can express.
+    pub policy: PolicyFamily,
+    /// Where it starts.
+    pub start: Start,
+    /// Where the gradient comes from.
+    pub update: Update,
+    /// What turns a gradient into a step.
+    pub optimizer: Optimizer,
+    /// Step size, > 0.
+    pub learning_rate: f64,
+    /// When to stop.
+    pub stop: StopRule,
+    /// Seed of every random stream of the run.
+    pub seed: u64,
+}
+
+impl Default for Training {
+    fn default() -> Self {
+        Self {
+            policy: PolicyFamily::SoftmaxTable,
+            start: Start::Reference,
+            update: Update::Sampled {
+                batch: 256,
+                advantage: Advantage::MeanBaseline,
+                kl: KlPenalty::Matched,
+            },
+            optimizer: Optimizer::default(),
+            learning_rate: 0.05,
+            stop: StopRule::default(),
+            seed: 0,
+        }
+    }
+}
+
+/// What the policy can express.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum PolicyFamily {
+    /// One logit per arm: can express every distribution.
+    SoftmaxTable,
+    /// A Gaussian discretised on the line (mean and log standard deviation per axis).
+    Gaussian,
+    /// A mixture of Gaussians discretised on the line or grid.
+    GaussianMixture {
+        /// Number of components, 1 to 64.
+        components: usize,
+    },
+    /// Logits linear in arm features.
+    LinearSoftmax {
+        /// The features.
+        features: Features,
+    },
+    /// Logits from a small multi-layer perceptron on arm features.
+    Mlp {
+        /// The features.
+        features: Features,
+        /// Width of each hidden layer, 1 to 4 layers of 1 to 1024.
+        hidden: Vec<usize>,
+    },
+}
+
+/// Arm features of the restricted families, from coordinates scaled to [−1, 1].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Features {
+    /// Powers of the coordinates up to a total degree (1 to 16).
+    Polynomial(usize),
+    /// Sines and cosines of the coordinates up to a frequency (1 to 64).
+    Fourier(usize),
+}
+
+/// Where the policy starts; a family that cannot express the distribution starts at its best fit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Start {
+    /// At the reference, as fine-tuning does.
+    Reference,
+    /// Uniform.
+    Uniform,
+    /// At given unnormalised masses, one per arm.
+    Given(Vec<f64>),
+}
+
+/// Where the gradient comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub enum Update {
+    /// The exact gradient of J in the policy's parameters.
+    Exact,
+    /// Mirror descent: the exact natural gradient on the table, free of softmax dynamics.
+    NaturalGradient,
+    /// A policy gradient from samples of the policy.
+    Sampled {
+        /// Samples per step, 1 to 65,536.
+        batch: usize,
+        /// What is subtracted from, and divides, the reward.
+        advantage: Advantage,
+        /// How the divergence to the reference enters.
+        kl: KlPenalty,
+    },
+    /// REINVENT's DAP: the squared difference between log π and log π_ref + R/β, on samples of the policy.
+    Dap {
+        /// Samples per step, 1 to 65,536.
+        batch: usize,
+    },
+}
+
+/// What is subtracted from, and divides, a sample's reward.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Advantage {
+    /// Nothing: plain REINFORCE.
+    None,
+    /// The batch mean.
+    MeanBaseline,
+    /// The mean of the other samples.
+    LeaveOneOut,
+    /// The batch mean, divided by the batch's standard deviation (GRPO).
+    GroupNormalised,
+}
+
+/// How the divergence to the reference enters a sampled update (math.md section 4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum KlPenalty {
+    /// The estimator whose expected gradient is the objective's own, whatever its direction: f′(π/π_ref) as a stop-grad
+    /// reward (for `Reverse` the usual reward shaping).
+    Matched,
+    /// In the reward, stop-grad, by the given estimator's value.
+    InReward(KlEstimator),
+    /// As a differentiable loss beside the policy gradient (outside the advantage).
+    Loss(KlEstimator),
+    /// −log π on as many samples from the reference.
+    ReferenceSamples,
+    /// No penalty at all.
+    Off,
+}
+
+/// Per-sample estimators of KL(π‖π_ref), with w = π_ref/π.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum KlEstimator {
+    /// −log w.
+    K1,
+    /// ½ log² w.
+    K2,
+    /// w − 1 − log w (GRPO's default).
+    K3,
+    /// k3's value with k2's gradient (verl's straight-through "k3+").
+    K3Plus,
+    /// ρ·k3 with a differentiable importance ratio ρ = π/π_old.
+    RhoK3,
+}
+
+/// What turns a gradient into a step (ascent on J).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub enum Optimizer {
+    /// θ ← θ + lr · g.
+    Sgd,
+    /// Heavy-ball momentum.
+    Momentum {
+        /// Decay of the velocity, in [0, 1).
+        momentum: f64,
+    },
+    /// Adam.
+    Adam {
+        /// Decay of the first moment, in [0, 1).
+        beta1: f64,
+        /// Decay of the second moment, in [0, 1).
+        beta2: f64,
+        /// Added to the denominator, > 0.
+        epsilon: f64,
+    },
+}
+
+impl Default for Optimizer {
+    fn default() -> Self {
+        Self::Adam {
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-8,
+        }
+    }
+}
+
+/// When a run stops by itself; the first rule that holds stops it, none set runs until paused.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StopRule {
+    /// After this many steps.
+    pub steps: Option<u64>,
+    /// Once TV(π, G) stays at or below this for 100 steps.
+    pub converged: Option<f64>,
+    /// After this many seconds of training.
+    pub seconds: Option<f64>,
+}

@@ -1,0 +1,5 @@
+//! Figures for papers: a figure description becomes drawing primitives, and these become SVG, PNG or CSV. Never egui.
+
+mod description;
+
+pub use description::{Axes, Axis, Dash, Figure, Mark, MarkKind};

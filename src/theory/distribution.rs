@@ -1,0 +1,130 @@
+//! A probability distribution over arms that cannot hold nonsense: log masses that sum (in mass) to one.
+
+use thiserror::Error;
+
+/// A normalised distribution over a finite set of arms, held as natural-log masses (−∞ for an impossible arm).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Distribution {
+    log_masses: Vec<f64>,
+}
+
+/// Why a list of numbers is not a distribution; each message names the arm and the value.
+#[derive(Debug, Clone, PartialEq, Error)]
+pub enum DistributionError {
+    /// No arm at all.
+    #[error("there are no arms; at least one mass is needed")]
+    Empty,
+    /// A weight that is negative, NaN or infinite.
+    #[error("mass {value} of arm {arm} is not accepted; masses are finite numbers ≥ 0")]
+    BadMass {
+        /// Index of the first offending arm.
+        arm: usize,
+        /// Its value.
+        value: f64,
+    },
+    /// Every weight is zero.
+    #[error("all masses are zero; at least one arm needs a positive mass")]
+    AllZero,
+    /// The masses were promised to be normalised and are not.
+    #[error("masses sum to {sum}; they must sum to 1 (within 1e-6)")]
+    NotNormalised {
+        /// What they sum to.
+        sum: f64,
+    },
+}
+
+impl Distribution {
+    /// Normalises non-negative weights of any scale.
+    ///
+    /// # Errors
+    /// Names the first weight that is negative or not finite, an empty list, or weights that are all zero.
+    pub fn from_weights(weights: &[f64]) -> Result<Self, DistributionError> {
+        check(weights)?;
+        let log_weights: Vec<f64> = weights.iter().map(|w| w.ln()).collect();
+        Self::from_log_weights(&log_weights)
+    }
+
+    /// Takes masses that already sum to one (within 1e-6) and removes the remaining rounding.
+    ///
+    /// # Errors
+    /// As [`Self::from_weights`], and [`DistributionError::NotNormalised`].
+    pub fn from_masses(masses: &[f64]) -> Result<Self, DistributionError> {
+        check(masses)?;
+        let sum: f64 = masses.iter().sum();
+        if (sum - 1.0).abs() > 1e-6 {
+            return Err(DistributionError::NotNormalised { sum });
+        }
+        Self::from_weights(masses)
+    }
+
+    /// Normalises natural-log weights (−∞ allowed, not all).
+    ///
+    /// # Errors
+    /// [`DistributionError::BadMass`] for NaN or +∞, [`DistributionError::AllZero`], [`DistributionError::Empty`].
+    pub fn from_log_weights(log_weights: &[f64]) -> Result<Self, DistributionError> {
+        if log_weights.is_empty() {
+            return Err(DistributionError::Empty);
+        }
+        let mut max = f64::NEG_INFINITY;
+        for (arm, &value) in log_weights.iter().enumerate() {
+            if value.is_nan() || value == f64::INFINITY {
+                return Err(DistributionError::BadMass { arm, value });
+            }
+            max = max.max(value);
+        }
+        if max == f64::NEG_INFINITY {
+            return Err(DistributionError::AllZero);
+        }
+        let log_sum = max
+            + log_weights
+                .iter()
+                .map(|w| (w - max).exp())
+                .sum::<f64>()
+                .ln();
+        Ok(Self {
+            log_masses: log_weights.iter().map(|w| w - log_sum).collect(),
+        })
+    }
+
+    /// The uniform distribution over `arms` arms (at least one).
+    ///
+    /// # Errors
+    /// [`DistributionError::Empty`] for zero arms.
+    pub fn uniform(arms: usize) -> Result<Self, DistributionError> {
+        Self::from_log_weights(&vec![0.0; arms])
+    }
+
+    /// Natural-log masses, one per arm.
+    #[must_use]
+    pub fn log_masses(&self) -> &[f64] {
+        &self.log_masses
+    }
+
+    /// Masses, one per arm, freshly allocated.
+    #[must_use]
+    pub fn masses(&self) -> Vec<f64> {
+        self.log_masses.iter().map(|l| l.exp()).collect()
+    }
+
+    /// The number of arms; never zero.
+    #[must_use]
+    #[expect(
+        clippy::len_without_is_empty,
+        reason = "a distribution is never empty by construction"
+    )]
+    pub fn len(&self) -> usize {
+        self.log_masses.len()
+    }
+}
+
+fn check(weights: &[f64]) -> Result<(), DistributionError> {
+    if weights.is_empty() {
+        return Err(DistributionError::Empty);
+    }
+    for (arm, &value) in weights.iter().enumerate() {
+        if !value.is_finite() || value < 0.0 {
+            return Err(DistributionError::BadMass { arm, value });
+        }
+    }
+    Ok(())
+}

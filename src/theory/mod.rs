@@ -1,0 +1,14 @@
+//! What an objective asks for, as pure functions on slices: same input, same output, no I/O, no threads, no clock.
+//!
+//! Everything works on log masses, so that β from 1e-6 to 1e6 and masses far below 1e-300 stay exact.
+//! Formulas follow GX-Chen et al., arXiv 2510.20817 ("the paper").
+
+mod distribution;
+mod metric;
+mod objective;
+mod target;
+
+pub use distribution::{Distribution, DistributionError};
+pub use metric::{Metric, Metrics};
+pub use objective::{Anchor, Beta, Direction, Mara, MaraAlgorithm, NotABeta, Objective, Threshold};
+pub use target::{Target, Tie};

@@ -1,0 +1,7 @@
+//! The window: shell, theme, panels, widgets. Draws a [`View`] and returns what the user asked for as [`Action`]s.
+
+mod action;
+mod view;
+
+pub use action::{Action, Notice, ShellAction};
+pub use view::{Pin, Selection, View};

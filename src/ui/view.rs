@@ -1,0 +1,69 @@
+//! Everything a panel may draw from, as one value.
+
+use std::sync::Arc;
+
+use crate::{
+    bandit::{Analysis, Problem},
+    engine::{Keyframe, Snapshot},
+    experiment::Preset,
+    theory::Metrics,
+};
+
+/// One frame's picture of the world. Panels read it and push [`super::Action`]s; they change nothing else but their own
+/// small state (zoom, what is unfolded).
+pub struct View<'a> {
+    /// The experiment as edited in the window, a step ahead of the trainer while a drag goes on.
+    pub preset: &'a Preset,
+    /// Its problem, edits included.
+    pub problem: &'a Arc<Problem>,
+    /// What it asks for: computed by the window in the same frame as the edit.
+    pub analysis: &'a Arc<Analysis>,
+    /// The latest picture from the trainer.
+    pub snapshot: &'a Snapshot,
+    /// The keyframe shown instead of the latest policy while the user scrubs.
+    pub scrub: Option<&'a Keyframe>,
+    /// Earlier runs kept for comparison.
+    pub pins: &'a [Pin],
+    /// What is hovered and picked, shared by all panels.
+    pub selection: &'a Selection,
+}
+
+/// An earlier run kept for comparison.
+#[derive(Debug, Clone)]
+pub struct Pin {
+    /// What to call it.
+    pub label: String,
+    /// Drawn or not.
+    pub visible: bool,
+    /// Its last picture.
+    pub snapshot: Arc<Snapshot>,
+    /// The experiment it ran.
+    pub preset: Arc<Preset>,
+}
+
+/// What is hovered and picked.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Selection {
+    /// The arm under the pointer, in whichever panel.
+    pub hovered: Option<usize>,
+    /// First and second arm of the inspector.
+    pub pair: (Option<usize>, Option<usize>),
+}
+
+impl View<'_> {
+    /// The masses to draw as the policy: the scrubbed ones, or the latest.
+    #[must_use]
+    pub fn policy_mass(&self, arm: usize) -> f64 {
+        match self.scrub {
+            Some(frame) => frame.policy.get(arm).copied().map_or(0.0, f64::from),
+            None => self.snapshot.policy.get(arm).copied().unwrap_or(0.0),
+        }
+    }
+
+    /// The metrics that belong to the policy drawn.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        self.scrub
+            .map_or(&self.snapshot.metrics, |frame| &frame.metrics)
+    }
+}
