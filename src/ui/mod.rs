@@ -1,7 +1,9 @@
 //! The window: shell, theme, panels, widgets. Draws a [`View`] and returns what the user asked for as [`Action`]s.
 
 mod action;
+mod theme;
 mod view;
 
 pub use action::{Action, Notice, ShellAction};
+pub use theme::Theme;
 pub use view::{Pin, Selection, View};

@@ -1,0 +1,1 @@
+//! Behaviour a user can see, as one test program so that it links once: add a module per subject.
