@@ -122,7 +122,7 @@ pub enum Advantage {
     GroupNormalised,
 }
 
-/// How the divergence to the reference enters a sampled update (math.md section 4).
+/// How the divergence to the reference enters a sampled update (docs/math.md section 4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum KlPenalty {
     /// The estimator whose expected gradient is the objective's own, whatever its direction: f′(π/π_ref) as a stop-grad

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 macro_rules! metrics {
     ($($(#[doc = $doc:literal])+ $variant:ident, $key:literal, $label:literal, $formula:literal;)+) => {
-        /// One number measured of a policy π against its problem and target G (math.md section 5 unless said).
+        /// One number measured of a policy π against its problem and target G (docs/math.md section 5 unless said).
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         pub enum Metric { $($(#[doc = $doc])+ $variant,)+ }
 
@@ -60,7 +60,7 @@ metrics! {
     LargestShare, "largest_share", "largest share", "max p_k";
     /// Expected share of modes seen in n draws (n as set, 10 by default).
     Coverage, "coverage", "coverage@n", "(1/M) Σ (1 − (1−m_k)^n)";
-    /// Effective β: β, or β·σ where a group's standard deviation divides the reward (math.md section 4).
+    /// Effective β: β, or β·σ where a group's standard deviation divides the reward (docs/math.md section 4).
     EffectiveBeta, "effective_beta", "effective β", "β, or β·σ under group normalisation";
     /// First cause of collapse: the target itself is unimodal.
     CauseTarget, "cause_target", "cause: target", "KL(G‖uniform over good answers)";

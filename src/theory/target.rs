@@ -1,4 +1,4 @@
-//! The optimal policy of an objective, the "target" (math.md section 1).
+//! The optimal policy of an objective, the "target" (docs/math.md section 1).
 
 /// The distribution an objective asks for, with the multiplier that proves it.
 #[derive(Debug, Clone, PartialEq)]

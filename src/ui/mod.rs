@@ -1,8 +1,10 @@
 //! The window: shell, theme, panels, widgets. Draws a [`View`] and returns what the user asked for as [`Action`]s.
 
 mod action;
+mod panels;
 mod theme;
 mod view;
+mod widgets;
 
 pub use action::{Action, Notice, ShellAction};
 pub use theme::Theme;
