@@ -25,6 +25,17 @@ pub struct Axes {
     pub y: Axis,
     /// What is drawn, first at the bottom.
     pub marks: Vec<Mark>,
+    /// A second vertical axis on the right with marks of its own (over the others), sharing the horizontal axis.
+    pub right: Option<RightAxis>,
+}
+
+/// A second vertical axis and what is drawn against it: the reward beside the masses.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RightAxis {
+    /// Label, scale and bounds.
+    pub y: Axis,
+    /// What is drawn, first at the bottom.
+    pub marks: Vec<Mark>,
 }
 
 /// One axis.

@@ -2,4 +2,4 @@
 
 mod description;
 
-pub use description::{Axes, Axis, Dash, Figure, Mark, MarkKind};
+pub use description::{Axes, Axis, Dash, Figure, Mark, MarkKind, RightAxis};
