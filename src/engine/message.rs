@@ -31,7 +31,8 @@ pub enum Command {
     Edit(Edit),
     /// How fast to train.
     Speed(Speed),
-    /// Go back to the nearest keyframe at or before this step and continue from there; later history is dropped.
+    /// Go back to the nearest restorable keyframe at or before this step and continue from there, bit for bit, with the
+    /// experiment as it was then; later history and edits are dropped. Answered by [`Event::Reverted`].
     Revert {
         /// The step.
         step: u64,
@@ -88,6 +89,13 @@ pub enum Event {
         reason: StopReason,
         /// Steps done.
         step: u64,
+    },
+    /// The run went back to an earlier step, and the experiment to what it was then.
+    Reverted {
+        /// The step it went back to.
+        step: u64,
+        /// The experiment as it was then; controls show this from now on.
+        preset: Arc<Preset>,
     },
     /// A file or folder was written.
     Saved(PathBuf),
