@@ -1,3 +1,7 @@
 //! The program: parses the command line and dispatches; nothing else.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    modescope::cli::main()
+}

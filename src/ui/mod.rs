@@ -2,10 +2,12 @@
 
 mod action;
 mod panels;
+mod start;
 mod theme;
 mod view;
 mod widgets;
 
 pub use action::{Action, Notice, ShellAction};
+pub use start::{GuiOptions, run};
 pub use theme::Theme;
 pub use view::{Pin, Selection, View};
