@@ -21,17 +21,19 @@ const USAGE: u8 = 2;
 
 const EXAMPLES: &str = "\
 Examples:
-  modescope                               open the window on the default preset (the paper's Figure 5)
-  modescope figure-4                      open the window on another preset; `modescope presets` lists them
-  modescope my.ron                        open the window on a preset file of your own
+  modescope                         open the window on the paper's Figure 5
+  modescope figure-4                open it on another preset (see `presets`)
+  modescope my.ron                  open it on a preset file of your own
+  modescope run figure-3 --json     train without a window, print every metric
+  modescope presets show figure-2   a preset as a file to start from
+  modescope validate my.ron         every mistake in it, with line and column
   modescope target --reference 0.68,0.30,0.02 --rewards 0,1,1 --beta 0.05
-                                          what does this objective ask for, and does it keep both good answers?
-  modescope run figure-3 --steps 2000 --json
-                                          train without a window and print every metric
-  modescope validate my.ron               every mistake in a preset file, with line and column
+                                    what does this objective ask for, and
+                                    does it keep both good answers?
 
-Exit codes: 0 when all went well, 1 when something failed, 2 when the command line could not be understood.
-Set MODESCOPE_LOG=info (or debug, or trace) for a log on standard error.";
+Exit codes: 0 when all went well, 1 when something failed, 2 when the
+command line could not be understood. MODESCOPE_LOG=info (or debug, trace)
+writes a log to standard error.";
 
 /// A live workbench for KL-regularised reinforcement learning.
 ///
