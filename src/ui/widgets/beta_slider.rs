@@ -1,0 +1,388 @@
+//! The β slider: logarithmic from 1e-6 to 1e6, the decades that matter take most of the width, and every tie point of the
+//! target is a tick on it, so that a user sees before dragging where the winner changes.
+
+use egui::{
+    DragValue, EventFilter, FontId, Key, Rect, Response, Sense, Stroke, Ui, WidgetInfo, accesskit,
+    pos2, vec2,
+};
+
+use crate::{
+    bandit::{Analysis, Problem},
+    theory::{Beta, Tie},
+    ui::Theme,
+};
+
+/// Smallest and largest β the slider reaches.
+const RANGE: (f64, f64) = (1e-6, 1e6);
+/// log₁₀ β at fractions of the rail: linear between, steep where nobody works.
+const STOPS: [(f32, f64); 4] = [(0.0, -6.0), (0.1, -4.0), (0.84, 1.0), (1.0, 6.0)];
+/// Ticks that carry a number.
+const LABELS: [(f64, &str); 8] = [
+    (1e-6, "1e-6"),
+    (1e-4, "1e-4"),
+    (1e-3, "0.001"),
+    (1e-2, "0.01"),
+    (0.1, "0.1"),
+    (1.0, "1"),
+    (10.0, "10"),
+    (1e6, "1e6"),
+];
+/// Ticks within this many points of the pointer answer a hover and attract with Alt.
+const REACH: f32 = 5.0;
+
+/// What the user did with the slider in this frame.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct BetaChange {
+    /// The β to use from now on.
+    pub(crate) beta: Beta,
+    /// It differs from what came in, or a gesture ended.
+    pub(crate) changed: bool,
+    /// The gesture is over, so that a drag is one step of undo. False while nothing changes.
+    pub(crate) done: bool,
+}
+
+/// Draws the slider over the available width with a field for typing at its right. Alt snaps to tie points; arrow keys step
+/// (Shift: larger steps, Alt: from tie to tie), Page Up and Page Down go by decades.
+pub(crate) fn beta_slider(
+    ui: &mut Ui,
+    beta: Beta,
+    problem: &Problem,
+    analysis: &Analysis,
+) -> BetaChange {
+    let before = beta.get();
+    let mut after = before;
+    let mut done = false;
+    ui.horizontal(|ui| {
+        let field_width = 76.0;
+        let rail_width =
+            (ui.available_width() - field_width - ui.spacing().item_spacing.x).clamp(60.0, 900.0);
+        let (rect, response) =
+            ui.allocate_exact_size(vec2(rail_width, 40.0), Sense::click_and_drag());
+        let rail = Rail::new(rect);
+        let ties = ticks(analysis);
+        if let Some(value) = pointed_at(ui, &response, &rail, &ties) {
+            after = value;
+        }
+        done |= response.drag_stopped() || response.clicked();
+        if let Some(value) = keyed(ui, &response, before, &ties) {
+            after = value;
+            done = true;
+        }
+        paint(ui, &response, &rail, after, &ties);
+        declare(ui, &response, after);
+        explain(ui, response, &rail, &ties, problem);
+
+        let speed = after * 0.01;
+        let field = ui.add_sized(
+            vec2(field_width, ui.spacing().interact_size.y),
+            DragValue::new(&mut after)
+                .range(RANGE.0..=RANGE.1)
+                .speed(speed)
+                .update_while_editing(false)
+                .custom_formatter(|value, _| short(value)),
+        );
+        done |= field.drag_stopped() || (field.changed() && !field.dragged());
+        field
+            .accessible_name("β value")
+            .on_hover_text("Type a number, or drag");
+    });
+    let beta = Beta::new(after.clamp(RANGE.0, RANGE.1)).unwrap_or(beta);
+    BetaChange {
+        beta,
+        changed: after != before || done,
+        done,
+    }
+}
+
+/// A number with four significant digits, in plain notation where that is short.
+fn short(value: f64) -> String {
+    if (1e-4..1e5).contains(&value) {
+        let digits = (3 - value.log10().floor() as i32).clamp(0, 8) as usize;
+        let text = format!("{value:.digits$}");
+        if text.contains('.') {
+            text.trim_end_matches('0').trim_end_matches('.').to_owned()
+        } else {
+            text
+        }
+    } else {
+        format!("{value:.3e}")
+    }
+}
+
+/// The rail within the widget: a horizontal line between two x positions.
+struct Rail {
+    left: f32,
+    right: f32,
+    y: f32,
+}
+
+impl Rail {
+    fn new(rect: Rect) -> Self {
+        Self {
+            left: rect.left() + 8.0,
+            right: rect.right() - 8.0,
+            y: rect.top() + 16.0,
+        }
+    }
+
+    fn x_of(&self, beta: f64) -> f32 {
+        let log = beta.log10().clamp(-6.0, 6.0);
+        let fraction = STOPS
+            .windows(2)
+            .find(|pair| log <= pair[1].1)
+            .map_or(1.0, |pair| {
+                let (low, high) = (pair[0], pair[1]);
+                low.0 + (high.0 - low.0) * ((log - low.1) / (high.1 - low.1)) as f32
+            });
+        self.left + fraction * (self.right - self.left)
+    }
+
+    fn beta_at(&self, x: f32) -> f64 {
+        let fraction = ((x - self.left) / (self.right - self.left)).clamp(0.0, 1.0);
+        let log = STOPS
+            .windows(2)
+            .find(|pair| fraction <= pair[1].0)
+            .map_or(6.0, |pair| {
+                let (low, high) = (pair[0], pair[1]);
+                low.1 + (high.1 - low.1) * f64::from((fraction - low.0) / (high.0 - low.0))
+            });
+        // Three significant digits: what a pointer can mean.
+        let value = 10f64.powf(log);
+        let unit = 10f64.powf(value.log10().floor() - 2.0);
+        ((value / unit).round() * unit).clamp(RANGE.0, RANGE.1)
+    }
+}
+
+/// A tie and whether its indices are modes.
+struct Tick {
+    tie: Tie,
+    of_modes: bool,
+}
+
+fn ticks(analysis: &Analysis) -> Vec<Tick> {
+    let of = |ties: &[Tie], of_modes| -> Vec<Tick> {
+        ties.iter()
+            .filter(|tie| (RANGE.0..=RANGE.1).contains(&tie.beta))
+            .map(|&tie| Tick { tie, of_modes })
+            .collect()
+    };
+    let mut all = of(&analysis.ties, false);
+    all.extend(of(&analysis.mode_ties, true));
+    all
+}
+
+fn nearest<'a>(rail: &Rail, ties: &'a [Tick], x: f32) -> Option<(&'a Tick, f32)> {
+    ties.iter()
+        .map(|tick| (tick, (rail.x_of(tick.tie.beta) - x).abs()))
+        // Modes first where both lie on the same spot.
+        .min_by(|a, b| (a.1 - f32::from(a.0.of_modes)).total_cmp(&(b.1 - f32::from(b.0.of_modes))))
+}
+
+fn pointed_at(ui: &Ui, response: &Response, rail: &Rail, ties: &[Tick]) -> Option<f64> {
+    if !(response.dragged() || response.clicked() || response.drag_started()) {
+        return None;
+    }
+    let x = response.interact_pointer_pos()?.x;
+    if ui.input(|input| input.modifiers.alt)
+        && let Some((tick, _)) = nearest(rail, ties, x)
+    {
+        return Some(tick.tie.beta);
+    }
+    Some(rail.beta_at(x))
+}
+
+fn keyed(ui: &Ui, response: &Response, beta: f64, ties: &[Tick]) -> Option<f64> {
+    let mut steps = 0.0;
+    let mut to_tie = 0;
+    if response.has_focus() {
+        ui.memory_mut(|memory| {
+            memory.set_focus_lock_filter(
+                response.id,
+                EventFilter {
+                    horizontal_arrows: true,
+                    ..EventFilter::default()
+                },
+            );
+        });
+        ui.input(|input| {
+            let size = if input.modifiers.shift { 10.0 } else { 1.0 };
+            let right = input.num_presses(Key::ArrowRight) as i32;
+            let left = input.num_presses(Key::ArrowLeft) as i32;
+            if input.modifiers.alt {
+                to_tie = right - left;
+            } else {
+                steps += size * f64::from(right - left);
+            }
+            let pages =
+                input.num_presses(Key::PageUp) as i32 - input.num_presses(Key::PageDown) as i32;
+            steps += 40.0 * f64::from(pages);
+        });
+    }
+    ui.input(|input| {
+        steps +=
+            input.num_accesskit_action_requests(response.id, accesskit::Action::Increment) as f64;
+        steps -=
+            input.num_accesskit_action_requests(response.id, accesskit::Action::Decrement) as f64;
+    });
+    let set = ui.input(|input| {
+        input
+            .accesskit_action_requests(response.id, accesskit::Action::SetValue)
+            .filter_map(|request| match request.data {
+                Some(accesskit::ActionData::NumericValue(value)) => Some(value),
+                _ => None,
+            })
+            .last()
+    });
+    if let Some(value) = set.filter(|value| value.is_finite()) {
+        return Some(value.clamp(RANGE.0, RANGE.1));
+    }
+    if to_tie != 0 {
+        let betas = ties.iter().map(|tick| tick.tie.beta);
+        return if to_tie > 0 {
+            betas
+                .filter(|&b| b > beta * (1.0 + 1e-9))
+                .min_by(f64::total_cmp)
+        } else {
+            betas
+                .filter(|&b| b < beta * (1.0 - 1e-9))
+                .max_by(f64::total_cmp)
+        };
+    }
+    // Forty steps to the decade.
+    (steps != 0.0).then(|| (beta * 10f64.powf(steps / 40.0)).clamp(RANGE.0, RANGE.1))
+}
+
+fn paint(ui: &Ui, response: &Response, rail: &Rail, beta: f64, ties: &[Tick]) {
+    if !ui.is_rect_visible(response.rect) {
+        return;
+    }
+    let theme = Theme::of(ui);
+    let painter = ui.painter();
+    let visuals = ui.style().interact(response);
+    painter.hline(
+        rail.left..=rail.right,
+        rail.y,
+        Stroke::new(3.0, ui.visuals().widgets.inactive.bg_fill),
+    );
+    painter.hline(
+        rail.left..=rail.x_of(beta),
+        rail.y,
+        Stroke::new(3.0, theme.accent.gamma_multiply(0.5)),
+    );
+    let font = FontId::proportional(9.5);
+    let mut free_from = f32::NEG_INFINITY;
+    for (value, text) in LABELS {
+        let x = rail.x_of(value);
+        painter.vline(
+            x,
+            rail.y + 3.0..=rail.y + 7.0,
+            Stroke::new(1.0, theme.muted),
+        );
+        let galley = painter.layout_no_wrap(text.to_owned(), font.clone(), theme.muted);
+        let left = (x - galley.size().x / 2.0).clamp(
+            response.rect.left(),
+            (response.rect.right() - galley.size().x).max(response.rect.left()),
+        );
+        if left >= free_from {
+            free_from = left + galley.size().x + 4.0;
+            painter.galley(pos2(left, rail.y + 8.0), galley, theme.muted);
+        }
+    }
+    // One line per pixel column, however many ties fall on it.
+    let columns = (rail.right - rail.left).max(1.0) as usize + 1;
+    let mut drawn = vec![0u8; columns];
+    for tick in ties {
+        let column = ((rail.x_of(tick.tie.beta) - rail.left) as usize).min(columns - 1);
+        drawn[column] = drawn[column].max(1 + u8::from(tick.of_modes));
+    }
+    for (column, &kind) in drawn.iter().enumerate().filter(|(_, kind)| **kind > 0) {
+        let x = rail.left + column as f32 + 0.5;
+        let (height, width, color) = if kind == 2 {
+            (11.0, 1.5, theme.target)
+        } else {
+            (6.0, 1.0, theme.target.gamma_multiply(0.7))
+        };
+        painter.vline(
+            x,
+            rail.y - 3.0 - height..=rail.y - 3.0,
+            Stroke::new(width, color),
+        );
+    }
+    painter.circle(
+        pos2(rail.x_of(beta), rail.y),
+        if response.hovered() || response.dragged() {
+            7.0
+        } else {
+            6.0
+        },
+        theme.accent,
+        Stroke::new(1.5, visuals.fg_stroke.color),
+    );
+    if response.has_focus() {
+        painter.rect_stroke(
+            response.rect,
+            3.0,
+            ui.visuals().selection.stroke,
+            egui::StrokeKind::Inside,
+        );
+    }
+}
+
+fn declare(ui: &Ui, response: &Response, beta: f64) {
+    response.widget_info(|| WidgetInfo::slider(ui.is_enabled(), beta, "β"));
+    ui.ctx().accesskit_node_builder(response.id, |node| {
+        node.set_min_numeric_value(RANGE.0);
+        node.set_max_numeric_value(RANGE.1);
+        node.add_action(accesskit::Action::SetValue);
+        node.add_action(accesskit::Action::Increment);
+        node.add_action(accesskit::Action::Decrement);
+    });
+}
+
+fn explain(ui: &Ui, response: Response, rail: &Rail, ties: &[Tick], problem: &Problem) {
+    let Some(pointer) = response.hover_pos() else {
+        return;
+    };
+    let reach: Vec<&Tick> = ties
+        .iter()
+        .filter(|tick| (rail.x_of(tick.tie.beta) - pointer.x).abs() <= REACH)
+        .collect();
+    if ui.input(|input| input.modifiers.alt) && nearest(rail, ties, pointer.x).is_some() {
+        ui.ctx().set_cursor_icon(egui::CursorIcon::ResizeColumn);
+    }
+    if reach.is_empty() {
+        response.on_hover_text(
+            "β, the weight of the divergence to the reference. Marks above the rail are tie points, where the winner of the \
+             target changes. Alt snaps to them; arrow keys step.",
+        );
+        return;
+    }
+    response.on_hover_ui_at_pointer(|ui| {
+        for tick in reach.iter().rev().take(6) {
+            ui.label(tie_text(&tick.tie, tick.of_modes, problem));
+        }
+        if reach.len() > 6 {
+            ui.weak(format!("and {} more here", reach.len() - 6));
+        }
+    });
+}
+
+/// A tie in words.
+fn tie_text(tie: &Tie, of_modes: bool, problem: &Problem) -> String {
+    let name = |index: usize| {
+        if of_modes {
+            problem
+                .modes
+                .get(index)
+                .map_or_else(|| format!("mode {index}"), |mode| mode.label.clone())
+        } else {
+            format!("arm {}", problem.arm_label(index))
+        }
+    };
+    format!(
+        "β* = {} {} (better reward) wins below, {} (better support) wins above",
+        short(tie.beta),
+        name(tie.better_reward),
+        name(tie.better_support)
+    )
+}
