@@ -2,6 +2,10 @@
 
 mod colormap;
 mod description;
+mod error;
+mod save;
 
 pub use colormap::viridis;
 pub use description::{Axes, Axis, Dash, Figure, Mark, MarkKind, RightAxis};
+pub use error::FigureError;
+pub use save::{save, to_csv, to_png, to_rgba, to_svg};
