@@ -2,6 +2,8 @@
 
 mod analysis;
 mod problem;
+mod trainer;
 
 pub use analysis::Analysis;
 pub use problem::{Mode, Problem, Shape};
+pub use trainer::{StepReport, TrainError, Trainer, TrainerState};
