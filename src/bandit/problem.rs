@@ -49,6 +49,34 @@ pub struct Problem {
     pub modes: Vec<Mode>,
 }
 
+impl Shape {
+    /// The number of arms; saturates where a grid is absurdly large.
+    #[must_use]
+    pub fn arms(&self) -> usize {
+        match *self {
+            Self::Line { count, .. } => count,
+            Self::Grid { rows, columns, .. } => rows.saturating_mul(columns),
+        }
+    }
+
+    /// Coordinates (x, y) of an arm: the centre of its cell; y is 0 on a line.
+    #[must_use]
+    pub fn coordinates(&self, arm: usize) -> (f64, f64) {
+        match *self {
+            Self::Line { count, range } => (centre(arm, count, range), 0.0),
+            Self::Grid {
+                rows,
+                columns,
+                x_range,
+                y_range,
+            } => (
+                centre(arm % columns, columns, x_range),
+                centre(arm / columns, rows, y_range),
+            ),
+        }
+    }
+}
+
 impl Problem {
     /// The number of arms.
     #[must_use]
@@ -68,18 +96,7 @@ impl Problem {
     /// Coordinates (x, y) of an arm: the centre of its cell; y is 0 on a line.
     #[must_use]
     pub fn coordinates(&self, arm: usize) -> (f64, f64) {
-        match self.shape {
-            Shape::Line { count, range } => (centre(arm, count, range), 0.0),
-            Shape::Grid {
-                rows,
-                columns,
-                x_range,
-                y_range,
-            } => (
-                centre(arm % columns, columns, x_range),
-                centre(arm / columns, rows, y_range),
-            ),
-        }
+        self.shape.coordinates(arm)
     }
 }
 

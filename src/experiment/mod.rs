@@ -1,16 +1,31 @@
 //! The experiment as plain data that every room may read: the preset a user writes, the edits made to it while it runs,
 //! and the journal of those edits.
 
+mod apply;
+mod builtin;
+pub(crate) mod closest;
 mod edit;
+pub mod formula;
+mod mistake;
 mod preset;
+mod read;
+mod save;
 mod training;
+mod validate;
 
+pub use apply::{EditError, apply};
+pub use builtin::{Builtin, builtin, builtin_preset};
 pub use edit::{Edit, JournalEntry};
+pub use formula::{Formula, FormulaError};
+pub use mistake::{LoadError, Mistake, Place, PresetErrors};
 pub use preset::{
     Arms, BanditSpec, Block, Bump, Expectation, LabelledMode, ModeSpec, Noise, Preset, Quantity,
     Source,
 };
+pub use read::{FORMAT, MAX_PRESET_BYTES, load_preset, parse_preset, to_ron};
+pub use save::save_atomically;
 pub use training::{
     Advantage, Features, KlEstimator, KlPenalty, Optimizer, PolicyFamily, Start, StopRule,
     Training, Update,
 };
+pub use validate::{MAX_ARMS, MAX_BATCH};

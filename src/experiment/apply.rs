@@ -1,0 +1,60 @@
+//! Applying an edit to a preset, checked as if it had been read from a file.
+
+use thiserror::Error;
+
+use super::{
+    edit::Edit,
+    mistake::Mistake,
+    preset::Preset,
+    validate::{
+        validate_bars, validate_modes, validate_objective, validate_stop, validate_training,
+    },
+};
+
+/// Why an edit was refused; the preset is then as before.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{0}")]
+pub struct EditError(pub Mistake);
+
+/// Applies an edit to a preset of a problem with `arms` arms.
+///
+/// # Errors
+/// Names the first field whose value is not accepted, and what is; the preset is then unchanged.
+pub fn apply(preset: &mut Preset, edit: &Edit, arms: usize) -> Result<(), EditError> {
+    let mistakes = match edit {
+        Edit::Objective(objective) => validate_objective(objective),
+        Edit::Training(training) => validate_training(training, arms),
+        Edit::Reward { arm, value } => validate_bars(&[(*arm, *value)], &[], arms),
+        Edit::Reference { arm, weight } => validate_bars(&[], &[(*arm, *weight)], arms),
+        Edit::Modes(modes) => validate_modes(modes, arms),
+        Edit::Stop(stop) => validate_stop(stop),
+        Edit::Bars { rewards, reference } => validate_bars(rewards, reference, arms),
+    };
+    if let Some(first) = mistakes.into_iter().next() {
+        return Err(EditError(first));
+    }
+    match edit {
+        Edit::Objective(objective) => preset.objective = *objective,
+        Edit::Training(training) => preset.training = training.as_ref().clone(),
+        Edit::Reward { arm, value } => set(&mut preset.bandit.reward_edits, *arm, *value),
+        Edit::Reference { arm, weight } => set(&mut preset.bandit.reference_edits, *arm, *weight),
+        Edit::Modes(modes) => preset.bandit.modes = modes.clone(),
+        Edit::Stop(stop) => preset.training.stop = *stop,
+        Edit::Bars { rewards, reference } => {
+            preset.bandit.reward_edits.clone_from(rewards);
+            preset.bandit.reference_edits.clone_from(reference);
+        }
+    }
+    Ok(())
+}
+
+/// One entry per arm, ascending: a drag of a thousand events leaves one entry.
+fn set(edits: &mut Vec<(usize, f64)>, arm: usize, value: f64) {
+    match edits.iter_mut().find(|(edited, _)| *edited == arm) {
+        Some((_, old)) => *old = value,
+        None => {
+            let at = edits.partition_point(|(edited, _)| *edited < arm);
+            edits.insert(at, (arm, value));
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! What is wrong with a preset, as sentences for its author: which field, where in the text, what is accepted.
+
+use std::{fmt, path::PathBuf};
+
+use thiserror::Error;
+
+/// A position in a text, both counted from 1; columns count characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// Line.
+    pub line: usize,
+    /// Column.
+    pub column: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.line, self.column)
+    }
+}
+
+/// One mistake in a preset.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
+    /// Where in the text, where that is known.
+    pub place: Option<Place>,
+    /// Path of the field, as `--set` takes it ("objective.beta"); empty for mistakes of the whole text.
+    pub field: String,
+    /// One sentence: the value and what is accepted.
+    pub message: String,
+}
+
+impl Mistake {
+    /// A mistake in a field, not yet located.
+    pub(crate) fn new(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            place: None,
+            field: field.into(),
+            message: message.into(),
+        }
+    }
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(place) = self.place {
+            write!(f, "{place}: ")?;
+        }
+        if !self.field.is_empty() {
+            write!(f, "{}: ", self.field)?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+/// Everything that was found wrong with a preset, at least one mistake, in order of place.
+///
+/// Shown on one line it tells the first mistake and how many more there are.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub struct PresetErrors {
+    mistakes: Vec<Mistake>,
+}
+
+impl PresetErrors {
+    /// Collects mistakes; `None` if there are none.
+    pub(crate) fn collect(mut mistakes: Vec<Mistake>) -> Option<Self> {
+        // Unlocated ones last, otherwise in the order of the text.
+        mistakes.sort_by_key(|m| (m.place.is_none(), m.place));
+        mistakes.dedup();
+        (!mistakes.is_empty()).then_some(Self { mistakes })
+    }
+
+    /// The mistakes, at least one.
+    #[must_use]
+    pub fn mistakes(&self) -> &[Mistake] {
+        &self.mistakes
+    }
+}
+
+impl From<Mistake> for PresetErrors {
+    fn from(mistake: Mistake) -> Self {
+        Self {
+            mistakes: vec![mistake],
+        }
+    }
+}
+
+impl fmt::Display for PresetErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.mistakes.as_slice() {
+            [] => f.write_str("the preset is not accepted"),
+            [only] => only.fmt(f),
+            [first, rest @ ..] => write!(f, "{first} (and {} more)", rest.len()),
+        }
+    }
+}
+
+/// Why a preset file could not be loaded.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    /// The file cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is larger than presets may be.
+    #[error("{} has {bytes} bytes; a preset has at most {limit}", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Its size.
+        bytes: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// The file is not text.
+    #[error("{} is not UTF-8 text (first bad byte at offset {offset})", path.display())]
+    NotText {
+        /// The file.
+        path: PathBuf,
+        /// Offset of the first bad byte.
+        offset: usize,
+    },
+    /// The text is not an accepted preset.
+    #[error("{}:{errors}", path.display())]
+    Preset {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        errors: PresetErrors,
+    },
+}
