@@ -5,8 +5,8 @@ mod build;
 mod csv_column;
 mod modes;
 mod problem;
-mod trainer;
 mod source;
+mod trainer;
 
 pub use analysis::Analysis;
 pub use build::{ProblemError, ProblemSource};

@@ -21,7 +21,24 @@ macro_rules! builtins {
 }
 
 /// In the order in which the gallery shows them; the first one opens by default.
-const BUILTINS: &[Builtin] = builtins!["figure-5", "figure-3", "figure-4",];
+const BUILTINS: &[Builtin] = builtins![
+    "figure-5",
+    "figure-5-mara-reverse",
+    "figure-5-mara-forward",
+    "figure-1a-reverse",
+    "figure-1a-forward",
+    "figure-1b-reverse",
+    "figure-1b-forward",
+    "figure-2",
+    "figure-3",
+    "figure-4",
+    "step-reference",
+    "landscape",
+    "many-arms",
+    "estimator-trap",
+    "dynamics-collapse",
+    "outside-the-support",
+];
 
 /// The embedded presets in the order in which the gallery shows them; the first one opens by default.
 #[must_use]
