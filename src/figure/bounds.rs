@@ -12,7 +12,11 @@ pub(super) fn horizontal<'a>(axis: &Axis, marks: impl Iterator<Item = &'a Mark>)
                 MarkKind::Points { points, .. } => extent.add_all(points.iter().map(|p| p.0), 0.03),
                 MarkKind::Band { points } => extent.add_all(points.iter().map(|p| p.0), 0.0),
                 MarkKind::Bars { bars, width } => {
-                    let half = if width.is_finite() { width.abs() / 2.0 } else { 0.0 };
+                    let half = if width.is_finite() {
+                        width.abs() / 2.0
+                    } else {
+                        0.0
+                    };
                     extent.add_all(bars.iter().flat_map(|b| [b.0 - half, b.0 + half]), 0.0);
                 }
                 MarkKind::HeatMap { x_range, .. } => {
@@ -98,7 +102,11 @@ impl Extent {
         }
         let span = self.high - self.low;
         if span <= self.high.abs().max(self.low.abs()) * 1e-12 {
-            let half = if self.low == 0.0 { 0.5 } else { self.low.abs() * 0.1 };
+            let half = if self.low == 0.0 {
+                0.5
+            } else {
+                self.low.abs() * 0.1
+            };
             return if self.keep_low && self.low == 0.0 {
                 (0.0, 1.0)
             } else {
@@ -106,7 +114,11 @@ impl Extent {
             };
         }
         let room = span * self.room;
-        let low = if self.keep_low { self.low } else { self.low - room };
+        let low = if self.keep_low {
+            self.low
+        } else {
+            self.low - room
+        };
         (low, self.high + room)
     }
 }
@@ -176,8 +188,17 @@ mod tests {
     #[test]
     fn given_bounds_win_unless_they_make_no_sense() {
         let marks = line(vec![(0.0, 0.0), (1.0, 1.0)]);
-        assert_eq!(horizontal(&axis(Some((5.0, 2.0))), marks.iter()), (2.0, 5.0));
-        assert_eq!(horizontal(&axis(Some((2.0, 2.0))), marks.iter()), (0.0, 1.0));
-        assert_eq!(horizontal(&axis(Some((f64::NAN, 2.0))), marks.iter()), (0.0, 1.0));
+        assert_eq!(
+            horizontal(&axis(Some((5.0, 2.0))), marks.iter()),
+            (2.0, 5.0)
+        );
+        assert_eq!(
+            horizontal(&axis(Some((2.0, 2.0))), marks.iter()),
+            (0.0, 1.0)
+        );
+        assert_eq!(
+            horizontal(&axis(Some((f64::NAN, 2.0))), marks.iter()),
+            (0.0, 1.0)
+        );
     }
 }

@@ -15,7 +15,13 @@ const SIDE: (f64, f64) = (24.0, 14_400.0);
 
 /// Lays out a figure.
 pub(super) fn scene(figure: &Figure) -> Scene {
-    let side = |s: f64| if s.is_finite() { s.clamp(SIDE.0, SIDE.1) } else { 400.0 };
+    let side = |s: f64| {
+        if s.is_finite() {
+            s.clamp(SIDE.0, SIDE.1)
+        } else {
+            400.0
+        }
+    };
     let size = (side(figure.size.0), side(figure.size.1));
     let style = Style::new(figure.dark, size);
     let mut items = Vec::new();
@@ -157,7 +163,13 @@ fn legend(
 }
 
 /// The legend's picture of a mark.
-fn sample(mark: &Mark, (left, middle): (f64, f64), width: f64, style: &Style, items: &mut Vec<Item>) {
+fn sample(
+    mark: &Mark,
+    (left, middle): (f64, f64),
+    width: f64,
+    style: &Style,
+    items: &mut Vec<Item>,
+) {
     let paint = Paint {
         color: mark.color,
         opacity: mark.opacity,
@@ -262,7 +274,11 @@ fn draw_axes(axes: &Axes, cell: Rect, style: &Style, items: &mut Vec<Item>) {
         }
         if let (Some((mark, _)), Some((_, ticks))) = (heat, &heat_ticks) {
             frame.right -= style.font * 2.0 + column(ticks) + m.tick + m.gap;
-            frame.right -= if mark.name.is_empty() { 0.0 } else { title_height };
+            frame.right -= if mark.name.is_empty() {
+                0.0
+            } else {
+                title_height
+            };
         }
         if axes.right.is_none() && heat.is_none() {
             frame.right -= style.font;
@@ -295,19 +311,50 @@ fn draw_axes(axes: &Axes, cell: Rect, style: &Style, items: &mut Vec<Item>) {
         ..map
     });
     if heat.is_none() {
-        grid(&map, &x_ticks, &y_ticks, axes.x.names.is_some(), style, items);
+        grid(
+            &map,
+            &x_ticks,
+            &y_ticks,
+            axes.x.names.is_some(),
+            style,
+            items,
+        );
     }
     draw_marks(axes, &map, right_map.as_ref(), style, items);
-    spines(&map, right_map.is_some() || heat.is_some(), heat.is_some(), style, items);
+    spines(
+        &map,
+        right_map.is_some() || heat.is_some(),
+        heat.is_some(),
+        style,
+        items,
+    );
     if small {
         return;
     }
     horizontal_labels(axes, &map, &x_ticks, slanted, &cell, style, &m, items);
-    vertical_labels(&axes.y, &map, &y_ticks, Side::Left(cell.left), style.text, style, &m, items);
+    vertical_labels(
+        &axes.y,
+        &map,
+        &y_ticks,
+        Side::Left(cell.left),
+        style.text,
+        style,
+        &m,
+        items,
+    );
     if let (Some(right), Some(map), Some(ticks)) = (&axes.right, &right_map, &right_ticks) {
         let color = one_color(&right.marks).unwrap_or(style.text);
         let edge = frame.right + m.tick + m.gap + column(ticks) + title_height;
-        vertical_labels(&right.y, map, ticks, Side::Right(edge), color, style, &m, items);
+        vertical_labels(
+            &right.y,
+            map,
+            ticks,
+            Side::Right(edge),
+            color,
+            style,
+            &m,
+            items,
+        );
     }
     if let (Some((mark, _)), Some((range, ticks))) = (heat, &heat_ticks) {
         color_bar(mark, *range, ticks, &map, cell.right, style, &m, items);
@@ -406,13 +453,7 @@ fn lines(runs: Vec<Vec<(f64, f64)>>, color: [u8; 3], width: f64) -> Item {
     }
 }
 
-fn draw_marks(
-    axes: &Axes,
-    map: &Map,
-    right: Option<&Map>,
-    style: &Style,
-    items: &mut Vec<Item>,
-) {
+fn draw_marks(axes: &Axes, map: &Map, right: Option<&Map>, style: &Style, items: &mut Vec<Item>) {
     let pairs: Vec<(&Mark, &Map)> = axes
         .marks
         .iter()
@@ -505,7 +546,11 @@ fn line_label(
         ),
         text: name,
         size,
-        anchor: if rightwards { Anchor::Start } else { Anchor::End },
+        anchor: if rightwards {
+            Anchor::Start
+        } else {
+            Anchor::End
+        },
         angle: 0.0,
         color: mark.color,
         halo: Some(style.background),
@@ -524,7 +569,10 @@ fn spines(map: &Map, right: bool, full: bool, style: &Style, items: &mut Vec<Ite
     items.push(lines(vec![run], style.axis, 0.8));
 }
 
-#[expect(clippy::too_many_arguments, reason = "layout facts that only this step needs")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "layout facts that only this step needs"
+)]
 fn horizontal_labels(
     axes: &Axes,
     map: &Map,
@@ -538,7 +586,10 @@ fn horizontal_labels(
     let bottom = map.frame.bottom;
     let mut marks: Vec<Vec<(f64, f64)>> = Vec::new();
     for at in &ticks.minor {
-        marks.push(vec![(map.x(*at), bottom), (map.x(*at), bottom + m.tick * 0.6)]);
+        marks.push(vec![
+            (map.x(*at), bottom),
+            (map.x(*at), bottom + m.tick * 0.6),
+        ]);
     }
     for (at, text) in &ticks.major {
         let x = map.x(*at);
@@ -587,7 +638,10 @@ enum Side {
     Right(f64),
 }
 
-#[expect(clippy::too_many_arguments, reason = "layout facts that only this step needs")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "layout facts that only this step needs"
+)]
 fn vertical_labels(
     axis: &Axis,
     map: &Map,
@@ -640,7 +694,10 @@ fn vertical_labels(
     }
 }
 
-#[expect(clippy::too_many_arguments, reason = "layout facts that only this step needs")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "layout facts that only this step needs"
+)]
 fn color_bar(
     mark: &Mark,
     range: (f64, f64),
@@ -652,7 +709,11 @@ fn color_bar(
     items: &mut Vec<Item>,
 ) {
     let mut labels = text_width(ticks, m.tick_font) + m.tick + m.gap;
-    labels += if mark.name.is_empty() { 0.0 } else { style.font * 1.35 };
+    labels += if mark.name.is_empty() {
+        0.0
+    } else {
+        style.font * 1.35
+    };
     let right = outer - labels;
     let bar = Rect {
         left: right - style.font,
@@ -692,7 +753,16 @@ fn color_bar(
         label: mark.name.clone(),
         ..value_axis()
     };
-    vertical_labels(&axis, &bar_map, ticks, Side::Right(outer), style.text, style, m, items);
+    vertical_labels(
+        &axis,
+        &bar_map,
+        ticks,
+        Side::Right(outer),
+        style.text,
+        style,
+        m,
+        items,
+    );
 }
 
 fn text_width(ticks: &Ticks, font: f64) -> f64 {

@@ -304,7 +304,10 @@ fn band(points: &[(f64, f64, f64)], paint: Paint, map: &Map) -> Vec<Item> {
             edges = edges
                 .chunk_by(|a, b| map.column(a.0) == map.column(b.0))
                 .filter_map(|group| {
-                    group.iter().copied().reduce(|a, b| (a.0, a.1.max(b.1), a.2.min(b.2)))
+                    group
+                        .iter()
+                        .copied()
+                        .reduce(|a, b| (a.0, a.1.max(b.1), a.2.min(b.2)))
                 })
                 .collect();
         }

@@ -95,7 +95,13 @@ mod tests {
     /// The width table of `text` against what the renderer measures.
     #[test]
     fn estimated_widths_match_the_embedded_font() {
-        for sample in ["0123456789", "effective modes", "WWW", "KL (nats)", "βηπΛ −0.5"] {
+        for sample in [
+            "0123456789",
+            "effective modes",
+            "WWW",
+            "KL (nats)",
+            "βηπΛ −0.5",
+        ] {
             let svg = format!(
                 "<svg xmlns='http://www.w3.org/2000/svg' width='900' height='40'><text y='20' font-size='20' font-family='Ubuntu'>{sample}</text></svg>"
             );

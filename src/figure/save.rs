@@ -28,11 +28,7 @@ pub fn to_png(figure: &Figure, scale: f64) -> Result<Vec<u8>, FigureError> {
 /// [`FigureError::Size`] for an empty or huge picture.
 pub fn to_rgba(figure: &Figure, scale: f64) -> Result<(u32, u32, Vec<u8>), FigureError> {
     let pixmap = pixmap(figure, scale)?;
-    Ok((
-        pixmap.width(),
-        pixmap.height(),
-        pixmap.take_demultiplied(),
-    ))
+    Ok((pixmap.width(), pixmap.height(), pixmap.take_demultiplied()))
 }
 
 fn pixmap(figure: &Figure, scale: f64) -> Result<resvg::tiny_skia::Pixmap, FigureError> {

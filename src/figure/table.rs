@@ -34,9 +34,7 @@ fn marks(figure: &Figure) -> impl Iterator<Item = Placed<'_>> {
             .marks
             .iter()
             .map(move |mark| place(&group.y, mark))
-            .chain(
-                right.flat_map(move |right| right.marks.iter().map(move |m| place(&right.y, m))),
-            )
+            .chain(right.flat_map(move |right| right.marks.iter().map(move |m| place(&right.y, m))))
     })
 }
 
@@ -77,11 +75,12 @@ fn wide(figure: &Figure) -> Option<String> {
         }
     }
     let xs = shared?;
-    let names: Option<HashMap<u64, &str>> = group
-        .x
-        .names
-        .as_ref()
-        .map(|names| names.iter().map(|(at, n)| (at.to_bits(), n.as_str())).collect());
+    let names: Option<HashMap<u64, &str>> = group.x.names.as_ref().map(|names| {
+        names
+            .iter()
+            .map(|(at, n)| (at.to_bits(), n.as_str()))
+            .collect()
+    });
     let mut out = field(&axis_name(&group.x, "x"));
     if names.is_some() {
         out.push_str(",name");

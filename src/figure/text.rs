@@ -50,7 +50,10 @@ pub(super) fn runs(text: &str) -> Vec<Run> {
 
 /// Whether the underscore at `i` follows a one-letter symbol and is followed by a name.
 fn is_symbol_end(chars: &[char], i: usize) -> bool {
-    let letter = |j: Option<usize>| j.and_then(|j| chars.get(j)).is_some_and(|c| c.is_alphanumeric());
+    let letter = |j: Option<usize>| {
+        j.and_then(|j| chars.get(j))
+            .is_some_and(|c| c.is_alphanumeric())
+    };
     letter(i.checked_sub(1)) && !letter(i.checked_sub(2)) && letter(Some(i + 1))
 }
 
@@ -171,7 +174,9 @@ pub(super) fn wrapped(text: &str, size: f64, limit: f64, lines: usize) -> Vec<St
         let rest = out.split_off(lines.saturating_sub(1)).join(" ");
         out.push(rest);
     }
-    out.iter().map(|line| shortened(line, size, limit)).collect()
+    out.iter()
+        .map(|line| shortened(line, size, limit))
+        .collect()
 }
 
 #[cfg(test)]
