@@ -176,6 +176,21 @@ fn sample(
     };
     let right = left + width;
     let half = style.font * 0.36;
+    if is_close(mark.color, style.background) {
+        // White on white: shown on what such marks are drawn upon.
+        items.push(Item::Areas {
+            outlines: vec![vec![
+                (left, middle - half * 1.4),
+                (right, middle - half * 1.4),
+                (right, middle + half * 1.4),
+                (left, middle + half * 1.4),
+            ]],
+            paint: Paint {
+                color: viridis(if style.background[0] > 0x80 { 0.0 } else { 0.7 }),
+                opacity: 1.0,
+            },
+        });
+    }
     match &mark.kind {
         MarkKind::Line { dash, width, .. } => items.push(Item::Lines {
             runs: vec![vec![(left, middle), (right, middle)]],
@@ -204,6 +219,11 @@ fn sample(
             paint,
         }),
     }
+}
+
+/// Whether a colour can hardly be seen on another.
+fn is_close(a: [u8; 3], b: [u8; 3]) -> bool {
+    a.iter().zip(b).all(|(a, b)| a.abs_diff(b) < 0x30)
 }
 
 fn label(at: (f64, f64), text: String, anchor: Anchor, style: &Style) -> Item {
@@ -633,6 +653,7 @@ fn horizontal_labels(
 }
 
 /// Which side of the frame an axis is on, and where its label's outer edge is.
+#[derive(Clone, Copy)]
 enum Side {
     Left(f64),
     Right(f64),
@@ -652,10 +673,12 @@ fn vertical_labels(
     m: &Measures,
     items: &mut Vec<Item>,
 ) {
-    let (edge, outwards, anchor) = match side {
-        Side::Left(_) => (map.frame.left, -1.0, Anchor::End),
-        Side::Right(_) => (map.frame.right, 1.0, Anchor::Start),
+    let (edge, outwards, anchor, outer) = match side {
+        Side::Left(outer) => (map.frame.left, -1.0, Anchor::End, outer),
+        Side::Right(outer) => (map.frame.right, 1.0, Anchor::Start, outer),
     };
+    // A point more than measured: the width of a text is an estimate.
+    let limit = (outer - edge).abs() - m.tick - m.gap + 1.0;
     let mut marks: Vec<Vec<(f64, f64)>> = Vec::new();
     for at in &ticks.minor {
         let y = map.y(*at);
@@ -666,7 +689,7 @@ fn vertical_labels(
         marks.push(vec![(edge, y), (edge + outwards * m.tick, y)]);
         items.push(Item::Text {
             at: (edge + outwards * (m.tick + m.gap), y + m.tick_font * 0.35),
-            text: text::shortened(text, m.tick_font, map.frame.width() * 0.6),
+            text: text::shortened(text, m.tick_font, limit),
             size: m.tick_font,
             anchor,
             angle: 0.0,
@@ -679,8 +702,8 @@ fn vertical_labels(
     }
     if !axis.label.trim().is_empty() {
         let x = match side {
-            Side::Left(outer) => outer + style.font * 0.85,
-            Side::Right(outer) => outer - style.font * 0.3,
+            Side::Left(_) => outer + style.font * 0.85,
+            Side::Right(_) => outer - style.font * 0.3,
         };
         items.push(Item::Text {
             at: (x, (map.frame.top + map.frame.bottom) / 2.0),

@@ -5,11 +5,14 @@ use std::fmt::Write as _;
 use super::{
     Dash,
     scene::{Anchor, Item, Paint, Rect, Scene, Stroke},
-    text::{Level, SMALL, runs},
+    text::{Level, SMALL, is_foreign, runs},
 };
 
 /// Families tried in turn; the first is embedded in this program and used for PNG.
 const FONTS: &str = "Ubuntu, 'Helvetica Neue', Helvetica, Arial, sans-serif";
+
+/// Families for signs that the first of those lacks.
+const SIGN_FONTS: &str = "Hack, 'DejaVu Sans', 'Noto Sans Math', sans-serif";
 
 /// A scene as the text of an SVG file.
 pub(super) fn svg(scene: &Scene) -> String {
@@ -223,7 +226,7 @@ fn spans(text: &str, size: f64) -> String {
             Level::Raised => -0.36 * size,
             Level::Lowered => 0.2 * size,
         };
-        let text = escaped(&run.text);
+        let text = in_fonts(&run.text);
         let step = number(wanted - shift);
         match (run.level, step.as_str()) {
             (Level::Base, "0") => out.push_str(&text),
@@ -239,6 +242,21 @@ fn spans(text: &str, size: f64) -> String {
             }
         }
         shift = wanted;
+    }
+    out
+}
+
+/// Text with signs that the first font lacks set apart, in a font that has them.
+fn in_fonts(text: &str) -> String {
+    let mut out = String::new();
+    let chars: Vec<char> = text.chars().collect();
+    for part in chars.chunk_by(|a, b| is_foreign(*a) == is_foreign(*b)) {
+        let text = escaped(&part.iter().collect::<String>());
+        if part.first().copied().is_some_and(is_foreign) {
+            let _ = write!(out, "<tspan font-family=\"{SIGN_FONTS}\">{text}</tspan>");
+        } else {
+            out.push_str(&text);
+        }
     }
     out
 }

@@ -82,6 +82,13 @@ fn lowered(c: char) -> Option<char> {
         .then(|| char::from(b'0' + (c as u32 - '₀' as u32) as u8))
 }
 
+/// Signs that the embedded text font lacks; they come from another one, and alone: a renderer that misses one sign takes
+/// the whole stretch of text from elsewhere.
+pub(super) fn is_foreign(c: char) -> bool {
+    !matches!(c, ' '..='\u{17F}' | '\u{384}'..='\u{3CE}' | '\u{400}'..='\u{4FF}'
+        | '–' | '—' | '‘'..='”' | '•' | '…' | '−' | '∞' | '≈' | '≤' | '≥' | '≠')
+}
+
 /// An integer as Unicode superscript: the form in which tick labels carry exponents.
 pub(super) fn superscript(number: i64) -> String {
     number
@@ -135,8 +142,8 @@ fn advance(c: char) -> f64 {
         .unwrap_or(match c {
             '\u{300}'..='\u{36F}' => 0,
             '·' => 246,
-            '\u{1100}'.. => 1000,
-            _ => 600,
+            '—' | '½' | '…' | '\u{2E80}'.. => 1000,
+            _ => 580,
         });
     f64::from(thousandths) / 1000.0
 }
