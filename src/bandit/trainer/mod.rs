@@ -1,11 +1,13 @@
 //! The trainer: one policy, one objective, one step at a time.
 //!
-//! A step makes a gradient over the arms' logits ([`signal`]), exactly or from a batch ([`sampler`]), and turns it into
-//! new logits, directly for the table or through a family's parameters. Same problem, objective, training and seed give
-//! the same run, bit for bit; nothing here looks at a clock.
+//! A step makes a gradient over the arms' logits ([`signal`]), exactly or from a batch ([`batch`]), and turns it into
+//! new logits: for the table in one fused pass ([`softmax`]), otherwise through a family's parameters. Same problem,
+//! objective, training and seed give the same run, bit for bit; nothing here looks at a clock.
 
+mod batch;
 mod drive;
 mod error;
+mod kernel;
 mod optimiser;
 mod random;
 mod sampler;
@@ -19,11 +21,11 @@ use serde::{Deserialize, Serialize};
 pub use error::TrainError;
 
 use self::{
-    drive::Drive,
+    batch::Batch,
+    drive::{Divergence, Drive},
     optimiser::Moments,
-    random::{Purpose, Stream},
-    sampler::{Batch, Sampler},
-    softmax::Softmax,
+    sampler::TREE_ARMS,
+    softmax::{Rule, Softmax, Source},
 };
 use super::{Analysis, Problem};
 use crate::{
@@ -43,10 +45,11 @@ pub struct StepReport {
 }
 
 /// Everything a trainer needs to go on exactly where it was, its random streams included.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct TrainerState {
     step: u64,
     parameters: Vec<f64>,
+    shift: f64,
     moments: Moments,
     sampled_words: u64,
     reference_words: u64,
@@ -62,16 +65,11 @@ pub struct Trainer {
     drive: Drive,
     softmax: Softmax,
     moments: Moments,
+    /// ∂J/∂logit, where an update needs it for every arm.
     gradient: Vec<f64>,
     log_masses: Vec<f64>,
-    sampler: Sampler,
-    sampling: Stream,
+    masses: Vec<f64>,
     batch: Batch,
-    reference_sampler: Sampler,
-    reference_sampling: Stream,
-    reference_batch: Batch,
-    recent: Vec<u32>,
-    recent_total: u64,
     step: u64,
     good: TrainerState,
 }
@@ -82,9 +80,6 @@ const KEEP_EVERY: u64 = 256;
 const NATURAL_LIMIT: f64 = 1.0;
 /// Logits start at least this far above nothing: e^−800 is 0 in a double.
 const LOGIT_FLOOR: f64 = -800.0;
-/// The histogram of recent samples covers at least this many, or this many batches.
-const RECENT_SAMPLES: u64 = 16_384;
-const RECENT_BATCHES: u64 = 16;
 
 impl Trainer {
     /// A trainer at step 0 of `training` on `problem`, optimising `objective` and measured against `analysis`, which
@@ -103,10 +98,7 @@ impl Trainer {
         check_training(&problem, &training)?;
         let arms = problem.arms();
         let drive = Drive::new(&problem, &objective, &analysis);
-        let mut softmax = Softmax {
-            logits: start_logits(&problem, &training.start),
-            ..Softmax::default()
-        };
+        let mut softmax = Softmax::new(start_logits(&problem, &training.start));
         softmax.refresh(&drive);
         let mut trainer = Self {
             drive,
@@ -114,22 +106,10 @@ impl Trainer {
             moments: Moments::new(arms),
             gradient: vec![0.0; arms],
             log_masses: vec![0.0; arms],
-            sampler: Sampler::default(),
-            sampling: Stream::new(training.seed, Purpose::Sampling),
-            batch: Batch::default(),
-            reference_sampler: Sampler::default(),
-            reference_sampling: Stream::new(training.seed, Purpose::ReferenceSampling),
-            reference_batch: Batch::default(),
-            recent: vec![0; arms],
-            recent_total: 0,
+            masses: vec![0.0; arms],
+            batch: Batch::new(arms, training.seed),
             step: 0,
-            good: TrainerState {
-                step: 0,
-                parameters: Vec::new(),
-                moments: Moments::default(),
-                sampled_words: 0,
-                reference_words: 0,
-            },
+            good: TrainerState::default(),
             problem,
             objective,
             analysis,
@@ -153,27 +133,73 @@ impl Trainer {
     /// state and can go on after an edit.
     pub fn step(&mut self) -> Result<StepReport, TrainError> {
         if self.step.is_multiple_of(KEEP_EVERY) {
-            self.good = self.save_state();
+            self.keep();
         }
-        self.fill_gradient();
-        if let Update::NaturalGradient = self.training.update {
-            for (logit, g) in self.softmax.logits.iter_mut().zip(&self.gradient) {
-                *logit += self.training.learning_rate * g;
+        let rate = self.training.learning_rate;
+        let sound = match self.training.update {
+            Update::Exact if self.drive.divergence == Divergence::Reverse => {
+                let (scale, offset) = self
+                    .softmax
+                    .projection(self.drive.beta + self.drive.entropy);
+                self.advance(Gradient::Project { scale, offset })
             }
-        } else {
-            self.moments.step(
-                self.training.optimizer,
-                self.training.learning_rate,
-                &mut self.softmax.logits,
-                &self.gradient,
-            );
-        }
+            Update::Exact => {
+                self.fill_masses();
+                signal::exact(
+                    &self.drive,
+                    &self.log_masses,
+                    &self.masses,
+                    &mut self.gradient,
+                );
+                self.advance(Gradient::Dense)
+            }
+            Update::NaturalGradient => {
+                self.fill_masses();
+                let limit = NATURAL_LIMIT / rate;
+                signal::natural(
+                    &self.drive,
+                    &self.log_masses,
+                    &self.masses,
+                    limit,
+                    &mut self.gradient,
+                );
+                let Moments { first, second, .. } = &mut self.moments;
+                let source = Source::Dense(&self.gradient);
+                self.softmax
+                    .step(&self.drive, source, Rule::Plain { rate }, first, second)
+            }
+            Update::Sampled { batch, .. } | Update::Dap { batch } => {
+                let update = self.training.update;
+                if self.problem.arms() <= TREE_ARMS {
+                    self.batch
+                        .fill_dense(&self.drive, &self.softmax, update, &mut self.gradient);
+                    self.advance(Gradient::Dense)
+                } else {
+                    self.batch.fill_sparse(&self.drive, &self.softmax, update);
+                    debug_assert!(batch > 0);
+                    self.advance(Gradient::Sparse)
+                }
+            }
+        };
         self.step += 1;
-        if self.softmax.refresh(&self.drive) {
+        if sound {
             Ok(self.softmax.report)
         } else {
             Err(self.fall_back())
         }
+    }
+
+    fn advance(&mut self, gradient: Gradient) -> bool {
+        let rule = self
+            .moments
+            .advance(self.training.optimizer, self.training.learning_rate);
+        let source = match gradient {
+            Gradient::Project { scale, offset } => Source::Project { scale, offset },
+            Gradient::Dense => Source::Dense(&self.gradient),
+            Gradient::Sparse => self.batch.source(),
+        };
+        let Moments { first, second, .. } = &mut self.moments;
+        self.softmax.step(&self.drive, source, rule, first, second)
     }
 
     /// Replaces problem, objective and analysis (same number of arms); the policy and its optimiser go on.
@@ -197,7 +223,8 @@ impl Trainer {
         self.problem = problem;
         self.objective = objective;
         self.analysis = analysis;
-        self.softmax.refresh(&self.drive);
+        let shift = self.softmax.shift;
+        self.softmax.refresh_at(&self.drive, shift);
         self.prepare_reference();
         Ok(())
     }
@@ -230,18 +257,18 @@ impl Trainer {
 
     /// The policy's masses, one per arm.
     pub fn masses(&mut self) -> &[f64] {
-        &self.softmax.masses
+        self.fill_masses();
+        &self.masses
     }
 
-    /// The policy's natural-log masses, one per arm, all finite unless truly zero.
+    /// The policy's natural-log masses, one per arm.
     pub fn log_masses(&mut self) -> &[f64] {
-        self.fill_log_masses();
+        self.fill_masses();
         &self.log_masses
     }
 
     /// Metrics of the policy as it is, causes of collapse included.
     pub fn measure(&mut self) -> Metrics {
-        self.fill_log_masses();
         let mut metrics = Metrics::default();
         metrics.set(
             crate::theory::Metric::ExpectedReward,
@@ -263,7 +290,7 @@ impl Trainer {
 
     /// How often each arm was drawn in recent batches; all zero under exact updates.
     pub fn samples(&mut self) -> &[u32] {
-        &self.recent
+        self.batch.recent()
     }
 
     /// The best fit to the target within a restricted policy family, where it is known.
@@ -275,13 +302,9 @@ impl Trainer {
     /// Everything needed to go on from here exactly.
     #[must_use]
     pub fn save_state(&self) -> TrainerState {
-        TrainerState {
-            step: self.step,
-            parameters: self.softmax.logits.clone(),
-            moments: self.moments.clone(),
-            sampled_words: self.sampling.position() as u64,
-            reference_words: self.reference_sampling.position() as u64,
-        }
+        let mut state = TrainerState::default();
+        self.save_into(&mut state);
+        state
     }
 
     /// Goes to a saved state of this experiment.
@@ -298,17 +321,33 @@ impl Trainer {
         self.step = state.step;
         self.softmax.logits.clone_from(&state.parameters);
         self.moments.clone_from(&state.moments);
-        self.sampling.seek(u128::from(state.sampled_words));
-        self.reference_sampling
-            .seek(u128::from(state.reference_words));
-        self.softmax.refresh(&self.drive);
+        self.batch.seek(state.sampled_words, state.reference_words);
+        self.softmax.refresh_at(&self.drive, state.shift);
         Ok(())
     }
 
-    fn fill_log_masses(&mut self) {
-        let normaliser = self.softmax.log_normaliser;
+    fn save_into(&self, state: &mut TrainerState) {
+        state.step = self.step;
+        state.parameters.clone_from(&self.softmax.logits);
+        state.shift = self.softmax.shift;
+        state.moments.clone_from(&self.moments);
+        (state.sampled_words, state.reference_words) = self.batch.positions();
+    }
+
+    fn keep(&mut self) {
+        let mut good = std::mem::take(&mut self.good);
+        self.save_into(&mut good);
+        self.good = good;
+    }
+
+    fn fill_masses(&mut self) {
+        let normaliser = self.softmax.log_normaliser();
+        let scale = 1.0 / self.softmax.sums.mass;
         for (log_mass, logit) in self.log_masses.iter_mut().zip(&self.softmax.logits) {
             *log_mass = logit - normaliser;
+        }
+        for (mass, weight) in self.masses.iter_mut().zip(&self.softmax.weights) {
+            *mass = weight * scale;
         }
     }
 
@@ -318,97 +357,7 @@ impl Trainer {
             ..
         } = self.training.update
         {
-            self.reference_sampler
-                .prepare(&self.problem.reference.masses());
-        }
-    }
-
-    fn fill_gradient(&mut self) {
-        match self.training.update {
-            Update::Exact => {
-                self.fill_log_masses();
-                signal::exact(
-                    &self.drive,
-                    &self.log_masses,
-                    &self.softmax.masses,
-                    &mut self.gradient,
-                );
-            }
-            Update::NaturalGradient => {
-                self.fill_log_masses();
-                let limit = NATURAL_LIMIT / self.training.learning_rate;
-                signal::natural(
-                    &self.drive,
-                    &self.log_masses,
-                    &self.softmax.masses,
-                    limit,
-                    &mut self.gradient,
-                );
-            }
-            Update::Sampled {
-                batch,
-                advantage,
-                kl,
-            } => {
-                self.draw(batch);
-                let softmax = &self.softmax;
-                signal::weigh(
-                    &self.drive,
-                    advantage,
-                    kl,
-                    |arm| softmax.log_mass(arm),
-                    &mut self.batch,
-                );
-                self.scatter(kl == KlPenalty::ReferenceSamples);
-            }
-            Update::Dap { batch } => {
-                self.draw(batch);
-                let softmax = &self.softmax;
-                signal::weigh_dap(&self.drive, |arm| softmax.log_mass(arm), &mut self.batch);
-                self.scatter(false);
-            }
-        }
-    }
-
-    fn draw(&mut self, size: usize) {
-        self.sampler.prepare(&self.softmax.masses);
-        self.sampler.draw(size, &mut self.sampling, &mut self.batch);
-        if self.recent_total >= RECENT_SAMPLES.max(RECENT_BATCHES * size as u64) {
-            self.recent.fill(0);
-            self.recent_total = 0;
-        }
-        self.recent_total += size as u64;
-        for draw in &mut self.batch.draws {
-            let arm = draw.arm as usize;
-            self.recent[arm] += draw.count;
-            draw.reward = self.drive.rewards[arm];
-            draw.log_reference = self.drive.log_reference[arm];
-        }
-    }
-
-    fn scatter(&mut self, from_reference: bool) {
-        let size = self.batch.total as f64;
-        self.gradient.fill(0.0);
-        let mut sum = 0.0;
-        for draw in &self.batch.draws {
-            let part = f64::from(draw.count) * draw.weight / size;
-            self.gradient[draw.arm as usize] += part;
-            sum += part;
-        }
-        if from_reference {
-            self.reference_sampler.draw(
-                self.batch.total,
-                &mut self.reference_sampling,
-                &mut self.reference_batch,
-            );
-            for draw in &self.reference_batch.draws {
-                let part = f64::from(draw.count) * self.drive.beta / size;
-                self.gradient[draw.arm as usize] += part;
-                sum += part;
-            }
-        }
-        for (g, mass) in self.gradient.iter_mut().zip(&self.softmax.masses) {
-            *g -= mass * sum;
+            self.batch.prepare_reference(&self.problem.reference);
         }
     }
 
@@ -425,6 +374,14 @@ impl Trainer {
             suggested: self.training.learning_rate / 10.0,
         }
     }
+}
+
+/// Which buffer holds the gradient of a step.
+#[derive(Debug, Clone, Copy)]
+enum Gradient {
+    Project { scale: f64, offset: f64 },
+    Dense,
+    Sparse,
 }
 
 fn check_lengths(problem: &Problem, analysis: &Analysis) -> Result<(), TrainError> {

@@ -1,10 +1,14 @@
-//! What turns a gradient into a step, for families with their own parameters (the table has a fused form).
+//! What turns a gradient into a step.
 
 use serde::{Deserialize, Serialize};
 
+use super::{
+    kernel::{self, Adam, Simd},
+    softmax::Rule,
+};
 use crate::experiment::Optimizer;
 
-/// Moments of the optimiser; empty where it keeps none.
+/// Moments of the optimiser, zero where it keeps none.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Moments {
     pub(super) first: Vec<f64>,
@@ -23,50 +27,61 @@ impl Moments {
         }
     }
 
-    /// One step of ascent.
-    pub(super) fn step(
-        &mut self,
-        optimizer: Optimizer,
-        learning_rate: f64,
-        parameters: &mut [f64],
-        gradient: &[f64],
-    ) {
+    /// The rule of the next step.
+    pub(super) fn advance(&mut self, optimizer: Optimizer, rate: f64) -> Rule {
         self.age += 1;
         match optimizer {
-            Optimizer::Sgd => {
-                for (parameter, g) in parameters.iter_mut().zip(gradient) {
-                    *parameter += learning_rate * g;
-                }
-            }
-            Optimizer::Momentum { momentum } => {
-                let moments = self.first.iter_mut();
-                for ((parameter, g), velocity) in parameters.iter_mut().zip(gradient).zip(moments) {
-                    *velocity = momentum * *velocity + g;
-                    *parameter += learning_rate * *velocity;
-                }
-            }
+            Optimizer::Sgd => Rule::Plain { rate },
+            Optimizer::Momentum { momentum } => Rule::Momentum {
+                rate,
+                decay: momentum,
+            },
             Optimizer::Adam {
                 beta1,
                 beta2,
                 epsilon,
             } => {
-                let (size, root) = adam_scales(learning_rate, beta1, beta2, self.age);
-                let moments = self.first.iter_mut().zip(&mut self.second);
-                for ((parameter, g), (m, v)) in parameters.iter_mut().zip(gradient).zip(moments) {
-                    *m = beta1 * *m + (1.0 - beta1) * g;
-                    *v = beta2 * *v + (1.0 - beta2) * g * g;
-                    *parameter += size * *m / (v.sqrt() * root + epsilon);
-                }
+                let age = self.age.min(i32::MAX as u64) as i32;
+                Rule::Adam(Adam {
+                    beta1,
+                    beta2,
+                    epsilon,
+                    size: rate / (1.0 - beta1.powi(age)),
+                    root: 1.0 / (1.0 - beta2.powi(age)).sqrt(),
+                })
             }
         }
     }
 }
 
-/// Adam's bias corrections folded into two factors: step size over (1 − β₁ᵗ), and 1/√(1 − β₂ᵗ).
-pub(super) fn adam_scales(learning_rate: f64, beta1: f64, beta2: f64, age: u64) -> (f64, f64) {
-    let age = age.min(i32::MAX as u64) as i32;
-    (
-        learning_rate / (1.0 - beta1.powi(age)),
-        1.0 / (1.0 - beta2.powi(age)).sqrt(),
-    )
+impl Rule {
+    /// One step of ascent on any parameters.
+    pub(super) fn apply(
+        self,
+        simd: Simd,
+        gradient: &[f64],
+        parameters: &mut [f64],
+        first: &mut [f64],
+        second: &mut [f64],
+    ) {
+        match self {
+            Self::Plain { rate } => {
+                for (parameter, g) in parameters.iter_mut().zip(gradient) {
+                    *parameter += rate * g;
+                }
+            }
+            Self::Momentum { rate, decay } => {
+                for ((parameter, velocity), g) in parameters.iter_mut().zip(first).zip(gradient) {
+                    *velocity = decay * *velocity + g;
+                    if velocity.abs() < kernel::TINY {
+                        *velocity = 0.0;
+                    }
+                    *parameter += rate * *velocity;
+                }
+            }
+            Self::Adam(constants) => {
+                kernel::adam(simd, &constants, gradient, parameters, first, second);
+            }
+        }
+    }
 }

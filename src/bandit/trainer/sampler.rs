@@ -1,70 +1,143 @@
-//! Draws a batch of arms and keeps it as counts per distinct arm, which is all that any update needs.
+//! Draws batches of arms in proportion to weights. All any update needs of a batch is how often each arm came up.
+//!
+//! Few arms: a 16-way tree over 32-bit cumulative thresholds, rebuilt at every step, and one 32-bit word per sample.
+//! Many arms: cumulative sums of blocks of arms (the exponential pass leaves them behind), a binary search among them, a
+//! scan within the block, and 53 bits per sample; no pass over all arms.
 
-use super::random::Stream;
+use super::{
+    kernel::{self, Simd},
+    random::Stream,
+};
 
-/// One distinct arm of a batch.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Draw {
-    pub(super) arm: u32,
-    pub(super) count: u32,
-    /// Effective reward, after MARA.
-    pub(super) reward: f64,
-    /// log π_ref, after MARA.
-    pub(super) log_reference: f64,
-    pub(super) log_mass: f64,
-    /// What multiplies the arm's score.
-    pub(super) weight: f64,
-}
+/// Up to so many arms the tree is used.
+pub(super) const TREE_ARMS: usize = 4096;
+/// Arms per block of the block sums.
+pub(super) const BLOCK: usize = 64;
 
-/// A batch as its distinct arms, ascending.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Batch {
-    pub(super) draws: Vec<Draw>,
-    pub(super) total: usize,
-}
-
-/// Draws from masses by inverting their cumulative sum.
-#[derive(Debug, Clone, Default)]
+/// Draws arms. Buffers are kept between batches.
+#[derive(Debug, Clone)]
 pub(super) struct Sampler {
+    simd: Simd,
     cumulative: Vec<f64>,
-    counts: Vec<u32>,
+    thresholds: Vec<u32>,
+    coarse: Vec<u32>,
+    top: Vec<u32>,
+    histogram: Vec<u32>,
+}
+
+impl Default for Sampler {
+    fn default() -> Self {
+        Self {
+            simd: Simd::detect(),
+            cumulative: Vec::new(),
+            thresholds: Vec::new(),
+            coarse: Vec::new(),
+            top: Vec::new(),
+            histogram: Vec::new(),
+        }
+    }
 }
 
 impl Sampler {
-    /// Prepares to draw in proportion to `weights` (≥ 0, not all zero).
-    pub(super) fn prepare(&mut self, weights: &[f64]) {
-        self.counts.resize(weights.len(), 0);
+    /// Fills `counts` (one number per arm, at most [`TREE_ARMS`]) with how often each arm came up in `size` draws.
+    pub(super) fn draw_counts(
+        &mut self,
+        weights: &[f64],
+        size: usize,
+        stream: &mut Stream,
+        counts: &mut [f64],
+    ) {
+        let arms = weights.len();
+        let last = self.plant(weights);
+        let mut left = size;
+        while left > 0 {
+            let words = stream.words(left);
+            left -= words.len();
+            let tree = [&self.top[..], &self.coarse, &self.thresholds];
+            kernel::count(self.simd, words, tree, last, &mut self.histogram, arms);
+        }
+        let (one, rest) = self.histogram.split_at_mut(arms);
+        let (two, rest) = rest.split_at_mut(arms);
+        let (three, four) = rest.split_at_mut(arms);
+        let parts = one
+            .iter()
+            .zip(two.iter())
+            .zip(three.iter())
+            .zip(four.iter());
+        for (count, (((a, b), c), d)) in counts.iter_mut().zip(parts) {
+            *count = f64::from((a + b + c + d) as i32);
+        }
+        self.histogram.fill(0);
+    }
+
+    /// Appends `size` draws to `drawn`, unordered, given sums of `weights` over blocks of [`BLOCK`] arms.
+    pub(super) fn draw_arms(
+        &mut self,
+        weights: &[f64],
+        block_sums: &[f64],
+        size: usize,
+        stream: &mut Stream,
+        drawn: &mut Vec<u32>,
+    ) {
         self.cumulative.clear();
         let mut sum = 0.0;
-        self.cumulative.extend(weights.iter().map(|w| {
-            sum += w;
+        self.cumulative.extend(block_sums.iter().map(|s| {
+            sum += s;
             sum
+        }));
+        let last_block = block_sums.iter().rposition(|&s| s > 0.0).unwrap_or(0);
+        drawn.extend((0..size).map(|_| {
+            let wanted = stream.unit() * sum;
+            let block = self
+                .cumulative
+                .partition_point(|&c| c <= wanted)
+                .min(last_block);
+            let before = if block == 0 {
+                0.0
+            } else {
+                self.cumulative[block - 1]
+            };
+            let from = block * BLOCK;
+            let mut rest = wanted - before;
+            let mut last = from;
+            for (place, weight) in weights[from..].iter().take(BLOCK).enumerate() {
+                // Rounding may leave a little at a block's end: that goes to its last possible arm.
+                if *weight > 0.0 {
+                    last = from + place;
+                    rest -= weight;
+                    if rest < 0.0 {
+                        break;
+                    }
+                }
+            }
+            last as u32
         }));
     }
 
-    /// Draws `size` arms.
-    pub(super) fn draw(&mut self, size: usize, stream: &mut Stream, batch: &mut Batch) {
-        let total = self.cumulative.last().copied().unwrap_or(0.0);
-        for _ in 0..size {
-            let wanted = stream.unit() * total;
-            let arm = self.cumulative.partition_point(|&c| c <= wanted);
-            let last = self.counts.len().saturating_sub(1);
-            self.counts[arm.min(last)] += 1;
+    /// Builds the tree; returns the last arm that can come up.
+    fn plant(&mut self, weights: &[f64]) -> u32 {
+        let arms = weights.len();
+        self.histogram.resize(4 * arms, 0);
+        self.cumulative.resize(arms, 0.0);
+        self.thresholds.clear();
+        self.thresholds.resize(arms.next_multiple_of(16), u32::MAX);
+        let mut sum = 0.0;
+        for (cumulative, weight) in self.cumulative.iter_mut().zip(weights) {
+            sum += weight;
+            *cumulative = sum;
         }
-        batch.total = size;
-        batch.draws.clear();
-        for (arm, count) in self.counts.iter_mut().enumerate() {
-            if *count > 0 {
-                batch.draws.push(Draw {
-                    arm: arm as u32,
-                    count: *count,
-                    reward: 0.0,
-                    log_reference: 0.0,
-                    log_mass: 0.0,
-                    weight: 0.0,
-                });
-                *count = 0;
-            }
+        let scale = f64::from(u32::MAX) / sum;
+        for (threshold, cumulative) in self.thresholds.iter_mut().zip(&self.cumulative) {
+            *threshold = (cumulative * scale) as u32;
         }
+        let every_16th = |from: &[u32], to: &mut Vec<u32>| {
+            to.clear();
+            to.extend(from.iter().skip(15).step_by(16));
+            to.resize(to.len().next_multiple_of(16), u32::MAX);
+        };
+        every_16th(&self.thresholds, &mut self.coarse);
+        every_16th(&self.coarse, &mut self.top);
+        let last = weights.iter().rposition(|&w| w > 0.0).unwrap_or(arms - 1);
+        last as u32
     }
 }

@@ -4,7 +4,7 @@
 //! back to its parameters. In the logits of a softmax, an arm that is worth a_y per unit of mass gets
 //! π_y (a_y − E_π a).
 
-use super::{drive::Drive, sampler::Batch};
+use super::drive::Drive;
 use crate::experiment::{Advantage, KlEstimator, KlPenalty};
 
 /// Fills `out` with ∂J/∂logit, exactly. `log_masses` are finite (floored) logs of `masses`.
@@ -38,10 +38,9 @@ pub(super) fn natural(
     let mut mean = 0.0;
     for (arm, value) in out.iter_mut().enumerate() {
         let (mass, log_mass) = (masses[arm], log_masses[arm]);
-        let ratio = log_mass - reference[arm];
-        *value =
-            rewards[arm] - drive.entropy * log_mass - drive.beta * drive.divergence.slope(ratio);
-        mean += mass * (rewards[arm] - drive.entropy * log_mass)
+        let plain = rewards[arm] - drive.entropy * log_mass;
+        *value = plain - drive.beta * drive.divergence.slope(log_mass - reference[arm]);
+        mean += mass * plain
             - drive.beta
                 * drive
                     .divergence
@@ -52,71 +51,136 @@ pub(super) fn natural(
     }
 }
 
-/// What multiplies the score of each distinct arm of a batch, from the arms' effective reward and log reference
-/// (after MARA). The gradient is then Σ n_y weight_y (e_y − π) / B.
+/// The arms of a batch, one slot each; slots with count 0 are skipped or harmless.
+#[derive(Debug)]
+pub(super) struct Slots<'a> {
+    /// How often the arm came up.
+    pub(super) counts: &'a [f64],
+    /// Samples in the batch.
+    pub(super) total: f64,
+    /// Effective rewards, after MARA.
+    pub(super) rewards: &'a [f64],
+    /// log π_ref, floored, after MARA.
+    pub(super) log_reference: &'a [f64],
+    /// log π.
+    pub(super) log_masses: &'a [f64],
+}
+
+/// Fills `out` with what each sample's score is multiplied with: the gradient is Σ count · out · (e_y − π) / total.
 pub(super) fn weigh(
     drive: &Drive,
     advantage: Advantage,
     kl: KlPenalty,
-    log_masses: impl Fn(usize) -> f64,
-    batch: &mut Batch,
+    slots: &Slots<'_>,
+    out: &mut [f64],
 ) {
-    let total = batch.total as f64;
-    let mut mean = 0.0;
-    for draw in &mut batch.draws {
-        let log_mass = log_masses(draw.arm as usize);
-        draw.log_mass = log_mass;
-        let ratio = log_mass - draw.log_reference;
-        let inside = match kl {
-            KlPenalty::Matched => {
-                drive.beta * drive.divergence.slope(ratio) + drive.entropy * log_mass
-            }
-            KlPenalty::InReward(estimator) => {
-                drive.beta * value(estimator, ratio) + drive.entropy * log_mass
-            }
-            KlPenalty::Loss(_) | KlPenalty::ReferenceSamples | KlPenalty::Off => 0.0,
-        };
-        draw.weight = draw.reward - inside;
-        mean += f64::from(draw.count) * draw.weight;
-    }
-    mean /= total;
-    // One sample has nothing to compare itself with: no baseline then.
-    let alone = batch.total < 2;
-    let (baseline, scale) = match advantage {
-        Advantage::None => (0.0, 1.0),
-        _ if alone => (0.0, 1.0),
-        Advantage::MeanBaseline => (mean, 1.0),
-        Advantage::LeaveOneOut => (mean, total / (total - 1.0)),
-        Advantage::GroupNormalised => {
-            let square: f64 = batch
-                .draws
-                .iter()
-                .map(|d| f64::from(d.count) * (d.weight - mean).powi(2))
-                .sum();
-            (mean, 1.0 / ((square / total).sqrt() + STD_FLOOR))
+    let (beta, entropy) = (drive.beta, drive.entropy);
+    let matched = |ratio| drive.divergence.slope(ratio);
+    match kl {
+        KlPenalty::Matched => charge(slots, beta, entropy, matched, out),
+        KlPenalty::InReward(KlEstimator::K1) => charge(slots, beta, entropy, |ratio| ratio, out),
+        KlPenalty::InReward(estimator) => {
+            charge(slots, beta, entropy, |ratio| value(estimator, ratio), out);
         }
-    };
-    for draw in &mut batch.draws {
-        let outside = match kl {
-            KlPenalty::Matched | KlPenalty::InReward(_) => 0.0,
-            KlPenalty::Loss(estimator) => {
-                let ratio = draw.log_mass - draw.log_reference;
-                drive.beta * score_factor(estimator, ratio) + drive.entropy * draw.log_mass
-            }
-            KlPenalty::ReferenceSamples | KlPenalty::Off => drive.entropy * draw.log_mass,
-        };
-        draw.weight = (draw.weight - baseline) * scale - outside;
+        KlPenalty::Loss(_) | KlPenalty::ReferenceSamples | KlPenalty::Off => {
+            out.copy_from_slice(slots.rewards);
+        }
+    }
+    normalise(advantage, slots, out);
+    // Outside the advantage: the penalties that are losses of their own.
+    match kl {
+        KlPenalty::Matched | KlPenalty::InReward(_) => {}
+        KlPenalty::Loss(estimator) => {
+            charge_more(
+                slots,
+                beta,
+                entropy,
+                |ratio| score_factor(estimator, ratio),
+                out,
+            );
+        }
+        KlPenalty::ReferenceSamples | KlPenalty::Off if entropy == 0.0 => {}
+        KlPenalty::ReferenceSamples | KlPenalty::Off => {
+            charge_more(slots, 0.0, entropy, |_| 0.0, out)
+        }
     }
 }
 
 /// DAP's weights: 2 (log π_ref^{β/κ} e^{R/κ} − log π), κ = β + η: ascent on −(squared log-ratio).
-pub(super) fn weigh_dap(drive: &Drive, log_masses: impl Fn(usize) -> f64, batch: &mut Batch) {
+pub(super) fn weigh_dap(drive: &Drive, slots: &Slots<'_>, out: &mut [f64]) {
     let kappa = drive.beta + drive.entropy;
-    for draw in &mut batch.draws {
-        draw.log_mass = log_masses(draw.arm as usize);
-        let wanted = (drive.beta * draw.log_reference + draw.reward) / kappa;
-        draw.weight = 2.0 * (wanted - draw.log_mass);
+    for (slot, out) in out.iter_mut().enumerate() {
+        let wanted = (drive.beta * slots.log_reference[slot] + slots.rewards[slot]) / kappa;
+        *out = 2.0 * (wanted - slots.log_masses[slot]);
     }
+}
+
+/// R − β·penalty(log π/π_ref) − η log π.
+#[inline]
+fn charge(
+    slots: &Slots<'_>,
+    beta: f64,
+    entropy: f64,
+    penalty: impl Fn(f64) -> f64,
+    out: &mut [f64],
+) {
+    out.copy_from_slice(slots.rewards);
+    charge_more(slots, beta, entropy, penalty, out);
+}
+
+#[inline]
+fn charge_more(
+    slots: &Slots<'_>,
+    beta: f64,
+    entropy: f64,
+    penalty: impl Fn(f64) -> f64,
+    out: &mut [f64],
+) {
+    let logs = slots.log_masses.iter().zip(slots.log_reference);
+    for ((out, (log_mass, log_reference)), count) in out.iter_mut().zip(logs).zip(slots.counts) {
+        if *count > 0.0 {
+            *out -= beta * penalty(log_mass - log_reference) + entropy * log_mass;
+        }
+    }
+}
+
+/// Subtracts the baseline and divides by the scale. A single sample has nothing to compare itself with and is left alone.
+fn normalise(advantage: Advantage, slots: &Slots<'_>, out: &mut [f64]) {
+    if advantage == Advantage::None || slots.total < 2.0 {
+        return;
+    }
+    let mean = dot(slots.counts, out) / slots.total;
+    let scale = match advantage {
+        Advantage::None | Advantage::MeanBaseline => 1.0,
+        Advantage::LeaveOneOut => slots.total / (slots.total - 1.0),
+        Advantage::GroupNormalised => {
+            let square: f64 = (slots.counts.iter().zip(&*out))
+                .map(|(count, weight)| count * (weight - mean) * (weight - mean))
+                .sum();
+            1.0 / ((square / slots.total).sqrt() + STD_FLOOR)
+        }
+    };
+    for weight in out {
+        *weight = (*weight - mean) * scale;
+    }
+}
+
+/// Σ a b, in four running sums.
+pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
+    let mut lanes = [0.0; 4];
+    let (a, b) = (a.chunks_exact(4), b.chunks_exact(4));
+    let rest: f64 = a
+        .remainder()
+        .iter()
+        .zip(b.remainder())
+        .map(|(a, b)| a * b)
+        .sum();
+    for (a, b) in a.zip(b) {
+        for (lane, (a, b)) in lanes.iter_mut().zip(a.iter().zip(b)) {
+            *lane += a * b;
+        }
+    }
+    lanes.iter().sum::<f64>() + rest
 }
 
 /// Keeps a group of equal rewards from dividing by zero.
