@@ -1,6 +1,8 @@
 //! The window: shell, theme, panels, widgets. Draws a [`View`] and returns what the user asked for as [`Action`]s.
 
 mod action;
+mod chart;
+mod figures;
 mod panels;
 mod start;
 mod theme;

@@ -1,15 +1,657 @@
-//! The main plot: reference, reward, target, policy and samples over the arms in one picture.
+//! The main plot: reference, reward, target, policy and samples over the arms in one picture, and the place where reward
+//! and reference are drawn by hand. Two-dimensional problems are shown as linked heat maps instead.
 
-use crate::ui::{Action, View};
+mod draw;
+mod edit;
+mod layout;
+mod readout;
+mod series;
+
+use std::sync::Arc;
+
+use egui::{Align, Align2, CursorIcon, Layout, PointerButton, Pos2, Rect, Response, Sense, Stroke, Ui, pos2};
+
+pub(crate) use self::{
+    edit::{Bar, edit, stroke},
+    layout::Plot,
+    readout::tooltip,
+    series::{Prepared, Series, analysis},
+};
+use self::layout::{Bounds, arm_ticks, axis_name};
+use super::heat_map::HeatMaps;
+use crate::{
+    bandit::{Problem, Shape},
+    experiment::Edit,
+    ui::{
+        Action, Theme, View,
+        chart::{Window, legend_toggle, steps_label, ticks},
+        figures,
+        widgets::plot_menu::{plot_context_menu, plot_menu},
+    },
+};
+
+/// What dragging in the plot does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum DragMode {
+    /// Changes reward or reference where the pointer is on one, else moves the view.
+    #[default]
+    Nearest,
+    /// Draws the reward.
+    Reward,
+    /// Draws the reference.
+    Reference,
+    /// Moves the view.
+    Pan,
+}
+
+impl DragMode {
+    const ALL: [Self; 4] = [Self::Nearest, Self::Reward, Self::Reference, Self::Pan];
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Nearest => "nearest curve",
+            Self::Reward => "reward",
+            Self::Reference => "reference",
+            Self::Pan => "view only",
+        }
+    }
+}
+
+/// A drag in progress.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Grab {
+    /// What it changes.
+    pub(crate) bar: Bar,
+    /// Where the stroke was last.
+    pub(crate) last: (usize, f64),
+    /// The last edit sent, to be sent again as the final one.
+    pub(crate) sent: Option<Edit>,
+}
 
 /// State of the main plot: zoom, what is shown, what a drag edits.
 #[derive(Default)]
-pub(crate) struct MainPlot {}
+pub(crate) struct MainPlot {
+    hidden: [bool; Series::ALL.len()],
+    log: bool,
+    drag: DragMode,
+    /// Arms shown; all if none.
+    zoom: Option<(f64, f64)>,
+    /// Number of arms that `zoom` belongs to.
+    arms: usize,
+    bounds: Bounds,
+    grab: Option<Grab>,
+    hovering: bool,
+    prepared: Prepared,
+    shading: Shading,
+    maps: HeatMaps,
+}
 
 impl MainPlot {
     /// Draws the plot into the whole of `ui`.
-    pub(crate) fn ui(&mut self, ui: &mut egui::Ui, view: &View, actions: &mut Vec<Action>) {
-        let _ = (view, actions);
-        ui.label("main plot");
+    pub(crate) fn ui(&mut self, ui: &mut Ui, view: &View, actions: &mut Vec<Action>) {
+        if let Shape::Grid { rows, columns, .. } = view.problem.shape
+            && rows > 1
+            && columns > 1
+        {
+            self.maps.ui(ui, view, actions);
+            return;
+        }
+        self.header_ui(ui, view, actions);
+        self.plot_ui(ui, view, actions);
     }
+
+    fn header_ui(&mut self, ui: &mut Ui, view: &View, actions: &mut Vec<Action>) {
+        let controls = |plot: &mut Self, ui: &mut Ui, actions: &mut Vec<Action>| {
+            plot_menu(ui, "main plot", actions, || plot.figure(view, ui.visuals().dark_mode));
+            ui.toggle_value(&mut plot.log, "log₁₀")
+                .on_hover_text("Masses on a log₁₀ axis");
+            drag_mode_ui(ui, &mut plot.drag);
+        };
+        let wide = ui.available_width() > 520.0;
+        if wide {
+            ui.with_layout(Layout::right_to_left(Align::TOP), |ui| {
+                controls(self, ui, actions);
+                ui.with_layout(
+                    Layout::left_to_right(Align::TOP).with_main_wrap(true),
+                    |ui| self.legend_ui(ui, view, actions),
+                );
+            });
+        } else {
+            ui.horizontal_wrapped(|ui| {
+                self.legend_ui(ui, view, actions);
+            });
+            ui.horizontal_wrapped(|ui| controls(self, ui, actions));
+        }
+    }
+
+    fn legend_ui(&mut self, ui: &mut Ui, view: &View, actions: &mut Vec<Action>) {
+        ui.spacing_mut().item_spacing.x = 6.0;
+        let theme = Theme::of(ui);
+        let bars = view.problem.arms() <= layout::MOST_BARS;
+        for series in Series::ALL {
+            if series.values(view).is_none() {
+                continue;
+            }
+            let mut on = !self.hidden[series as usize];
+            legend_toggle(
+                ui,
+                series.label(),
+                series.color(&theme),
+                series.swatch(bars),
+                &mut on,
+            )
+            .on_hover_text(series.explanation());
+            self.hidden[series as usize] = !on;
+        }
+        for (index, pin) in view.pins.iter().enumerate() {
+            let mut on = pin.visible;
+            let response = legend_toggle(
+                ui,
+                &crate::ui::chart::elide(&pin.label, 28),
+                draw::pin_color(index),
+                crate::ui::chart::Swatch::Line(crate::ui::chart::Pen::DashDot),
+                &mut on,
+            );
+            if response.on_hover_text("Policy of a pinned run").changed() {
+                actions.push(Action::TogglePin(index));
+            }
+        }
+    }
+
+    fn plot_ui(&mut self, ui: &mut Ui, view: &View, actions: &mut Vec<Action>) {
+        let outer = ui.available_rect_before_wrap();
+        if !outer.is_finite() || outer.width() < 2.0 || outer.height() < 2.0 {
+            return;
+        }
+        let response = ui.allocate_rect(outer, Sense::click_and_drag());
+        let enabled = ui.is_enabled();
+        response.widget_info(|| {
+            egui::WidgetInfo::labeled(egui::WidgetType::Image, enabled, "Main plot")
+        });
+        let arms = view.problem.arms();
+        if self.arms != arms {
+            self.arms = arms;
+            self.zoom = None;
+            self.bounds = Bounds::default();
+            self.grab = None;
+        }
+        let shown = self.zoom.unwrap_or((0.0, arms as f64));
+        let first = (shown.0.floor().max(0.0) as usize).min(arms.saturating_sub(1));
+        let end = (shown.1.ceil().max(1.0) as usize).clamp(first + 1, arms.max(first + 1));
+        let window = Window::new(first, end, outer.width() as usize);
+        let hidden = self.hidden;
+        self.prepared
+            .update(view, window, |series| !hidden[series as usize]);
+        self.bounds.fit(&self.prepared, self.grab.is_some());
+        let Some(plot) = Plot::new(ui, outer, shown, self.bounds, (window, self.log)) else {
+            return;
+        };
+        let theme = Theme::of(ui);
+        self.shading.draw(ui, &plot, view.problem);
+        axes(&plot, view, &theme);
+        draw::series(&plot, &self.prepared, view, &theme);
+        marks(ui, &plot, view, &theme);
+        self.view_by_pointer(ui, &response, &plot);
+        self.edit_by_pointer(ui, &response, &plot, view, actions);
+        self.hover(ui, &response, &plot, view, actions);
+        if response.clicked() && !response.double_clicked()
+            && let Some(at) = response.interact_pointer_pos().filter(|at| plot.holds(*at))
+        {
+            actions.push(Action::Pick(self.pointed(&plot, view, at)));
+        }
+        let dark = theme.dark;
+        plot_context_menu(&response, actions, || self.figure(view, dark));
+    }
+
+    /// Wheel zooms, Shift and wheel or a horizontal wheel moves, a double click shows all; a drag with the middle button
+    /// or Ctrl, or one that edits nothing, moves too.
+    fn view_by_pointer(&mut self, ui: &Ui, response: &Response, plot: &Plot) {
+        let arms = self.arms as f64;
+        let (mut low, mut high) = (plot.x.low, plot.x.high);
+        let per_pixel = (high - low) / f64::from(plot.frame.rect.width());
+        if response.hovered()
+            && let Some(at) = response.hover_pos()
+        {
+            let scroll = ui.input(egui::InputState::smooth_scroll_delta);
+            let pinch = f64::from(ui.input(egui::InputState::zoom_delta));
+            let factor = (-f64::from(scroll.y) * 0.004).exp() / pinch.max(1e-3);
+            if (factor - 1.0).abs() > 1e-6 {
+                let centre = plot.x.value(at.x).clamp(low, high);
+                low = centre - (centre - low) * factor;
+                high = centre + (high - centre) * factor;
+            }
+            low -= f64::from(scroll.x) * per_pixel;
+            high -= f64::from(scroll.x) * per_pixel;
+            if scroll != egui::Vec2::ZERO {
+                ui.input_mut(|input| input.smooth_scroll_delta = egui::Vec2::ZERO);
+            }
+        }
+        if self.grab.is_none() && response.dragged() && !response.dragged_by(PointerButton::Secondary) {
+            let moved = f64::from(response.drag_delta().x) * per_pixel;
+            low -= moved;
+            high -= moved;
+        }
+        if response.double_clicked() {
+            self.zoom = None;
+        } else if (low, high) != (plot.x.low, plot.x.high) {
+            let span = (high - low).clamp(3.0_f64.min(arms), arms);
+            let low = ((low + high - span) / 2.0).clamp(0.0, arms - span);
+            self.zoom = (span < arms).then_some((low, low + span));
+        }
+    }
+
+    fn edit_by_pointer(
+        &mut self,
+        ui: &Ui,
+        response: &Response,
+        plot: &Plot,
+        view: &View,
+        actions: &mut Vec<Action>,
+    ) {
+        let ctrl = ui.input(|input| input.modifiers.command);
+        if response.drag_started_by(PointerButton::Primary)
+            && !ctrl
+            && view.scrub.is_none()
+            && let Some(origin) = ui.input(|input| input.pointer.press_origin())
+            && plot.holds(origin)
+            && let Some(bar) = self.bar_at(plot, view, origin)
+        {
+            self.grab = Some(Grab {
+                bar,
+                last: (plot.arm_at(origin.x), value_at(plot, bar, origin.y)),
+                sent: None,
+            });
+        }
+        let Some(mut grab) = self.grab.take() else {
+            return;
+        };
+        ui.set_cursor_icon(CursorIcon::ResizeVertical);
+        if let Some(at) = response.interact_pointer_pos() {
+            let value = value_at(plot, grab.bar, at.y);
+            let changes = if plot.bars {
+                // A bar once taken stays in the hand.
+                vec![(grab.last.0, value)]
+            } else {
+                stroke(grab.last, (plot.arm_at(at.x), value))
+            };
+            let now = changes.last().map_or(grab.last, |_| {
+                if plot.bars {
+                    (grab.last.0, value)
+                } else {
+                    (plot.arm_at(at.x), value)
+                }
+            });
+            if now != grab.last || grab.sent.is_none() {
+                grab.last = now;
+                if let Some(edit) = edit(view, grab.bar, &changes) {
+                    grab.sent = Some(edit.clone());
+                    if !response.drag_stopped() {
+                        actions.push(Action::Edit { edit, done: false });
+                    }
+                }
+            }
+        }
+        if response.drag_stopped() || !response.dragged() {
+            if let Some(edit) = grab.sent.take() {
+                actions.push(Action::Edit { edit, done: true });
+            }
+        } else {
+            self.grab = Some(grab);
+        }
+    }
+
+    /// What a drag that starts here would edit.
+    fn bar_at(&self, plot: &Plot, view: &View, at: Pos2) -> Option<Bar> {
+        let can_reward = view.preset.objective.reward_scale != 0.0 && plot.reward.is_some();
+        let shows_reference = self.prepared.get(Series::Reference).is_some();
+        match self.drag {
+            DragMode::Pan => None,
+            DragMode::Reward => can_reward.then_some(Bar::Reward),
+            DragMode::Reference => Some(Bar::Reference),
+            DragMode::Nearest => {
+                let arm = plot.arm_at(at.x);
+                let column = plot.column_of(arm);
+                let high = |series: Series| self.prepared.get(series)?.high.get(column).copied();
+                let reward = high(Series::Reward)
+                    .filter(|_| can_reward)
+                    .map_or(f32::INFINITY, |r| (plot.reward_at(r) - at.y).abs());
+                let reference = match high(Series::Reference).filter(|_| shows_reference) {
+                    Some(mass) if plot.bars => {
+                        draw::bar_rect(plot, &self.prepared, Series::Reference, arm, mass)
+                            .filter(|bar| bar.expand(3.0).x_range().contains(at.x))
+                            .map_or(f32::INFINITY, |bar| (bar.top() - at.y).abs())
+                    }
+                    Some(mass) => (plot.mass.at(mass) - at.y).abs(),
+                    None => f32::INFINITY,
+                };
+                if reward.min(reference) > 8.0 || reward.min(reference).is_nan() {
+                    None
+                } else if reference < reward {
+                    Some(Bar::Reference)
+                } else {
+                    Some(Bar::Reward)
+                }
+            }
+        }
+    }
+
+    fn hover(
+        &mut self,
+        ui: &Ui,
+        response: &Response,
+        plot: &Plot,
+        view: &View,
+        actions: &mut Vec<Action>,
+    ) {
+        let pointer = response
+            .hover_pos()
+            .filter(|at| response.hovered() && plot.holds(*at));
+        let Some(at) = pointer else {
+            if std::mem::take(&mut self.hovering) {
+                actions.push(Action::Hover(None));
+            }
+            return;
+        };
+        let arm = self.pointed(plot, view, at);
+        self.hovering = true;
+        if view.selection.hovered != Some(arm) {
+            actions.push(Action::Hover(Some(arm)));
+        }
+        let theme = Theme::of(ui);
+        if self.grab.is_none() && view.scrub.is_none() {
+            self.handles(ui, plot, arm, at, view, &theme);
+        }
+        if !response.context_menu_opened() {
+            tooltip(ui, response.id, view, arm);
+        }
+    }
+
+    /// Knobs on what can be dragged at this arm.
+    fn handles(&self, ui: &Ui, plot: &Plot, arm: usize, at: Pos2, view: &View, theme: &Theme) {
+        if self.drag == DragMode::Pan {
+            return;
+        }
+        let taken = self.bar_at(plot, view, at);
+        if taken.is_some() {
+            ui.set_cursor_icon(CursorIcon::ResizeVertical);
+        }
+        let column = plot.column_of(arm);
+        let high = |series: Series| self.prepared.get(series)?.high.get(column).copied();
+        let x = plot.centre(arm);
+        let knob = |centre: Pos2, color: egui::Color32, strong: bool| {
+            if centre.y.is_finite() {
+                let radius = if strong { 5.5 } else { 4.0 };
+                plot.frame.inside.circle(
+                    centre,
+                    radius,
+                    ui.visuals().extreme_bg_color,
+                    Stroke::new(if strong { 2.5 } else { 1.5 }, color),
+                );
+            }
+        };
+        if let Some(reward) = high(Series::Reward)
+            && self.drag != DragMode::Reference
+        {
+            let y = plot.reward_at(reward);
+            knob(pos2(x, y), theme.reward, taken == Some(Bar::Reward));
+        }
+        if let Some(mass) = high(Series::Reference)
+            && self.drag != DragMode::Reward
+        {
+            let centre = if plot.bars {
+                draw::bar_rect(plot, &self.prepared, Series::Reference, arm, mass)
+                    .map(|bar| bar.center_top())
+            } else {
+                Some(pos2(x, plot.mass.at(mass)))
+            };
+            if let Some(centre) = centre {
+                knob(centre, theme.reference, taken == Some(Bar::Reference));
+            }
+        }
+    }
+
+    /// The arm meant by a position: where a pixel column holds several, the one with the most target mass.
+    fn pointed(&self, plot: &Plot, view: &View, at: Pos2) -> usize {
+        let arm = plot.arm_at(at.x);
+        if !plot.window.aggregates() {
+            return arm;
+        }
+        let column = plot.column_of(arm);
+        let range = plot.window.start(column)..plot.window.start(column + 1);
+        let masses = &analysis(view).target.masses;
+        let best = range
+            .filter(|arm| *arm < masses.len())
+            .max_by(|a, b| masses[*a].total_cmp(&masses[*b]));
+        best.unwrap_or(arm)
+    }
+
+    /// The plot as it is on screen.
+    fn figure(&self, view: &View, dark: bool) -> crate::figure::Figure {
+        figures::main_plot(
+            view,
+            &self.prepared,
+            figures::MainPlotState {
+                shown: self.zoom.unwrap_or((0.0, view.problem.arms() as f64)),
+                mass: if self.log {
+                    self.bounds.log_ends()
+                } else {
+                    self.bounds.linear_ends()
+                },
+                log: self.log,
+                reward: self.bounds.reward_ends(),
+                dark,
+            },
+        )
+    }
+}
+
+/// A choice of what a drag edits.
+pub(crate) fn drag_mode_ui(ui: &mut Ui, mode: &mut DragMode) {
+    let response = egui::ComboBox::from_id_salt("drag edits")
+        .selected_text(format!("Drag {}", mode.label()))
+        .show_ui(ui, |ui| {
+            for choice in DragMode::ALL {
+                ui.selectable_value(mode, choice, choice.label());
+            }
+        })
+        .response;
+    response
+        .accessible_name("What dragging edits")
+        .on_hover_text(
+            "What dragging in the plot edits. Ctrl and drag or the middle button moves the view, the wheel zooms, a double \
+             click shows everything",
+        );
+}
+
+fn value_at(plot: &Plot, bar: Bar, y: f32) -> f64 {
+    match bar {
+        Bar::Reward => plot.reward.map_or(f64::NAN, |scale| scale.value(y)),
+        Bar::Reference => {
+            if y >= plot.mass.base() && !plot.mass.log {
+                0.0
+            } else {
+                plot.mass.mass(y.min(plot.mass.base()))
+            }
+        }
+    }
+}
+
+fn axes(plot: &Plot, view: &View, theme: &Theme) {
+    let frame = &plot.frame;
+    let rect = frame.rect;
+    let clip = frame.outside.clip_rect();
+    let roomy = rect.left() - clip.left() > 20.0;
+    if clip.bottom() - rect.bottom() > 14.0 {
+        frame.bottom_axis(plot.x, &arm_ticks(view.problem, plot), false);
+        frame.label(
+            pos2(rect.center().x, rect.bottom() + 15.0),
+            Align2::CENTER_TOP,
+            axis_name(view.problem),
+            frame.text_color(),
+        );
+    }
+    let named = rect.top() - clip.top() > 12.0;
+    if roomy {
+        frame.left_axis(plot.mass.scale, &plot.mass.ticks(rect.height()));
+    }
+    if named {
+        frame.label(
+            pos2(clip.left() + 2.0, rect.top() - 2.0),
+            Align2::LEFT_BOTTOM,
+            if plot.mass.log { "mass (log)" } else { "mass" },
+            frame.text_color(),
+        );
+    }
+    if let Some(scale) = plot.reward {
+        if roomy {
+            let wanted = (rect.height() / 45.0).clamp(2.0, 8.0) as usize;
+            frame.right_axis(scale, &ticks(scale.low, scale.high, wanted), theme.reward);
+        }
+        if named {
+            frame.label(
+                pos2(clip.right() - 2.0, rect.top() - 2.0),
+                Align2::RIGHT_BOTTOM,
+                "reward",
+                theme.reward,
+            );
+        }
+    }
+    frame.outline();
+}
+
+/// Picked arms, the arm hovered elsewhere, and a note while an earlier step is shown.
+fn marks(ui: &Ui, plot: &Plot, view: &View, theme: &Theme) {
+    let frame = &plot.frame;
+    let column = |arm: usize, strength: f32| {
+        if arm >= plot.window.first && arm < plot.window.end {
+            let (left, right) = plot.slot(arm);
+            let x = if right - left > 6.0 {
+                (left + 1.0, right - 1.0)
+            } else {
+                (plot.centre(arm) - 0.75, plot.centre(arm) + 0.75)
+            };
+            frame.inside.rect_filled(
+                Rect::from_x_y_ranges(x.0..=x.1, frame.rect.y_range()),
+                0.0,
+                theme.accent.gamma_multiply(strength),
+            );
+            return Some(plot.centre(arm));
+        }
+        None
+    };
+    if let Some(arm) = view.selection.hovered {
+        let wide = plot.slot(arm).1 - plot.slot(arm).0 > 6.0;
+        column(arm, if wide { 0.10 } else { 0.45 });
+    }
+    for (name, arm) in [("A", view.selection.pair.0), ("B", view.selection.pair.1)] {
+        let Some(arm) = arm else { continue };
+        let wide = plot.slot(arm).1 - plot.slot(arm).0 > 6.0;
+        if let Some(x) = column(arm, if wide { 0.12 } else { 0.6 }) {
+            let at = pos2(x, frame.rect.top() + 9.0);
+            frame.inside.circle_filled(at, 7.5, theme.accent);
+            frame.inside.text(
+                at,
+                Align2::CENTER_CENTER,
+                name,
+                frame.font(),
+                ui.visuals().extreme_bg_color,
+            );
+        }
+    }
+    if let Some(keyframe) = view.scrub {
+        let text = format!("policy at step {}", steps_label(keyframe.step as f64));
+        let galley = frame
+            .inside
+            .layout_no_wrap(text, frame.font(), ui.visuals().extreme_bg_color);
+        let at = frame.rect.left_top() + egui::vec2(8.0, 22.0);
+        frame.inside.rect_filled(
+            Rect::from_min_size(at, galley.size()).expand2(egui::vec2(5.0, 2.0)),
+            4.0,
+            theme.accent,
+        );
+        frame
+            .inside
+            .galley(at, galley, ui.visuals().extreme_bg_color);
+    }
+}
+
+/// Runs of neighbouring arms of each mode, found once per problem.
+#[derive(Default)]
+struct Shading {
+    problem: Option<Arc<Problem>>,
+    /// First arm, one past the last, mode.
+    runs: Vec<(usize, usize, usize)>,
+}
+
+impl Shading {
+    fn draw(&mut self, ui: &Ui, plot: &Plot, problem: &Arc<Problem>) {
+        if self.problem.as_ref().is_none_or(|p| !Arc::ptr_eq(p, problem)) {
+            self.runs = runs(problem);
+            self.problem = Some(problem.clone());
+        }
+        let frame = &plot.frame;
+        let fill = ui.visuals().text_color().gamma_multiply(0.05);
+        let mut free_from = f32::NEG_INFINITY;
+        let mut filled_to = f32::NEG_INFINITY;
+        for &(from, to, mode) in &self.runs {
+            if to <= plot.window.first || from >= plot.window.end {
+                continue;
+            }
+            let left = plot.x.at(from as f64).max(frame.rect.left());
+            let right = plot.x.at(to as f64).min(frame.rect.right());
+            // Thousands of runs share pixels; each pixel is shaded once.
+            if right > filled_to + 0.5 {
+                let from = left.max(filled_to);
+                frame.inside.rect_filled(
+                    Rect::from_x_y_ranges(from..=right, frame.rect.y_range()),
+                    0.0,
+                    fill,
+                );
+                filled_to = right;
+            }
+            let above = frame.rect.top() - frame.outside.clip_rect().top() > 12.0;
+            if above && right - left > 12.0 && left >= free_from {
+                let galley = frame.outside.layout_no_wrap(
+                    problem.modes[mode].label.clone(),
+                    frame.font(),
+                    frame.text_color(),
+                );
+                let x = (left + right - galley.size().x) / 2.0;
+                let fits = galley.size().x <= right - left + 8.0
+                    && x > frame.rect.left()
+                    && x + galley.size().x < frame.rect.right();
+                if fits && x >= free_from {
+                    free_from = x + galley.size().x + 6.0;
+                    let y = frame.rect.top() - galley.size().y - 1.0;
+                    frame
+                        .outside
+                        .galley(pos2(x, y), galley, frame.text_color());
+                }
+            }
+        }
+    }
+}
+
+/// Maximal runs of neighbouring arms that belong to the same mode, ascending.
+fn runs(problem: &Problem) -> Vec<(usize, usize, usize)> {
+    let mut runs: Vec<(usize, usize, usize)> = Vec::new();
+    for (index, mode) in problem.modes.iter().enumerate() {
+        let mut open: Option<(usize, usize)> = None;
+        for &arm in &mode.arms {
+            let arm = arm as usize;
+            match &mut open {
+                Some((_, end)) if *end == arm => *end += 1,
+                Some((start, end)) => {
+                    runs.push((*start, *end, index));
+                    open = Some((arm, arm + 1));
+                }
+                None => open = Some((arm, arm + 1)),
+            }
+        }
+        if let Some((start, end)) = open {
+            runs.push((start, end, index));
+        }
+    }
+    runs.sort_unstable();
+    runs
 }
