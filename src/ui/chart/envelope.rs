@@ -40,6 +40,11 @@ impl Values<'_> {
         .unwrap_or(f64::NAN)
     }
 
+    /// Highest value of a range of arms (mean for counts); NaN for an empty one.
+    pub(crate) fn highest(self, from: usize, to: usize) -> f64 {
+        self.extent(from, to).1
+    }
+
     /// Lowest and highest value of a range of arms (mean and mean for counts); NaN for an empty one.
     fn extent(self, from: usize, to: usize) -> (f64, f64) {
         match self {

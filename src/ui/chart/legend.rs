@@ -1,7 +1,7 @@
 //! Legend entries that are also switches: a swatch drawn as the series is, and its name.
 
 use egui::{
-    Color32, Response, Sense, Stroke, TextStyle, Ui, WidgetInfo, WidgetType, pos2, vec2,
+    Color32, Response, Role, Sense, Stroke, TextStyle, Ui, WidgetInfo, pos2, vec2,
 };
 
 use super::pen::{self, Pen};
@@ -68,7 +68,7 @@ pub(crate) fn legend_toggle(
     }
     let (enabled, selected) = (ui.is_enabled(), *on);
     response.widget_info(|| {
-        WidgetInfo::selected(WidgetType::Checkbox, enabled, selected, format!("Show {name}"))
+        WidgetInfo::selected(Role::CheckBox, enabled, selected, format!("Show {name}"))
     });
     response
 }

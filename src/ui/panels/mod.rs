@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "the shell mounts the panels as they land")]
 
 pub(crate) mod estimators;
+pub(crate) mod heat_map;
 pub(crate) mod inspector;
 pub(crate) mod main_plot;
 pub(crate) mod mode_strip;

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use egui::{Align, Align2, CursorIcon, Layout, PointerButton, Pos2, Rect, Response, Sense, Stroke, Ui, pos2};
 
 pub(crate) use self::{
+    draw::pin_color,
     edit::{Bar, edit, stroke},
     layout::Plot,
     readout::tooltip,
@@ -102,7 +103,8 @@ impl MainPlot {
 
     fn header_ui(&mut self, ui: &mut Ui, view: &View, actions: &mut Vec<Action>) {
         let controls = |plot: &mut Self, ui: &mut Ui, actions: &mut Vec<Action>| {
-            plot_menu(ui, "main plot", actions, || plot.figure(view, ui.visuals().dark_mode));
+            let dark = ui.visuals().dark_mode;
+            plot_menu(ui, "main plot", actions, || plot.figure(view, dark));
             ui.toggle_value(&mut plot.log, "log₁₀")
                 .on_hover_text("Masses on a log₁₀ axis");
             drag_mode_ui(ui, &mut plot.drag);
@@ -166,7 +168,7 @@ impl MainPlot {
         let response = ui.allocate_rect(outer, Sense::click_and_drag());
         let enabled = ui.is_enabled();
         response.widget_info(|| {
-            egui::WidgetInfo::labeled(egui::WidgetType::Image, enabled, "Main plot")
+            egui::WidgetInfo::labeled(egui::Role::Image, enabled, "Main plot")
         });
         let arms = view.problem.arms();
         if self.arms != arms {
@@ -439,6 +441,10 @@ impl MainPlot {
                 },
                 log: self.log,
                 reward: self.bounds.reward_ends(),
+                bars: self
+                    .prepared
+                    .window
+                    .is_some_and(|w| w.end - w.first <= layout::MOST_BARS),
                 dark,
             },
         )
