@@ -5,8 +5,11 @@ use egui::Color32;
 
 use super::{
     Theme, View,
-    chart::Columns,
-    panels::main_plot::{Prepared, Series, pin_color},
+    chart::{Columns, Pen},
+    panels::{
+        main_plot::{Prepared, Series, pin_color},
+        time_charts::{Chart, PinTraces, Point},
+    },
 };
 use crate::{
     bandit::{Problem, Shape},
@@ -42,8 +45,7 @@ pub(crate) fn main_plot(view: &View<'_>, prepared: &Prepared, state: MainPlotSta
         place.x((from + to) as f64 / 2.0)
     };
     let unit = place.x(1.0) - place.x(0.0);
-    let column_width =
-        unit * (window.end - window.first) as f64 / window.columns.max(1) as f64;
+    let column_width = unit * (window.end - window.first) as f64 / window.columns.max(1) as f64;
     let mass = |v: f64| scaled(v, state.log, state.mass.0);
     let points = |values: &[f64], at: &dyn Fn(f64) -> f64| -> Vec<(f64, f64)> {
         values
@@ -71,12 +73,17 @@ pub(crate) fn main_plot(view: &View<'_>, prepared: &Prepared, state: MainPlotSta
         .collect();
     let mut pinned = false;
     for series in Series::ALL {
-        if matches!(series, Series::BestFit | Series::Reward | Series::Augmented | Series::Target)
-            && !pinned
+        if matches!(
+            series,
+            Series::BestFit | Series::Reward | Series::Augmented | Series::Target
+        ) && !pinned
         {
             pinned = true;
             for (index, columns) in &prepared.pins {
-                let label = view.pins.get(*index).map_or("pin", |pin| pin.label.as_str());
+                let label = view
+                    .pins
+                    .get(*index)
+                    .map_or("pin", |pin| pin.label.as_str());
                 let kind = line(columns, &mass, 1.2, Dash::Dotted);
                 marks.push(mark(label, pin_color(*index), 1.0, kind));
             }
@@ -134,11 +141,12 @@ pub(crate) fn main_plot(view: &View<'_>, prepared: &Prepared, state: MainPlotSta
             marks.push(mark);
         }
     }
-    let names = (state.bars && (view.problem.names.is_some() || place.interval.is_none())).then(|| {
-        (window.first..window.end)
-            .map(|arm| (place.x(arm as f64 + 0.5), view.problem.arm_label(arm)))
-            .collect()
-    });
+    let names =
+        (state.bars && (view.problem.names.is_some() || place.interval.is_none())).then(|| {
+            (window.first..window.end)
+                .map(|arm| (place.x(arm as f64 + 0.5), view.problem.arm_label(arm)))
+                .collect()
+        });
     Figure {
         title: view.preset.title.clone(),
         file_stem: "main-plot".to_owned(),
@@ -153,10 +161,13 @@ pub(crate) fn main_plot(view: &View<'_>, prepared: &Prepared, state: MainPlotSta
             },
             y: axis("mass", state.log, Some(state.mass)),
             marks,
-            right: state.reward.filter(|_| !right.is_empty()).map(|ends| RightAxis {
-                y: axis("reward", false, Some(ends)),
-                marks: right,
-            }),
+            right: state
+                .reward
+                .filter(|_| !right.is_empty())
+                .map(|ends| RightAxis {
+                    y: axis("reward", false, Some(ends)),
+                    marks: right,
+                }),
         }],
     }
 }
@@ -316,4 +327,106 @@ fn scaled(value: f64, log: bool, lowest: f64) -> f64 {
 /// The colours of a figure.
 pub(crate) fn theme(dark: bool) -> Theme {
     if dark { Theme::DARK } else { Theme::LIGHT }
+}
+
+/// A time chart as it is on screen.
+pub(crate) struct TimeFigure<'a> {
+    /// Which chart.
+    pub(crate) chart: &'a Chart,
+    /// Vertical bounds (log₁₀ if `log`).
+    pub(crate) y: (f64, f64),
+    /// Log₁₀ axis.
+    pub(crate) log: bool,
+    /// One trace per curve.
+    pub(crate) traces: Vec<Vec<Point>>,
+    /// The traces of each visible pin, with its number.
+    pub(crate) pins: Vec<PinTraces>,
+}
+
+/// Time charts side by side.
+pub(crate) fn time_charts(
+    view: &View<'_>,
+    x: (f64, f64),
+    charts: Vec<TimeFigure<'_>>,
+    dark: bool,
+) -> Figure {
+    let theme = theme(dark);
+    let many = charts.len() > 1;
+    let stem = match charts.as_slice() {
+        [one] => one.chart.name.to_lowercase().replace(' ', "-"),
+        _ => "time-charts".to_owned(),
+    };
+    Figure {
+        title: view.preset.title.clone(),
+        file_stem: stem,
+        size: if many {
+            (260.0 * charts.len() as f64, 240.0)
+        } else {
+            (480.0, 300.0)
+        },
+        dark,
+        axes: charts
+            .into_iter()
+            .map(|chart| time_axes(view, x, &chart, &theme))
+            .collect(),
+    }
+}
+
+fn time_axes(view: &View<'_>, x: (f64, f64), shown: &TimeFigure<'_>, theme: &Theme) -> Axes {
+    let at = |v: f64| scaled(v, shown.log, shown.y.0);
+    let path = |points: &[Point]| points.iter().map(|p| (p.step, at(p.mean))).collect();
+    let mut marks = Vec::new();
+    for edit in view.snapshot.marks.iter() {
+        let step = edit.step as f64;
+        if step >= x.0 && step <= x.1 {
+            let kind = MarkKind::VerticalLine {
+                x: step,
+                dash: Dash::Dotted,
+            };
+            marks.push(mark("", theme.edit_mark, 0.7, kind));
+        }
+    }
+    for (index, traces) in &shown.pins {
+        let label = view
+            .pins
+            .get(*index)
+            .map_or("pin", |pin| pin.label.as_str());
+        for (curve, points) in shown.chart.curves.iter().zip(traces) {
+            let kind = MarkKind::Line {
+                points: path(points),
+                width: 1.0,
+                dash: Dash::Dotted,
+            };
+            let name = format!("{}, {label}", curve.metric.label());
+            marks.push(mark(&name, pin_color(*index), 1.0, kind));
+        }
+    }
+    for (curve, points) in shown.chart.curves.iter().zip(&shown.traces) {
+        let color = (curve.color)(theme);
+        let name = curve.metric.label();
+        let range = MarkKind::Band {
+            points: points
+                .iter()
+                .map(|p| (p.step, at(p.low), at(p.high)))
+                .collect(),
+        };
+        marks.push(mark("", color, 0.22, range));
+        let dash = match curve.pen {
+            Pen::Solid => Dash::Solid,
+            Pen::Dashed | Pen::DashDot => Dash::Dashed,
+            Pen::Dotted => Dash::Dotted,
+        };
+        let kind = MarkKind::Line {
+            points: path(points),
+            width: 1.5,
+            dash,
+        };
+        marks.push(mark(name, color, 1.0, kind));
+    }
+    Axes {
+        x: axis("step", false, Some(x)),
+        y: axis(shown.chart.name, shown.log, Some(shown.y)),
+        marks,
+        right: None,
+    }
 }

@@ -33,9 +33,7 @@ impl Values<'_> {
             Self::Plain(v) => v.get(arm).copied(),
             Self::Single(v) => v.get(arm).copied().map(f64::from),
             Self::Log(v) => v.get(arm).map(|v| v.exp()),
-            Self::Counts(v, total) => v
-                .get(arm)
-                .map(|&v| f64::from(v) / (total.max(1) as f64)),
+            Self::Counts(v, total) => v.get(arm).map(|&v| f64::from(v) / (total.max(1) as f64)),
         }
         .unwrap_or(f64::NAN)
     }

@@ -35,7 +35,10 @@ impl Frame {
     pub(crate) fn new(ui: &Ui, outer: Rect, margins: Margins) -> Option<Self> {
         let rect = Rect::from_min_max(
             pos2(outer.left() + margins.left, outer.top() + margins.top),
-            pos2(outer.right() - margins.right, outer.bottom() - margins.bottom),
+            pos2(
+                outer.right() - margins.right,
+                outer.bottom() - margins.bottom,
+            ),
         );
         if !rect.is_finite() || rect.width() < 16.0 || rect.height() < 12.0 {
             return None;

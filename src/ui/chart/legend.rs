@@ -1,8 +1,6 @@
 //! Legend entries that are also switches: a swatch drawn as the series is, and its name.
 
-use egui::{
-    Color32, Response, Role, Sense, Stroke, TextStyle, Ui, WidgetInfo, pos2, vec2,
-};
+use egui::{Color32, Response, Role, Sense, Stroke, TextStyle, Ui, WidgetInfo, pos2, vec2};
 
 use super::pen::{self, Pen};
 
@@ -86,7 +84,12 @@ fn paint_swatch(ui: &Ui, rect: egui::Rect, color: Color32, swatch: Swatch) {
         ),
         Swatch::Marked(corners) => {
             painter.hline(left..=right, y, Stroke::new(1.3, color));
-            painter.add(pen::marker(pos2((left + right) / 2.0, y), corners, 3.0, color));
+            painter.add(pen::marker(
+                pos2((left + right) / 2.0, y),
+                corners,
+                3.0,
+                color,
+            ));
         }
         Swatch::Area => {
             painter.rect_filled(bar, 0.0, color.gamma_multiply(0.4));

@@ -36,7 +36,8 @@ pub(crate) fn line(painter: &Painter, points: &[Pos2], pen: Pen, stroke: Stroke)
             Pen::DashDot => (&[9.0, 2.0], &[3.5, 3.5]),
             Pen::Dotted => (&[2.0], &[3.0]),
         };
-        let scaled = |lengths: &[f32]| -> Vec<f32> { lengths.iter().map(|l| l * stretch).collect() };
+        let scaled =
+            |lengths: &[f32]| -> Vec<f32> { lengths.iter().map(|l| l * stretch).collect() };
         let mut shapes = Vec::new();
         Shape::dashed_line_many_with_offset(
             run,
@@ -94,12 +95,7 @@ pub(crate) fn hatched_rect(painter: &Painter, rect: Rect, color: Color32) {
         );
         x += spacing;
     }
-    painter.rect_stroke(
-        rect,
-        0.0,
-        Stroke::new(1.0, color),
-        egui::StrokeKind::Inside,
-    );
+    painter.rect_stroke(rect, 0.0, Stroke::new(1.0, color), egui::StrokeKind::Inside);
 }
 
 /// Markers along a line about every `spacing` pixels, starting at `offset`: squares, triangles or diamonds by `corners`
@@ -136,7 +132,13 @@ pub(crate) fn marker(at: Pos2, corners: u8, radius: f32, color: Color32) -> Shap
             at + vec2(0.0, radius * 1.3),
             at + vec2(-radius * 1.3, 0.0),
         ],
-        _ => return Shape::rect_filled(Rect::from_center_size(at, vec2(2.0, 2.0) * radius * 0.8), 0.0, color),
+        _ => {
+            return Shape::rect_filled(
+                Rect::from_center_size(at, vec2(2.0, 2.0) * radius * 0.8),
+                0.0,
+                color,
+            );
+        }
     };
     Shape::convex_polygon(outline, color, Stroke::NONE)
 }

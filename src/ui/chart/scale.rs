@@ -266,7 +266,10 @@ mod tests {
 
     #[test]
     fn decades_are_thinned() {
-        let labels: Vec<String> = decades(-12.0, 0.0, 4).into_iter().map(|t| t.label).collect();
+        let labels: Vec<String> = decades(-12.0, 0.0, 4)
+            .into_iter()
+            .map(|t| t.label)
+            .collect();
         assert_eq!(labels, ["1e−12", "1e−9", "1e−6", "1e−3", "1"]);
     }
 
@@ -295,7 +298,12 @@ mod tests {
     fn a_scale_goes_there_and_back_and_survives_nonsense() {
         let scale = Scale::new(2.0, 4.0, 100.0, 300.0);
         assert!((scale.value(scale.at(3.3)) - 3.3).abs() < 1e-6);
-        for (low, high) in [(f64::NAN, 1.0), (0.0, 0.0), (5.0, 5.0), (f64::MIN, f64::MAX)] {
+        for (low, high) in [
+            (f64::NAN, 1.0),
+            (0.0, 0.0),
+            (5.0, 5.0),
+            (f64::MIN, f64::MAX),
+        ] {
             let scale = Scale::new(low, high, 0.0, 0.0);
             assert!(scale.at(1.0).is_finite() && scale.at(f64::NAN).is_finite());
         }

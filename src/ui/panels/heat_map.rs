@@ -12,7 +12,9 @@ use crate::{
     figure::viridis,
     ui::{
         Action, Theme, View,
-        chart::{Frame, Held, Margins, Scale, Values, decades, number, settle, settle_decades, ticks},
+        chart::{
+            Frame, Held, Margins, Scale, Values, decades, number, settle, settle_decades, ticks,
+        },
         figures,
         widgets::plot_menu::{plot_context_menu, plot_menu},
     },
@@ -336,7 +338,14 @@ impl HeatMaps {
                 .interact_pointer_pos()
                 .filter(|_| response.dragged_by(PointerButton::Primary) || response.drag_stopped())
             {
-                self.paint(bar, to_cell(at), response.drag_stopped(), cells, view, actions);
+                self.paint(
+                    bar,
+                    to_cell(at),
+                    response.drag_stopped(),
+                    cells,
+                    view,
+                    actions,
+                );
             }
         }
         let at = response.hover_pos().filter(|at| frame.rect.contains(*at))?;
@@ -396,11 +405,16 @@ impl HeatMaps {
 
     fn figure(&self, view: &View, dark: bool) -> crate::figure::Figure {
         let shown: Vec<usize> = (0..MAPS.len())
-            .filter(|&i| !self.hidden[i] && self.maps[i].width > 0 && MAPS[i].values(view).is_some())
+            .filter(|&i| {
+                !self.hidden[i] && self.maps[i].width > 0 && MAPS[i].values(view).is_some()
+            })
             .collect();
         let masses = shown.iter().filter(|i| !MAPS[**i].is_reward());
         let shared = if self.log {
-            let top = masses.clone().map(|i| self.maps[*i].top).fold(0.0, f64::max);
+            let top = masses
+                .clone()
+                .map(|i| self.maps[*i].top)
+                .fold(0.0, f64::max);
             let bottom = masses
                 .filter(|i| MAPS[**i] != Series::Samples)
                 .map(|i| self.maps[*i].lowest_positive)
@@ -481,7 +495,11 @@ impl Map {
             self.painted = Some(wanted);
             let palette = palette();
             let (low, high) = wanted.range;
-            let factor = if high > low { 255.0 / (high - low) } else { 0.0 };
+            let factor = if high > low {
+                255.0 / (high - low)
+            } else {
+                0.0
+            };
             let mut pixels = Vec::with_capacity(self.raster.len());
             // Pictures start at the top, the grid at the bottom.
             for row in self.raster.chunks_exact(self.width).rev() {
@@ -498,7 +516,8 @@ impl Map {
             match &mut self.texture {
                 Some(texture) => texture.set(image, TextureOptions::NEAREST),
                 None => {
-                    self.texture = Some(ui.ctx().load_texture(name, image, TextureOptions::NEAREST));
+                    self.texture =
+                        Some(ui.ctx().load_texture(name, image, TextureOptions::NEAREST));
                 }
             }
         }
@@ -528,10 +547,7 @@ fn arrange(outer: Rect, count: usize, cells: Cells) -> Vec<Rect> {
     let aspect = (cells.columns as f32 / cells.rows as f32).clamp(0.25, 4.0);
     let size_of = |across: usize| {
         let down = count.div_ceil(across);
-        let room = vec2(
-            outer.width() / across as f32,
-            outer.height() / down as f32,
-        );
+        let room = vec2(outer.width() / across as f32, outer.height() / down as f32);
         let margin = margins(Rect::from_min_size(pos2(0.0, 0.0), room));
         let width = (room.x - margin.left - margin.right).max(1.0);
         let height = (room.y - margin.top - margin.bottom).max(1.0);
@@ -547,11 +563,8 @@ fn arrange(outer: Rect, count: usize, cells: Cells) -> Vec<Rect> {
     );
     (0..count)
         .map(|i| {
-            let corner = outer.min
-                + vec2(
-                    (i % across) as f32 * room.x,
-                    (i / across) as f32 * room.y,
-                );
+            let corner =
+                outer.min + vec2((i % across) as f32 * room.x, (i / across) as f32 * room.y);
             Rect::from_min_size(corner, size.min(room))
         })
         .collect()
@@ -603,10 +616,7 @@ fn color_bar(frame: &Frame, (low, high): (f64, f64), log: bool) {
         let [r, g, b] = viridis((i as f64 + 0.5) / STRIPES as f64);
         let share = |i: usize| bar.bottom() - bar.height() * i as f32 / STRIPES as f32;
         mesh.add_colored_rect(
-            Rect::from_min_max(
-                pos2(bar.left(), share(i + 1)),
-                pos2(bar.right(), share(i)),
-            ),
+            Rect::from_min_max(pos2(bar.left(), share(i + 1)), pos2(bar.right(), share(i))),
             Color32::from_rgb(r, g, b),
         );
     }
@@ -687,12 +697,7 @@ fn crosshair(ui: &Ui, frame: &Frame, cells: Cells, view: &View, theme: &Theme) {
 
 /// The arms under a round brush moved from one cell to another.
 fn brushed(from: usize, to: usize, radius: usize, cells: Cells) -> Vec<usize> {
-    let at = |arm: usize| {
-        (
-            (arm % cells.columns) as f64,
-            (arm / cells.columns) as f64,
-        )
-    };
+    let at = |arm: usize| ((arm % cells.columns) as f64, (arm / cells.columns) as f64);
     let ((x0, y0), (x1, y1)) = (at(from), at(to));
     let steps = (x1 - x0).abs().max((y1 - y0).abs()).max(1.0) as usize;
     let reach = radius as i64;

@@ -37,7 +37,11 @@ pub(crate) fn bar_rect(
     mass: f64,
 ) -> Option<Rect> {
     const SIDE_BY_SIDE: [Series; 3] = [Series::Reference, Series::Samples, Series::Policy];
-    let shown = || SIDE_BY_SIDE.into_iter().filter(|s| prepared.get(*s).is_some());
+    let shown = || {
+        SIDE_BY_SIDE
+            .into_iter()
+            .filter(|s| prepared.get(*s).is_some())
+    };
     let place = shown().position(|s| s == series)?;
     let (left, right) = group(plot, arm);
     let width = (right - left) / shown().count() as f32;
@@ -56,7 +60,12 @@ fn bars(plot: &Plot, prepared: &Prepared, view: &View<'_>, theme: &Theme) {
     let painter = &plot.frame.inside;
     let count = view.snapshot.sample_count.max(1) as f64;
     for (column, arm) in (plot.window.first..plot.window.end).enumerate() {
-        let value = |series: Series| prepared.get(series).and_then(|c| c.high.get(column)).copied();
+        let value = |series: Series| {
+            prepared
+                .get(series)
+                .and_then(|c| c.high.get(column))
+                .copied()
+        };
         let bar = |series: Series| {
             let mass = value(series)?;
             bar_rect(plot, prepared, series, arm, mass).map(|rect| (rect, mass))
@@ -106,10 +115,17 @@ fn bars(plot: &Plot, prepared: &Prepared, view: &View<'_>, theme: &Theme) {
         if let Some(mass) = value(Series::BestFit) {
             let y = plot.mass.at(mass);
             level(y, Pen::Solid, 1.4, theme.best_fit);
-            painter.add(marker(pos2((left + right) / 2.0, y), 3, 4.0, theme.best_fit));
+            painter.add(marker(
+                pos2((left + right) / 2.0, y),
+                3,
+                4.0,
+                theme.best_fit,
+            ));
         }
         for (series, corners) in [(Series::Reward, 4), (Series::Augmented, 2)] {
-            let Some(reward) = value(series) else { continue };
+            let Some(reward) = value(series) else {
+                continue;
+            };
             let y = plot.reward_at(reward);
             if y.is_finite() {
                 let color = series.color(theme);
@@ -128,7 +144,12 @@ fn bars(plot: &Plot, prepared: &Prepared, view: &View<'_>, theme: &Theme) {
                     pos2(right + 2.0, y),
                     pos2(right + 2.0, base),
                 ];
-                line(painter, &outline, Pen::Dashed, Stroke::new(2.2, theme.target));
+                line(
+                    painter,
+                    &outline,
+                    Pen::Dashed,
+                    Stroke::new(2.2, theme.target),
+                );
             }
         }
     }
@@ -140,8 +161,18 @@ fn curves(plot: &Plot, prepared: &Prepared, theme: &Theme) {
     let mass = |v: f64| plot.mass.at(v);
     if let Some(columns) = prepared.get(Series::Reference) {
         let path = path(plot, columns, mass);
-        area(painter, &top_of(plot, columns, mass), base, theme.reference.gamma_multiply(0.22));
-        line(painter, &path, Pen::Solid, Stroke::new(1.2, theme.reference));
+        area(
+            painter,
+            &top_of(plot, columns, mass),
+            base,
+            theme.reference.gamma_multiply(0.22),
+        );
+        line(
+            painter,
+            &path,
+            Pen::Solid,
+            Stroke::new(1.2, theme.reference),
+        );
     }
     if let Some(columns) = prepared.get(Series::Samples) {
         histogram(plot, columns, theme.samples.gamma_multiply(0.55));
@@ -201,7 +232,10 @@ fn path(plot: &Plot, columns: &Columns, at: impl Fn(f64) -> f32) -> Vec<Pos2> {
             let bottom = at(low);
             if (top - bottom).abs() < 1.0 {
                 points.push(pos2(x, top));
-            } else if points.last().is_some_and(|p: &Pos2| (p.y - top).abs() < (p.y - bottom).abs()) {
+            } else if points
+                .last()
+                .is_some_and(|p: &Pos2| (p.y - top).abs() < (p.y - bottom).abs())
+            {
                 points.push(pos2(x, top));
                 points.push(pos2(x, bottom));
             } else {

@@ -88,8 +88,14 @@ impl Bounds {
                     .into_iter()
                     .filter_map(|series| prepared.get(series))
             };
-            let low = rewards().map(|c| c.bottom).filter(finite).fold(f64::INFINITY, f64::min);
-            let high = rewards().map(|c| c.top).filter(finite).fold(f64::NEG_INFINITY, f64::max);
+            let low = rewards()
+                .map(|c| c.bottom)
+                .filter(finite)
+                .fold(f64::INFINITY, f64::min);
+            let high = rewards()
+                .map(|c| c.top)
+                .filter(finite)
+                .fold(f64::NEG_INFINITY, f64::max);
             self.reward = (low <= high).then(|| reward_bounds(self.reward, low, high));
         }
     }
@@ -127,7 +133,10 @@ fn reward_bounds(current: Option<(f64, f64)>, low: f64, high: f64) -> (f64, f64)
     };
     match current {
         Some((l, h))
-            if l <= low && h >= high && (h - l) <= 1.6 * (above - below) && h >= high + 0.04 * span =>
+            if l <= low
+                && h >= high
+                && (h - l) <= 1.6 * (above - below)
+                && h >= high + 0.04 * span =>
         {
             (l, h)
         }
@@ -191,7 +200,10 @@ impl Plot {
     /// The arm at a horizontal position.
     pub(crate) fn arm_at(&self, x: f32) -> usize {
         let arm = self.x.value(x).floor().max(0.0) as usize;
-        arm.clamp(self.window.first, self.window.end.saturating_sub(1).max(self.window.first))
+        arm.clamp(
+            self.window.first,
+            self.window.end.saturating_sub(1).max(self.window.first),
+        )
     }
 
     /// The column that holds an arm.

@@ -9,8 +9,11 @@ mod series;
 
 use std::sync::Arc;
 
-use egui::{Align, Align2, CursorIcon, Layout, PointerButton, Pos2, Rect, Response, Sense, Stroke, Ui, pos2};
+use egui::{
+    Align, Align2, CursorIcon, Layout, PointerButton, Pos2, Rect, Response, Sense, Stroke, Ui, pos2,
+};
 
+use self::layout::{Bounds, arm_ticks, axis_name};
 pub(crate) use self::{
     draw::pin_color,
     edit::{Bar, edit, stroke},
@@ -18,7 +21,6 @@ pub(crate) use self::{
     readout::tooltip,
     series::{Prepared, Series, analysis},
 };
-use self::layout::{Bounds, arm_ticks, axis_name};
 use super::heat_map::HeatMaps;
 use crate::{
     bandit::{Problem, Shape},
@@ -167,9 +169,7 @@ impl MainPlot {
         }
         let response = ui.allocate_rect(outer, Sense::click_and_drag());
         let enabled = ui.is_enabled();
-        response.widget_info(|| {
-            egui::WidgetInfo::labeled(egui::Role::Image, enabled, "Main plot")
-        });
+        response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Image, enabled, "Main plot"));
         let arms = view.problem.arms();
         if self.arms != arms {
             self.arms = arms;
@@ -196,7 +196,8 @@ impl MainPlot {
         self.view_by_pointer(ui, &response, &plot);
         self.edit_by_pointer(ui, &response, &plot, view, actions);
         self.hover(ui, &response, &plot, view, actions);
-        if response.clicked() && !response.double_clicked()
+        if response.clicked()
+            && !response.double_clicked()
             && let Some(at) = response.interact_pointer_pos().filter(|at| plot.holds(*at))
         {
             actions.push(Action::Pick(self.pointed(&plot, view, at)));
@@ -228,7 +229,10 @@ impl MainPlot {
                 ui.input_mut(|input| input.smooth_scroll_delta = egui::Vec2::ZERO);
             }
         }
-        if self.grab.is_none() && response.dragged() && !response.dragged_by(PointerButton::Secondary) {
+        if self.grab.is_none()
+            && response.dragged()
+            && !response.dragged_by(PointerButton::Secondary)
+        {
             let moved = f64::from(response.drag_delta().x) * per_pixel;
             low -= moved;
             high -= moved;
@@ -591,7 +595,11 @@ struct Shading {
 
 impl Shading {
     fn draw(&mut self, ui: &Ui, plot: &Plot, problem: &Arc<Problem>) {
-        if self.problem.as_ref().is_none_or(|p| !Arc::ptr_eq(p, problem)) {
+        if self
+            .problem
+            .as_ref()
+            .is_none_or(|p| !Arc::ptr_eq(p, problem))
+        {
             self.runs = runs(problem);
             self.problem = Some(problem.clone());
         }
@@ -629,9 +637,7 @@ impl Shading {
                 if fits && x >= free_from {
                     free_from = x + galley.size().x + 6.0;
                     let y = frame.rect.top() - galley.size().y - 1.0;
-                    frame
-                        .outside
-                        .galley(pos2(x, y), galley, frame.text_color());
+                    frame.outside.galley(pos2(x, y), galley, frame.text_color());
                 }
             }
         }

@@ -100,11 +100,7 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, arm: usize) {
         .iter()
         .find(|mode| mode.arms.binary_search(&(arm as u32)).is_ok())
     {
-        ui.label(
-            RichText::new(format!("Mode {}", mode.label))
-                .small()
-                .weak(),
-        );
+        ui.label(RichText::new(format!("Mode {}", mode.label)).small().weak());
     }
     egui::Grid::new("arm numbers")
         .num_columns(2)

@@ -169,7 +169,12 @@ pub(crate) struct Prepared {
 
 impl Prepared {
     /// Brings the columns up to date.
-    pub(crate) fn update(&mut self, view: &View<'_>, window: Window, shown: impl Fn(Series) -> bool) {
+    pub(crate) fn update(
+        &mut self,
+        view: &View<'_>,
+        window: Window,
+        shown: impl Fn(Series) -> bool,
+    ) {
         self.window = Some(window);
         for (slot, series) in self.shown.iter_mut().zip(Series::ALL) {
             match series.values(view).filter(|_| shown(series)) {
@@ -180,9 +185,9 @@ impl Prepared {
             }
         }
         let drawn = |index: &usize| {
-            view.pins.get(*index).is_some_and(|pin| {
-                pin.visible && pin.snapshot.policy.len() == view.problem.arms()
-            })
+            view.pins
+                .get(*index)
+                .is_some_and(|pin| pin.visible && pin.snapshot.policy.len() == view.problem.arms())
         };
         self.pins.retain(|(index, _)| drawn(index));
         for index in (0..view.pins.len()).filter(drawn) {
