@@ -38,6 +38,8 @@ pub enum Action {
     TogglePin(usize),
     /// Drop a pin.
     Unpin(usize),
+    /// Call a pin something else.
+    RenamePin(usize, String),
     /// Point at an arm (or at none).
     Hover(Option<usize>),
     /// Make this arm the next one of the inspector's pair.
@@ -62,6 +64,8 @@ pub enum Action {
     ExportFigure(Box<crate::figure::Figure>),
     /// Put a figure on the clipboard as a picture.
     CopyFigureImage(Box<crate::figure::Figure>),
+    /// Put the experiment on the clipboard.
+    Copy(TextCopy),
     /// Put text on the clipboard and say so.
     CopyText {
         /// The text.
@@ -75,6 +79,15 @@ pub enum Action {
     Notify(Notice),
     /// Open, close or switch something of the shell.
     Shell(ShellAction),
+}
+
+/// A form in which the experiment goes to the clipboard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TextCopy {
+    /// The preset file.
+    Ron,
+    /// The `modescope run` command that repeats it.
+    CommandLine,
 }
 
 /// A short message and how serious it is.
@@ -107,6 +120,8 @@ pub enum ShellAction {
     Zoom(i8),
     /// Panels back to their default places.
     ResetLayout,
+    /// The about window.
+    About,
     /// Close the window.
     Quit,
 }

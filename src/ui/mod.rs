@@ -1,15 +1,32 @@
 //! The window: shell, theme, panels, widgets. Draws a [`View`] and returns what the user asked for as [`Action`]s.
+//!
+//! `run` is the only place that knows eframe; [`Workbench`] needs egui alone, so tests drive all of it without a window.
 
 mod action;
+mod app;
+mod background;
 mod chart;
+mod clipboard;
+mod commands;
+mod dialogs;
+mod document;
 mod figures;
+mod frame_stats;
+mod layout;
+mod link;
+mod menu;
 mod panels;
-mod start;
+mod perform;
+mod run;
+mod session;
+mod stand_in;
 mod theme;
+mod toasts;
 mod view;
 mod widgets;
 
-pub use action::{Action, Notice, ShellAction};
-pub use start::{GuiOptions, run};
-pub use theme::Theme;
+pub use action::{Action, Notice, ShellAction, TextCopy};
+pub use app::{Workbench, WorkbenchOptions};
+pub use run::{GuiError, GuiOptions, run};
+pub use theme::{Theme, ThemeChoice};
 pub use view::{Pin, Selection, View};

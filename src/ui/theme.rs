@@ -93,3 +93,158 @@ impl Theme {
         }
     }
 }
+
+/// Which theme the user wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+pub enum ThemeChoice {
+    /// As the desktop has it (dark where it does not say).
+    #[default]
+    System,
+    /// Dark on light.
+    Light,
+    /// Light on dark.
+    Dark,
+}
+
+/// Size of the sentence at the top, in points.
+pub(crate) const SENTENCE_SIZE: f32 = 16.0;
+/// Size of secondary text, in points.
+pub(crate) const SMALL_SIZE: f32 = 11.0;
+
+/// Gives a context the look of Modescope: both themes' colours, text sizes and spacing.
+pub(crate) fn apply(ctx: &egui::Context, choice: ThemeChoice) {
+    let mut fonts = egui::FontDefinitions::default();
+    if let Some(family) = fonts.families.get_mut(&egui::FontFamily::Proportional) {
+        // The proportional font lacks ‖; the monospaced one has it.
+        family.push("Hack".to_owned());
+    }
+    ctx.set_fonts(fonts);
+    ctx.set_style_of(egui::Theme::Dark, style(true));
+    ctx.set_style_of(egui::Theme::Light, style(false));
+    ctx.set_theme(match choice {
+        ThemeChoice::System => egui::ThemePreference::System,
+        ThemeChoice::Light => egui::ThemePreference::Light,
+        ThemeChoice::Dark => egui::ThemePreference::Dark,
+    });
+}
+
+fn style(dark: bool) -> egui::Style {
+    use egui::{
+        FontFamily::{Monospace, Proportional},
+        FontId, TextStyle, Vec2,
+    };
+    let mut style = egui::Style {
+        text_styles: [
+            (TextStyle::Small, FontId::new(SMALL_SIZE, Proportional)),
+            (TextStyle::Body, FontId::new(13.0, Proportional)),
+            (TextStyle::Button, FontId::new(13.0, Proportional)),
+            (TextStyle::Monospace, FontId::new(12.0, Monospace)),
+            (TextStyle::Heading, FontId::new(17.0, Proportional)),
+        ]
+        .into(),
+        drag_value_text_style: TextStyle::Body,
+        visuals: visuals(dark),
+        animation_time: 0.08,
+        ..egui::Style::default()
+    };
+    let spacing = &mut style.spacing;
+    spacing.item_spacing = Vec2::new(6.0, 5.0);
+    spacing.button_padding = Vec2::new(7.0, 2.0);
+    spacing.interact_size = Vec2::new(28.0, 21.0);
+    spacing.icon_width = 15.0;
+    spacing.icon_width_inner = 9.0;
+    spacing.indent = 14.0;
+    spacing.slider_width = 110.0;
+    spacing.combo_width = 60.0;
+    spacing.menu_margin = egui::Margin::same(5);
+    spacing.window_margin = egui::Margin::same(12);
+    spacing.tooltip_width = 360.0;
+    spacing.scroll = egui::style::ScrollStyle::thin();
+    style.interaction.selectable_labels = false;
+    style.interaction.tooltip_delay = 0.35;
+    style
+}
+
+/// The four greys of a theme, darkest text first.
+struct Greys {
+    panel: Color32,
+    raised: Color32,
+    sunk: Color32,
+    faint: Color32,
+    line: Color32,
+    control: [Color32; 3],
+    text: Color32,
+    strong: Color32,
+}
+
+fn visuals(dark: bool) -> Visuals {
+    let rgb = Color32::from_rgb;
+    let (mut visuals, theme, grey) = if dark {
+        let grey = Greys {
+            panel: rgb(0x17, 0x1A, 0x1F),
+            raised: rgb(0x1F, 0x23, 0x29),
+            sunk: rgb(0x10, 0x13, 0x17),
+            faint: rgb(0x1C, 0x20, 0x26),
+            line: rgb(0x2E, 0x34, 0x3C),
+            control: [
+                rgb(0x2A, 0x30, 0x38),
+                rgb(0x35, 0x3D, 0x47),
+                rgb(0x41, 0x4B, 0x57),
+            ],
+            text: rgb(0xD3, 0xD9, 0xE0),
+            strong: rgb(0xF4, 0xF6, 0xF8),
+        };
+        (Visuals::dark(), Theme::DARK, grey)
+    } else {
+        let grey = Greys {
+            panel: rgb(0xF6, 0xF7, 0xF9),
+            raised: rgb(0xFF, 0xFF, 0xFF),
+            sunk: rgb(0xFF, 0xFF, 0xFF),
+            faint: rgb(0xEE, 0xF0, 0xF3),
+            line: rgb(0xD5, 0xDA, 0xE0),
+            control: [
+                rgb(0xE6, 0xE9, 0xED),
+                rgb(0xDB, 0xE0, 0xE6),
+                rgb(0xCC, 0xD3, 0xDB),
+            ],
+            text: rgb(0x24, 0x29, 0x2F),
+            strong: rgb(0x0B, 0x0E, 0x12),
+        };
+        (Visuals::light(), Theme::LIGHT, grey)
+    };
+    visuals.panel_fill = grey.panel;
+    visuals.window_fill = grey.raised;
+    visuals.window_stroke = egui::Stroke::new(1.0, grey.line);
+    visuals.extreme_bg_color = grey.sunk;
+    visuals.faint_bg_color = grey.faint;
+    visuals.code_bg_color = grey.faint;
+    visuals.weak_text_color = Some(theme.muted);
+    visuals.hyperlink_color = theme.accent;
+    visuals.error_fg_color = theme.error;
+    visuals.warn_fg_color = theme.reward;
+    visuals.selection.bg_fill = theme.accent.gamma_multiply(if dark { 0.45 } else { 0.25 });
+    visuals.selection.stroke = egui::Stroke::new(1.0, grey.strong);
+    visuals.slider_trailing_fill = true;
+    visuals.text_cursor.blink = false;
+    visuals.window_shadow.blur = 12;
+    visuals.popup_shadow.blur = 8;
+    let widgets = &mut visuals.widgets;
+    for (widget, fill, text) in [
+        (&mut widgets.noninteractive, grey.panel, grey.text),
+        (&mut widgets.inactive, grey.control[0], grey.text),
+        (&mut widgets.hovered, grey.control[1], grey.strong),
+        (&mut widgets.active, grey.control[2], grey.strong),
+        (&mut widgets.open, grey.control[1], grey.strong),
+    ] {
+        widget.bg_fill = fill;
+        widget.weak_bg_fill = fill;
+        widget.fg_stroke = egui::Stroke::new(1.0, text);
+        widget.bg_stroke = egui::Stroke::NONE;
+        widget.corner_radius = 4.into();
+        widget.expansion = 0.0;
+    }
+    widgets.noninteractive.bg_stroke = egui::Stroke::new(1.0, grey.line);
+    widgets.hovered.bg_stroke = egui::Stroke::new(1.0, theme.muted.gamma_multiply(0.6));
+    widgets.active.bg_stroke = egui::Stroke::new(1.0, theme.accent);
+    visuals
+}

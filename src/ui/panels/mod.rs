@@ -1,10 +1,20 @@
 //! The panels of the window, one file each; the shell mounts them. One line per panel.
 #![allow(dead_code, reason = "the shell mounts the panels as they land")]
 
+pub(crate) mod about;
+pub(crate) mod controls;
 pub(crate) mod estimators;
+pub(crate) mod gallery;
+pub(crate) mod headline;
 pub(crate) mod heat_map;
 pub(crate) mod inspector;
+pub(crate) mod log_panel;
 pub(crate) mod main_plot;
 pub(crate) mod mode_strip;
+pub(crate) mod palette;
 pub(crate) mod phase;
+pub(crate) mod pins;
 pub(crate) mod time_charts;
+pub(crate) mod timeline;
+pub(crate) mod tour;
+pub(crate) mod transport;

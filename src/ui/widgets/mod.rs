@@ -2,4 +2,5 @@
 #![allow(dead_code, reason = "the shell mounts the panels as they land")]
 
 pub(crate) mod beta_slider;
+pub(crate) mod icon;
 pub(crate) mod plot_menu;

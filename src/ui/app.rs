@@ -1,0 +1,515 @@
+//! The workbench: everything in the window, and nothing that needs one. `logic` takes in what happened elsewhere (trainer,
+//! dialogs, background work), `ui` draws and collects wishes, `perform` carries them out.
+
+use std::{path::PathBuf, sync::Arc};
+
+use egui::{CentralPanel, Context, Frame, Margin, Panel, Ui};
+use egui_tiles::Tree;
+
+use super::{
+    action::{Action, Notice},
+    background::Background,
+    commands,
+    dialogs::Dialogs,
+    document::{Document, Origin},
+    layout::{self, Pane, Panes},
+    link::Link,
+    menu,
+    panels::{
+        about, controls::Controls, estimators::EstimatorView, gallery::Gallery, headline,
+        inspector::Inspector, log_panel::LogPanel, main_plot::MainPlot, mode_strip::ModeStrip,
+        palette::Palette, phase::PhaseDiagram, pins, time_charts::TimeCharts, tour::Tour,
+        transport::Transport,
+    },
+    session::{Session, SessionStore},
+    theme::{self, ThemeChoice},
+    toasts::Toasts,
+    view::{Pin, Selection, View},
+};
+use crate::{
+    engine::{Command, Event, History, Keyframe, Snapshot, Status, StopReason},
+    experiment::{self, Preset},
+    theory::{Beta, Metrics},
+};
+
+/// How a workbench starts.
+#[derive(Debug, Clone, Default)]
+pub struct WorkbenchOptions {
+    /// A built-in preset's name or a file to open; without it the last session, or Figure 5.
+    pub open: Option<String>,
+    /// Folder of the session file; none keeps nothing.
+    pub state_dir: Option<PathBuf>,
+    /// Theme to use instead of the session's.
+    pub theme: Option<ThemeChoice>,
+    /// Start training at once.
+    pub run: bool,
+    /// The window is there for a picture or a measurement: offer and ask nothing.
+    pub errand: bool,
+}
+
+/// What is drawn and remembered by the panels.
+#[derive(Default)]
+pub(super) struct Panels {
+    pub(super) main_plot: MainPlot,
+    pub(super) modes: ModeStrip,
+    pub(super) time: TimeCharts,
+    pub(super) inspector: Inspector,
+    pub(super) estimators: EstimatorView,
+    pub(super) phase: PhaseDiagram,
+    pub(super) controls: Controls,
+    pub(super) transport: Transport,
+    pub(super) pins: pins::PinList,
+    pub(super) log: LogPanel,
+    pub(super) gallery: Gallery,
+    pub(super) palette: Palette,
+    pub(super) tour: Tour,
+    pub(super) about_open: bool,
+    pub(super) shortcuts_open: bool,
+}
+
+/// Something that has to wait for the answer whether unsaved changes may go.
+#[derive(Debug, Clone)]
+pub(super) enum Pending {
+    /// Close the window.
+    Quit,
+    /// Replace the experiment.
+    Open(Box<Preset>, Origin),
+}
+
+/// Everything in the window.
+pub struct Workbench {
+    pub(super) document: Document,
+    pub(super) link: Link,
+    pub(super) snapshot: Arc<Snapshot>,
+    pub(super) scrub: Option<Keyframe>,
+    pub(super) pins: Vec<Pin>,
+    pub(super) selection: Selection,
+    pub(super) tree: Tree<Pane>,
+    pub(super) panels: Panels,
+    pub(super) toasts: Toasts,
+    pub(super) dialogs: Dialogs,
+    pub(super) background: Background,
+    pub(super) store: SessionStore,
+    pub(super) theme: ThemeChoice,
+    pub(super) recent: Vec<PathBuf>,
+    pub(super) tour_offered: bool,
+    pub(super) pending: Option<Pending>,
+    /// Epoch that the trainer's snapshots must have to belong to this experiment; none while it loads.
+    pub(super) loading: bool,
+    pub(super) saved_then: Option<Pending>,
+    pub(super) quitting: bool,
+    ctx: Context,
+    title: String,
+    controls_width: f32,
+}
+
+impl Workbench {
+    /// Opens what the options say and starts the trainer thread. What cannot be opened becomes a message, and the default
+    /// preset takes its place.
+    ///
+    /// # Errors
+    /// One line where not even that can be opened.
+    pub fn new(ctx: &Context, options: WorkbenchOptions) -> Result<Self, String> {
+        let (store, restored, trouble) = SessionStore::open(options.state_dir);
+        let mut notices: Vec<Notice> = trouble.into_iter().map(Notice::Error).collect();
+        let (session, crashed) = match restored {
+            Some(session) => {
+                let crashed = !session.clean_exit;
+                (session, crashed)
+            }
+            None => (Session::default(), false),
+        };
+        let mut run = options.run;
+        let document = match &options.open {
+            Some(name) => open_named(name),
+            None => match session.experiment {
+                Some(saved) => {
+                    run &= saved.running;
+                    if crashed {
+                        notices.push(Notice::Info(
+                            "Restored the session that ended unexpectedly".to_owned(),
+                        ));
+                    }
+                    Document::open(*saved.preset, saved.origin).map(|mut document| {
+                        if saved.dirty {
+                            document.mark_dirty();
+                        }
+                        document
+                    })
+                }
+                None => open_named(DEFAULT_PRESET),
+            },
+        };
+        let document = match document {
+            Ok(document) => document,
+            Err(error) => {
+                notices.push(Notice::Error(error));
+                open_named(DEFAULT_PRESET)?
+            }
+        };
+        let theme = options.theme.unwrap_or(session.theme);
+        theme::apply(ctx, theme);
+        if (0.5..=3.0).contains(&session.zoom) {
+            ctx.set_zoom_factor(session.zoom);
+        }
+        let waker = ctx.clone();
+        let (mut link, failure) = Link::spawn(move || waker.request_repaint());
+        notices.extend(failure.map(Notice::Error));
+        link.send(Command::Load {
+            preset: document.preset().clone(),
+            base_dir: document.base_dir().map(std::borrow::ToOwned::to_owned),
+            run,
+        });
+        let snapshot = Arc::new(before_training(&document));
+        let tree = session
+            .tree
+            .filter(layout::is_complete)
+            .unwrap_or_else(layout::default_tree);
+        let mut workbench = Self {
+            document,
+            link,
+            snapshot,
+            scrub: None,
+            pins: Vec::new(),
+            selection: Selection::default(),
+            tree,
+            panels: Panels::default(),
+            toasts: Toasts::default(),
+            dialogs: Dialogs::new(),
+            background: Background::new(),
+            store,
+            theme,
+            recent: session.recent,
+            tour_offered: session.tour_offered,
+            pending: None,
+            loading: true,
+            saved_then: None,
+            quitting: false,
+            ctx: ctx.clone(),
+            title: String::new(),
+            controls_width: 300.0,
+        };
+        for notice in notices {
+            workbench.notify(ctx, notice);
+        }
+        Ok(workbench)
+    }
+
+    /// Takes in what happened elsewhere. Call once before every [`Self::ui`], and also while the window is hidden.
+    pub fn logic(&mut self, ctx: &Context) {
+        if self.link.flush() {
+            ctx.request_repaint_after(std::time::Duration::from_millis(5));
+        }
+        while let Some(event) = self.link.try_event() {
+            self.on_event(ctx, event);
+        }
+        if let Some(snapshot) = self.link.snapshot()
+            && !self.loading
+            && snapshot.problem.arms() == self.document.problem().arms()
+        {
+            self.snapshot = snapshot;
+        }
+        for solved in self.background.finished() {
+            match solved {
+                Ok(solved) => self.document.accept(solved),
+                Err(error) => self.notify(ctx, Notice::Error(error)),
+            }
+        }
+        for answer in self.dialogs.answers() {
+            self.on_answer(ctx, answer);
+        }
+        self.autosave(ctx, false);
+    }
+
+    fn on_event(&mut self, ctx: &Context, event: Event) {
+        match event {
+            Event::Loaded { .. } => self.loading = false,
+            Event::Edited { .. } => {}
+            Event::Refused { message } => self.notify(ctx, Notice::Error(message)),
+            Event::Stopped { reason, step } => {
+                let why = match reason {
+                    StopReason::Steps => "all steps done",
+                    StopReason::Converged => "the policy reached the target",
+                    StopReason::Seconds => "the time is over",
+                };
+                self.notify(ctx, Notice::Info(format!("Stopped at step {step}, {why}")));
+            }
+            Event::Reverted { step, preset } => {
+                self.scrub = None;
+                if let Err(error) = self.document.replace(preset) {
+                    self.notify(ctx, Notice::Error(error));
+                }
+                self.notify(ctx, Notice::Done(format!("Continuing from step {step}")));
+            }
+            Event::Saved(path) => {
+                self.notify(ctx, Notice::Done(format!("Saved {}", path.display())))
+            }
+            Event::Failed { message } => self.notify(
+                ctx,
+                Notice::Error(format!("Training stopped: {message}. Reset starts over.")),
+            ),
+        }
+    }
+
+    /// Draws the window's contents and carries out what the user asked for.
+    pub fn ui(&mut self, ui: &mut Ui) {
+        let ctx = ui.ctx().clone();
+        let mut actions: Vec<Action> = Vec::new();
+        if self.pending.is_none() && !self.dialogs.is_modal() {
+            actions.extend(
+                commands::pressed(&ctx)
+                    .into_iter()
+                    .map(commands::UiCommand::action),
+            );
+        }
+        self.on_files_dropped(&ctx, &mut actions);
+        self.on_close_request(&ctx);
+        let height = ctx.content_rect().height();
+        let bar = |margin: i8| {
+            Frame::new()
+                .fill(ctx.global_style().visuals.panel_fill)
+                .inner_margin(Margin::symmetric(10, margin))
+        };
+
+        Panel::top("menu")
+            .frame(bar(2))
+            .resizable(false)
+            .show(ui, |ui| menu::menu_ui(self, ui, &mut actions));
+        let mut bottom = 0.0;
+        if height > 120.0 {
+            let shown = Panel::bottom("transport")
+                .frame(bar(4))
+                .exact_size(34.0)
+                .resizable(false)
+                .show(ui, |ui| {
+                    let (view, panels) = self.parts();
+                    egui::ScrollArea::horizontal()
+                        .show(ui, |ui| panels.transport.ui(ui, &view, &mut actions));
+                });
+            bottom = shown.response.rect.height();
+        }
+        // Controls come before everything that shows the target, so that an edit is seen in its own frame.
+        let width = ctx.content_rect().width();
+        if width > 420.0 {
+            Panel::left("controls")
+                .frame(
+                    Frame::new()
+                        .fill(ctx.global_style().visuals.panel_fill)
+                        .inner_margin(Margin {
+                            left: 10,
+                            right: 4,
+                            top: 6,
+                            bottom: 0,
+                        }),
+                )
+                .default_size(self.controls_width)
+                .size_range(220.0..=(width * 0.5).max(230.0))
+                .show(ui, |ui| {
+                    let (view, panels) = self.parts();
+                    panels.controls.ui(ui, &view, &mut actions);
+                });
+        }
+        self.perform(&ctx, std::mem::take(&mut actions));
+
+        if height > 240.0 {
+            Panel::top("headline")
+                .frame(bar(8))
+                .resizable(false)
+                .show(ui, |ui| {
+                    let (view, _) = self.parts();
+                    headline::headline_ui(ui, &view);
+                });
+        }
+        let gutter = ctx.global_style().visuals.faint_bg_color;
+        CentralPanel::default()
+            .frame(Frame::new().fill(gutter).inner_margin(Margin::same(0)))
+            .show(ui, |ui| {
+                if ui.available_width() < 60.0 || ui.available_height() < 40.0 {
+                    return;
+                }
+                let mut tree =
+                    std::mem::replace(&mut self.tree, Tree::empty(egui::Id::unique("panes")));
+                let (view, panels) = self.parts();
+                tree.ui(
+                    &mut Panes {
+                        draw: &mut |ui, pane| draw_pane(ui, pane, panels, &view, &mut actions),
+                    },
+                    ui,
+                );
+                self.tree = tree;
+            });
+        self.windows_ui(&ctx, &mut actions);
+        self.toasts.show(&ctx, bottom);
+        let any_edit = actions
+            .iter()
+            .any(|action| matches!(action, Action::Edit { .. }));
+        self.perform(&ctx, actions);
+        if !any_edit && ctx.input(|input| !input.pointer.any_down()) {
+            self.document.end_gesture();
+        }
+        self.show_title(&ctx);
+    }
+
+    /// Windows that float above the panels.
+    fn windows_ui(&mut self, ctx: &Context, actions: &mut Vec<Action>) {
+        let mut panels = std::mem::take(&mut self.panels);
+        panels.gallery.ui(ctx, actions);
+        panels.palette.ui(ctx, actions);
+        about::shortcuts_ui(ctx, &mut panels.shortcuts_open);
+        about::about_ui(ctx, &mut panels.about_open);
+        let (view, _) = self.parts();
+        panels.tour.ui(ctx, &view, actions);
+        self.panels = panels;
+        self.dialogs.ui(ctx);
+        self.pending_ui(ctx);
+    }
+
+    /// The picture to draw, and the panels that draw it.
+    pub(super) fn parts(&mut self) -> (View<'_>, &mut Panels) {
+        let view = View {
+            preset: self.document.preset(),
+            problem: self.document.problem(),
+            analysis: self.document.analysis(),
+            snapshot: &self.snapshot,
+            scrub: self.scrub.as_ref(),
+            pins: &self.pins,
+            selection: &self.selection,
+        };
+        (view, &mut self.panels)
+    }
+
+    /// Starts the trainer on the document.
+    pub(super) fn load(&mut self, run: bool) {
+        self.loading = true;
+        self.scrub = None;
+        self.selection = Selection::default();
+        self.snapshot = Arc::new(before_training(&self.document));
+        self.link.send(Command::Load {
+            preset: self.document.preset().clone(),
+            base_dir: self.document.base_dir().map(std::borrow::ToOwned::to_owned),
+            run,
+        });
+    }
+
+    /// The latest picture from the trainer.
+    #[must_use]
+    pub fn snapshot(&self) -> &Arc<Snapshot> {
+        &self.snapshot
+    }
+
+    /// The experiment as it stands.
+    #[must_use]
+    pub fn preset(&self) -> &Preset {
+        self.document.preset()
+    }
+
+    /// Unsaved changes exist.
+    #[must_use]
+    pub fn is_dirty(&self) -> bool {
+        self.document.is_dirty()
+    }
+
+    /// The target shown belongs to the experiment as it stands.
+    #[must_use]
+    pub fn is_in_step(&self) -> bool {
+        self.document.is_in_step()
+    }
+
+    /// Closes without a question whatever is unsaved.
+    pub(super) fn close_without_asking(&mut self) {
+        self.quitting = true;
+    }
+
+    /// Changes β a little, as a drag would; the new β.
+    pub(super) fn nudge_beta(&mut self, ctx: &Context) -> Option<f64> {
+        let mut objective = self.document.preset().objective;
+        let factor = if self.snapshot.step.is_multiple_of(2) {
+            1.01
+        } else {
+            1.0 / 1.01
+        };
+        objective.beta = Beta::new(objective.beta.get() * factor).ok()?;
+        let edit = crate::experiment::Edit::Objective(objective);
+        self.perform(ctx, vec![Action::Edit { edit, done: true }]);
+        Some(objective.beta.get())
+    }
+
+    /// Writes the session for the last time.
+    pub fn on_exit(&mut self) {
+        self.document.end_gesture();
+        let ctx = self.ctx.clone();
+        self.autosave(&ctx, true);
+    }
+
+    /// Shows a message and writes it to the log.
+    pub(super) fn notify(&mut self, ctx: &Context, notice: Notice) {
+        let now = ctx.input(|input| input.time);
+        self.panels.log.push(now, &notice);
+        self.toasts.push(notice, now);
+        ctx.request_repaint();
+    }
+
+    fn show_title(&mut self, ctx: &Context) {
+        let mark = if self.document.is_dirty() { "• " } else { "" };
+        let title = format!("{mark}{} – Modescope", self.document.preset().title);
+        if title != self.title {
+            ctx.send_viewport_cmd(egui::ViewportCommand::Title(title.clone()));
+            self.title = title;
+        }
+    }
+}
+
+fn draw_pane(ui: &mut Ui, pane: Pane, panels: &mut Panels, view: &View, actions: &mut Vec<Action>) {
+    match pane {
+        Pane::MainPlot => panels.main_plot.ui(ui, view, actions),
+        Pane::Modes => panels.modes.ui(ui, view, actions),
+        Pane::Time => panels.time.ui(ui, view, actions),
+        Pane::Inspector => panels.inspector.ui(ui, view, actions),
+        Pane::Estimators => panels.estimators.ui(ui, view, actions),
+        Pane::Phase => panels.phase.ui(ui, view, actions),
+        Pane::Pins => panels.pins.ui(ui, view, actions),
+        Pane::Log => panels.log.ui(ui, actions),
+    }
+}
+
+/// What opens when nothing else is asked for.
+pub(super) const DEFAULT_PRESET: &str = "figure-5";
+
+/// Opens a built-in preset by name, or a file.
+pub(super) fn open_named(name: &str) -> Result<Document, String> {
+    match experiment::builtin_preset(name) {
+        Some(preset) => Document::open(preset, Origin::Builtin(name.to_owned())),
+        None => {
+            let path = PathBuf::from(name);
+            let preset = experiment::load_preset(&path).map_err(|error| error.to_string())?;
+            Document::open(preset, Origin::File(path))
+        }
+    }
+}
+
+/// The picture before the trainer sent its first: the reference as policy, paused at step 0.
+fn before_training(document: &Document) -> Snapshot {
+    let preset = document.preset();
+    let problem = document.problem().clone();
+    let policy: Arc<[f64]> = problem.reference.masses().into();
+    Snapshot {
+        epoch: 0,
+        status: Status::Paused,
+        step: 0,
+        elapsed_secs: 0.0,
+        steps_per_second: 0.0,
+        objective: preset.objective,
+        training: Arc::new(preset.training.clone()),
+        analysis: document.analysis().clone(),
+        samples: vec![0; policy.len()].into(),
+        sample_count: 0,
+        policy,
+        best_fit: None,
+        metrics: Metrics::clone(&document.analysis().reference_metrics),
+        policy_modes: document.analysis().reference_modes.clone().into(),
+        history: Arc::new(History::default()),
+        keyframes: Arc::new([]),
+        marks: Arc::new([]),
+        problem,
+    }
+}

@@ -1,0 +1,249 @@
+//! Asking for files. The desktop's own dialog runs in a thread, so that the window never waits for it; where the desktop
+//! has none (a bare X server), a small window with a path field takes its place.
+
+use std::path::{Path, PathBuf};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use egui::{Context, Key, Modal};
+
+use crate::figure::Figure;
+
+/// What a file is asked for.
+#[derive(Debug, Clone)]
+pub(super) enum Purpose {
+    /// Open an experiment or a table.
+    Open,
+    /// Save the experiment.
+    Save,
+    /// Write a run folder.
+    SaveRun,
+    /// Save a figure.
+    Figure(Box<Figure>),
+}
+
+/// An answered question.
+pub(super) struct Answer {
+    /// What was asked.
+    pub(super) purpose: Purpose,
+    /// The file or folder; none if the user thought better of it.
+    pub(super) path: Option<PathBuf>,
+}
+
+/// The question shown in a window of our own.
+struct Typed {
+    purpose: Purpose,
+    text: String,
+    folder: PathBuf,
+    fresh: bool,
+}
+
+/// Open questions and their answers.
+pub(super) struct Dialogs {
+    sender: Sender<Option<Answer>>,
+    receiver: Receiver<Option<Answer>>,
+    asking: Option<Purpose>,
+    typed: Option<Typed>,
+    folder: PathBuf,
+}
+
+impl Dialogs {
+    /// Nothing asked yet.
+    pub(super) fn new() -> Self {
+        let (sender, receiver) = bounded(4);
+        let folder = std::env::current_dir().unwrap_or_default();
+        Self {
+            sender,
+            receiver,
+            asking: None,
+            typed: None,
+            folder,
+        }
+    }
+
+    /// A window of our own is open and takes the keys.
+    pub(super) fn is_modal(&self) -> bool {
+        self.typed.is_some()
+    }
+
+    /// Asks for a file. `name` is what to suggest. One question at a time: a second one is ignored while the first is open.
+    pub(super) fn ask(&mut self, ctx: &Context, purpose: Purpose, name: &str) {
+        if self.asking.is_some() || self.typed.is_some() {
+            return;
+        }
+        if !has_desktop_dialog() {
+            self.typed = Some(Typed {
+                purpose,
+                text: name.to_owned(),
+                folder: self.folder.clone(),
+                fresh: true,
+            });
+            return;
+        }
+        self.asking = Some(purpose.clone());
+        let (sender, ctx, folder, name) = (
+            self.sender.clone(),
+            ctx.clone(),
+            self.folder.clone(),
+            name.to_owned(),
+        );
+        let started = std::thread::Builder::new()
+            .name("modescope-dialog".to_owned())
+            .spawn(move || {
+                let path = ask_desktop(&purpose, &folder, &name);
+                // The window may be gone by now.
+                let _ = sender.send(Some(Answer { purpose, path }));
+                ctx.request_repaint();
+            });
+        if started.is_err() {
+            self.asking = None;
+        }
+    }
+
+    /// Answers since the last call.
+    pub(super) fn answers(&mut self) -> Vec<Answer> {
+        let answers: Vec<Answer> = self.receiver.try_iter().flatten().collect();
+        for answer in &answers {
+            self.asking = None;
+            if let Some(folder) = answer.path.as_deref().and_then(Path::parent) {
+                self.folder = folder.to_owned();
+            }
+        }
+        answers
+    }
+
+    /// Draws the window of our own, if it is open.
+    pub(super) fn ui(&mut self, ctx: &Context) {
+        let Some(typed) = &mut self.typed else { return };
+        let title = match typed.purpose {
+            Purpose::Open => "Open a file",
+            Purpose::Save => "Save the experiment as",
+            Purpose::SaveRun => "Save the run to a folder",
+            Purpose::Figure(_) => "Export the figure as",
+        };
+        let hint = match typed.purpose {
+            Purpose::Open => "An experiment (.ron) or a table (.csv)",
+            Purpose::Save => "The file ends in .ron",
+            Purpose::SaveRun => "The folder is made if it is not there",
+            Purpose::Figure(_) => "The ending says what to write: .svg, .png or .csv",
+        };
+        let mut answer: Option<Option<PathBuf>> = None;
+        let response = Modal::new(egui::Id::unique("file dialog")).show(ctx, |ui| {
+            ui.set_width((ctx.content_rect().width() - 60.0).clamp(120.0, 520.0));
+            ui.heading(title);
+            ui.weak(hint);
+            ui.add_space(6.0);
+            let label = ui.label("Path");
+            let field = ui
+                .add(egui::TextEdit::singleline(&mut typed.text).desired_width(f32::INFINITY))
+                .labelled_by(label.id);
+            if std::mem::take(&mut typed.fresh) {
+                field.request_focus();
+            }
+            let path = typed.folder.join(typed.text.trim());
+            ui.add(
+                egui::Label::new(
+                    egui::RichText::new(path.display().to_string())
+                        .small()
+                        .weak(),
+                )
+                .truncate(),
+            );
+            let exists = path.exists();
+            let (word, problem) = match typed.purpose {
+                Purpose::Open => ("Open", (!path.is_file()).then_some("There is no such file")),
+                Purpose::Save | Purpose::Figure(_) => {
+                    let taken = exists && !path.is_dir();
+                    (
+                        if taken { "Replace" } else { "Save" },
+                        path.is_dir().then_some("This is a folder; add a file name"),
+                    )
+                }
+                Purpose::SaveRun => (
+                    "Save",
+                    path.is_file()
+                        .then_some("This is a file; a folder is needed"),
+                ),
+            };
+            let problem = if typed.text.trim().is_empty() {
+                Some("Type a path")
+            } else {
+                problem
+            };
+            ui.label(
+                egui::RichText::new(problem.unwrap_or(" "))
+                    .color(super::theme::Theme::of(ui).error),
+            );
+            ui.horizontal(|ui| {
+                let go = ui.add_enabled(problem.is_none(), egui::Button::new(word));
+                let entered = field.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter));
+                if go.clicked() || (entered && problem.is_none()) {
+                    answer = Some(Some(path));
+                }
+                if ui.button("Cancel").clicked() {
+                    answer = Some(None);
+                }
+            });
+        });
+        if response.should_close() && answer.is_none() {
+            answer = Some(None);
+        }
+        if let Some(path) = answer
+            && let Some(typed) = self.typed.take()
+        {
+            // The channel holds more answers than there can be questions.
+            let _ = self.sender.try_send(Some(Answer {
+                purpose: typed.purpose,
+                path,
+            }));
+            ctx.request_repaint();
+        }
+    }
+}
+
+/// The desktop can show a file dialog: elsewhere always; on Linux, where a session bus can reach a file portal.
+fn has_desktop_dialog() -> bool {
+    if std::env::var_os("MODESCOPE_PLAIN_DIALOGS").is_some() {
+        return false;
+    }
+    if !cfg!(all(unix, not(target_os = "macos"))) {
+        return true;
+    }
+    let bus =
+        std::env::var_os("DBUS_SESSION_BUS_ADDRESS").is_some_and(|address| !address.is_empty());
+    let portal = [
+        "/usr/share/dbus-1/services",
+        "/usr/local/share/dbus-1/services",
+        "/run/current-system/sw/share/dbus-1/services",
+    ]
+    .iter()
+    .any(|folder| {
+        Path::new(folder)
+            .join("org.freedesktop.portal.Desktop.service")
+            .exists()
+    });
+    bus && portal
+}
+
+fn ask_desktop(purpose: &Purpose, folder: &Path, name: &str) -> Option<PathBuf> {
+    let dialog = rfd::FileDialog::new()
+        .set_directory(folder)
+        .set_file_name(name);
+    match purpose {
+        Purpose::Open => dialog
+            .set_title("Open an experiment")
+            .add_filter("Experiments and tables", &["ron", "csv"])
+            .add_filter("All files", &["*"])
+            .pick_file(),
+        Purpose::Save => dialog
+            .set_title("Save the experiment")
+            .add_filter("Experiment", &["ron"])
+            .save_file(),
+        Purpose::SaveRun => dialog.set_title("Folder for the run").pick_folder(),
+        Purpose::Figure(_) => dialog
+            .set_title("Export the figure")
+            .add_filter("SVG drawing", &["svg"])
+            .add_filter("PNG picture", &["png"])
+            .add_filter("CSV table", &["csv"])
+            .save_file(),
+    }
+}

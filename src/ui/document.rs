@@ -1,0 +1,331 @@
+//! The experiment as edited in the window: the preset, its problem and what its objective asks for, kept in step within
+//! the frame of an edit; undo and redo, where one drag is one step; and whether anything is unsaved.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use crate::{
+    bandit::{Analysis, Problem, ProblemSource},
+    experiment::{self, Edit, Preset},
+};
+
+/// Problems up to this size are analysed in the frame of the edit; larger ones in the background.
+pub(crate) const INLINE_ARMS: usize = 100_000;
+/// Undo remembers this many steps.
+const UNDO_STEPS: usize = 200;
+
+/// Where an experiment came from.
+#[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize)]
+pub(crate) enum Origin {
+    /// Made here, never saved.
+    #[default]
+    Untitled,
+    /// A preset embedded in the program.
+    Builtin(String),
+    /// A file.
+    File(PathBuf),
+}
+
+/// One step of undo: the edit that goes back and the one that goes forth.
+#[derive(Debug, Clone)]
+struct Step {
+    back: Edit,
+    forth: Edit,
+}
+
+/// Which part of the experiment a gesture changes; edits of one part with the pointer held are one step of undo.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Objective,
+    Training,
+    Bars,
+    Modes,
+    Stop,
+}
+
+impl Part {
+    fn of(edit: &Edit) -> Self {
+        match edit {
+            Edit::Objective(_) => Self::Objective,
+            Edit::Training(_) => Self::Training,
+            Edit::Reward { .. } | Edit::Reference { .. } | Edit::Bars { .. } => Self::Bars,
+            Edit::Modes(_) => Self::Modes,
+            Edit::Stop(_) => Self::Stop,
+        }
+    }
+
+    /// The edit that brings this part of an experiment back to what it is in `preset`.
+    fn capture(self, preset: &Preset) -> Edit {
+        match self {
+            Self::Objective => Edit::Objective(preset.objective),
+            Self::Training => Edit::Training(Box::new(preset.training.clone())),
+            Self::Bars => Edit::Bars {
+                rewards: preset.bandit.reward_edits.clone(),
+                reference: preset.bandit.reference_edits.clone(),
+            },
+            Self::Modes => Edit::Modes(preset.bandit.modes.clone()),
+            Self::Stop => Edit::Stop(preset.training.stop),
+        }
+    }
+}
+
+/// An experiment being edited.
+pub(crate) struct Document {
+    preset: Arc<Preset>,
+    origin: Origin,
+    base_dir: Option<PathBuf>,
+    source: Arc<ProblemSource>,
+    problem: Arc<Problem>,
+    analysis: Arc<Analysis>,
+    undo: Vec<Step>,
+    redo: Vec<Step>,
+    /// The gesture going on: its part, and the edit that would take it back.
+    gesture: Option<(Part, Edit)>,
+    /// Length of `undo` when last saved; none once that state can no longer be reached.
+    saved_at: Option<usize>,
+    /// The problem or the analysis is older than the preset.
+    stale: bool,
+}
+
+impl Document {
+    /// Checks and analyses an experiment.
+    ///
+    /// # Errors
+    /// One line that says what is wrong with the experiment.
+    pub(crate) fn open(preset: Preset, origin: Origin) -> Result<Self, String> {
+        let base_dir = match &origin {
+            Origin::File(path) => path.parent().map(Path::to_owned),
+            Origin::Untitled | Origin::Builtin(_) => None,
+        };
+        let source = ProblemSource::evaluate(&preset.bandit, base_dir.as_deref())
+            .map_err(|error| error.to_string())?;
+        let (problem, analysis) = solve(&source, &preset)?;
+        let saved_at = (origin != Origin::Untitled).then_some(0);
+        Ok(Self {
+            preset: Arc::new(preset),
+            origin,
+            base_dir,
+            source: Arc::new(source),
+            problem,
+            analysis,
+            undo: Vec::new(),
+            redo: Vec::new(),
+            gesture: None,
+            saved_at,
+            stale: false,
+        })
+    }
+
+    /// The experiment as it stands.
+    pub(crate) fn preset(&self) -> &Arc<Preset> {
+        &self.preset
+    }
+
+    /// Its problem.
+    pub(crate) fn problem(&self) -> &Arc<Problem> {
+        &self.problem
+    }
+
+    /// What it asks for.
+    pub(crate) fn analysis(&self) -> &Arc<Analysis> {
+        &self.analysis
+    }
+
+    /// Where it came from.
+    pub(crate) fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// Folder that relative CSV paths start from.
+    pub(crate) fn base_dir(&self) -> Option<&Path> {
+        self.base_dir.as_deref()
+    }
+
+    /// Unsaved changes exist.
+    pub(crate) fn is_dirty(&self) -> bool {
+        self.gesture.is_some() || self.saved_at != Some(self.undo.len())
+    }
+
+    /// Says that the present state is now in this file.
+    pub(crate) fn mark_saved(&mut self, path: PathBuf) {
+        self.end_gesture();
+        self.base_dir = path.parent().map(Path::to_owned);
+        self.origin = Origin::File(path);
+        self.saved_at = Some(self.undo.len());
+    }
+
+    /// Says that the present state differs from any file (a restored session with unsaved changes).
+    pub(crate) fn mark_dirty(&mut self) {
+        self.saved_at = None;
+    }
+
+    /// Takes an earlier state of the same experiment, as the trainer went back to it; undo starts afresh.
+    ///
+    /// # Errors
+    /// One line that says why the objective has no target there; nothing has changed then.
+    pub(crate) fn replace(&mut self, preset: Arc<Preset>) -> Result<(), String> {
+        let (problem, analysis) = solve(&self.source, &preset)?;
+        self.gesture = None;
+        self.undo.clear();
+        self.redo.clear();
+        if *preset != *self.preset {
+            self.saved_at = None;
+        }
+        (self.preset, self.problem, self.analysis) = (preset, problem, analysis);
+        self.stale = false;
+        Ok(())
+    }
+
+    /// What is shown belongs to the preset as it stands.
+    pub(crate) fn is_in_step(&self) -> bool {
+        !self.stale
+    }
+
+    /// Something can be undone.
+    pub(crate) fn can_undo(&self) -> bool {
+        self.gesture.is_some() || !self.undo.is_empty()
+    }
+
+    /// Something can be redone.
+    pub(crate) fn can_redo(&self) -> bool {
+        !self.redo.is_empty()
+    }
+
+    /// Applies an edit to the preset. `done` false keeps the gesture open, so that what follows joins the same step of
+    /// undo. Call [`Self::refresh`] after the last edit of a frame.
+    ///
+    /// # Errors
+    /// One line that says why the edit was refused; nothing has changed then.
+    pub(crate) fn apply(&mut self, edit: &Edit, done: bool) -> Result<(), String> {
+        let part = Part::of(edit);
+        if self.gesture.as_ref().is_some_and(|(open, _)| *open != part) {
+            self.end_gesture();
+        }
+        let back = part.capture(&self.preset);
+        self.change(edit)?;
+        if self.gesture.is_none() {
+            self.gesture = Some((part, back));
+        }
+        if done {
+            self.end_gesture();
+        }
+        Ok(())
+    }
+
+    /// Closes the gesture going on, if any: the pointer was released.
+    pub(crate) fn end_gesture(&mut self) {
+        let Some((part, back)) = self.gesture.take() else {
+            return;
+        };
+        let forth = part.capture(&self.preset);
+        if back == forth {
+            return;
+        }
+        if self.saved_at.is_some_and(|saved| saved > self.undo.len()) {
+            self.saved_at = None;
+        }
+        self.redo.clear();
+        self.undo.push(Step { back, forth });
+        if self.undo.len() > UNDO_STEPS {
+            self.undo.remove(0);
+            self.saved_at = self.saved_at.and_then(|saved| saved.checked_sub(1));
+        }
+    }
+
+    /// Takes back the last step; the edit that did it, for the trainer.
+    pub(crate) fn undo(&mut self) -> Option<Edit> {
+        self.end_gesture();
+        let step = self.undo.pop()?;
+        let back = step.back.clone();
+        self.redo.push(step);
+        // The edit restores a state that was valid before.
+        self.change(&back).ok().map(|()| back)
+    }
+
+    /// Does the last undone step again; the edit that did it, for the trainer.
+    pub(crate) fn redo(&mut self) -> Option<Edit> {
+        self.end_gesture();
+        let step = self.redo.pop()?;
+        let forth = step.forth.clone();
+        self.undo.push(step);
+        self.change(&forth).ok().map(|()| forth)
+    }
+
+    fn change(&mut self, edit: &Edit) -> Result<(), String> {
+        experiment::apply(Arc::make_mut(&mut self.preset), edit, self.problem.arms())
+            .map_err(|error| error.to_string())?;
+        self.stale |= match Part::of(edit) {
+            Part::Objective | Part::Bars | Part::Modes => true,
+            Part::Training | Part::Stop => false,
+        };
+        Ok(())
+    }
+
+    /// Brings problem and analysis in step with the preset: at once on problems of up to [`INLINE_ARMS`] arms; for larger
+    /// ones it returns the work, whose result [`Self::accept`] takes.
+    ///
+    /// # Errors
+    /// One line that says why the objective has no target here; the old picture stays.
+    pub(crate) fn refresh(&mut self) -> Result<Option<Work>, String> {
+        if !std::mem::take(&mut self.stale) {
+            return Ok(None);
+        }
+        if self.problem.arms() > INLINE_ARMS {
+            return Ok(Some(Work {
+                source: self.source.clone(),
+                preset: self.preset.clone(),
+            }));
+        }
+        let (problem, analysis) = solve(&self.source, &self.preset)?;
+        self.problem = problem;
+        self.analysis = analysis;
+        Ok(None)
+    }
+
+    /// Takes the result of [`Work::run`], unless another experiment was opened meanwhile.
+    pub(crate) fn accept(&mut self, solved: Solved) {
+        if Arc::ptr_eq(&solved.source, &self.source) {
+            self.problem = solved.problem;
+            self.analysis = solved.analysis;
+        }
+    }
+}
+
+/// A large analysis to do in the background.
+#[derive(Clone)]
+pub(crate) struct Work {
+    source: Arc<ProblemSource>,
+    preset: Arc<Preset>,
+}
+
+/// Its result.
+pub(crate) struct Solved {
+    source: Arc<ProblemSource>,
+    problem: Arc<Problem>,
+    analysis: Arc<Analysis>,
+}
+
+impl Work {
+    /// Solves; takes tens of milliseconds per million arms.
+    ///
+    /// # Errors
+    /// One line that says why the objective has no target here.
+    pub(crate) fn run(self) -> Result<Solved, String> {
+        let (problem, analysis) = solve(&self.source, &self.preset)?;
+        Ok(Solved {
+            source: self.source,
+            problem,
+            analysis,
+        })
+    }
+}
+
+fn solve(source: &ProblemSource, preset: &Preset) -> Result<(Arc<Problem>, Arc<Analysis>), String> {
+    let problem = source
+        .problem(&preset.bandit, &preset.objective)
+        .map_err(|error| error.to_string())?;
+    let analysis = super::stand_in::analyse(&problem, &preset.objective)?;
+    Ok((Arc::new(problem), Arc::new(analysis)))
+}

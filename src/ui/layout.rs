@@ -1,0 +1,212 @@
+//! Which panes the window has and where they lie: a tree of tiles that the user may rearrange, kept in the session.
+
+use egui::{Color32, Stroke, Ui, Visuals, WidgetText};
+use egui_tiles::{
+    Container, Linear, LinearDir, SimplificationOptions, TabState, Tile, TileId, Tiles, Tree,
+    UiResponse,
+};
+use serde::{Deserialize, Serialize};
+
+/// A pane that can be moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Pane {
+    /// Reference, reward, target, policy and samples.
+    MainPlot,
+    /// Mass per mode.
+    Modes,
+    /// Metrics over time.
+    Time,
+    /// Two arms compared.
+    Inspector,
+    /// What the estimators really optimise.
+    Estimators,
+    /// A metric over two parameters.
+    Phase,
+    /// Runs kept for comparison.
+    Pins,
+    /// What happened.
+    Log,
+}
+
+impl Pane {
+    /// Every pane, in the order in which menus list them.
+    pub(crate) const ALL: [Self; 8] = [
+        Self::MainPlot,
+        Self::Modes,
+        Self::Time,
+        Self::Inspector,
+        Self::Estimators,
+        Self::Phase,
+        Self::Pins,
+        Self::Log,
+    ];
+
+    /// Its title.
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::MainPlot => "Distributions",
+            Self::Modes => "Modes",
+            Self::Time => "Over time",
+            Self::Inspector => "Inspector",
+            Self::Estimators => "Estimators",
+            Self::Phase => "Phase diagram",
+            Self::Pins => "Pins",
+            Self::Log => "Log",
+        }
+    }
+}
+
+/// The default places: the main plot large on top, modes below it, time charts and the tools side by side at the bottom.
+pub(crate) fn default_tree() -> Tree<Pane> {
+    let mut tiles = Tiles::default();
+    let main = tiles.insert_pane(Pane::MainPlot);
+    let modes = tiles.insert_pane(Pane::Modes);
+    let time = tiles.insert_pane(Pane::Time);
+    let tools: Vec<TileId> = [
+        Pane::Inspector,
+        Pane::Estimators,
+        Pane::Phase,
+        Pane::Pins,
+        Pane::Log,
+    ]
+    .into_iter()
+    .map(|pane| tiles.insert_pane(pane))
+    .collect();
+    let tools = tiles.insert_tab_tile(tools);
+    let bottom = tiles.insert_container(Linear::new_binary(
+        LinearDir::Horizontal,
+        [time, tools],
+        0.55,
+    ));
+    let mut rows = Linear::new(LinearDir::Vertical, vec![main, modes, bottom]);
+    rows.shares.set_share(main, 0.50);
+    rows.shares.set_share(modes, 0.15);
+    rows.shares.set_share(bottom, 0.35);
+    let root = tiles.insert_container(Container::Linear(rows));
+    Tree::new(egui::Id::unique("panes"), root, tiles)
+}
+
+/// A restored tree still has every pane exactly once.
+pub(crate) fn is_complete(tree: &Tree<Pane>) -> bool {
+    tree.root().is_some()
+        && Pane::ALL.iter().all(|pane| {
+            let count = tree
+                .tiles
+                .tiles()
+                .filter(|tile| matches!(tile, Tile::Pane(p) if p == pane))
+                .count();
+            count == 1
+        })
+}
+
+/// Draws panes for the tree; the shell knows how.
+pub(crate) struct Panes<'a> {
+    /// Draws one pane.
+    pub(crate) draw: &'a mut dyn FnMut(&mut Ui, Pane),
+}
+
+impl egui_tiles::Behavior<Pane> for Panes<'_> {
+    fn pane_ui(&mut self, ui: &mut Ui, _tile: TileId, pane: &mut Pane) -> UiResponse {
+        egui::Frame::new()
+            .fill(ui.visuals().panel_fill)
+            .inner_margin(egui::Margin::symmetric(6, 4))
+            .show(ui, |ui| {
+                ui.push_id(*pane as u8, |ui| (self.draw)(ui, *pane));
+                // A pane fills its tile, whatever it drew.
+                ui.expand_to_include_rect(ui.max_rect());
+            });
+        UiResponse::None
+    }
+
+    fn tab_title_for_pane(&mut self, pane: &Pane) -> WidgetText {
+        egui::RichText::new(pane.title()).size(12.0).into()
+    }
+
+    fn tab_bar_height(&self, _style: &egui::Style) -> f32 {
+        21.0
+    }
+
+    fn tab_title_spacing(&self, _visuals: &Visuals) -> f32 {
+        8.0
+    }
+
+    fn gap_width(&self, _style: &egui::Style) -> f32 {
+        3.0
+    }
+
+    fn min_size(&self) -> f32 {
+        24.0
+    }
+
+    fn tab_bar_color(&self, visuals: &Visuals) -> Color32 {
+        visuals.faint_bg_color
+    }
+
+    fn tab_bg_color(
+        &self,
+        visuals: &Visuals,
+        _tiles: &Tiles<Pane>,
+        _tile: TileId,
+        state: &TabState,
+    ) -> Color32 {
+        if state.active {
+            visuals.panel_fill
+        } else {
+            Color32::TRANSPARENT
+        }
+    }
+
+    fn tab_outline_stroke(
+        &self,
+        _visuals: &Visuals,
+        _tiles: &Tiles<Pane>,
+        _tile: TileId,
+        _state: &TabState,
+    ) -> Stroke {
+        Stroke::NONE
+    }
+
+    fn tab_bar_hline_stroke(&self, _visuals: &Visuals) -> Stroke {
+        Stroke::NONE
+    }
+
+    fn tab_text_color(
+        &self,
+        visuals: &Visuals,
+        tiles: &Tiles<Pane>,
+        tile: TileId,
+        state: &TabState,
+    ) -> Color32 {
+        let alone = tiles
+            .parent_of(tile)
+            .and_then(|parent| tiles.get_container(parent))
+            .is_some_and(|container| container.num_children() == 1);
+        if state.active && !alone {
+            visuals.strong_text_color()
+        } else {
+            visuals.weak_text_color()
+        }
+    }
+
+    fn resize_stroke(&self, style: &egui::Style, state: egui_tiles::ResizeState) -> Stroke {
+        match state {
+            egui_tiles::ResizeState::Idle => {
+                Stroke::new(1.0, style.visuals.widgets.noninteractive.bg_stroke.color)
+            }
+            egui_tiles::ResizeState::Hovering => style.visuals.widgets.hovered.fg_stroke,
+            egui_tiles::ResizeState::Dragging => style.visuals.widgets.active.fg_stroke,
+        }
+    }
+
+    fn simplification_options(&self) -> SimplificationOptions {
+        SimplificationOptions {
+            all_panes_must_have_tabs: true,
+            ..SimplificationOptions::default()
+        }
+    }
+}
+
+/// Brings a pane's tab to the front.
+pub(crate) fn reveal(tree: &mut Tree<Pane>, pane: Pane) {
+    tree.make_active(|_, tile| matches!(tile, Tile::Pane(p) if *p == pane));
+}

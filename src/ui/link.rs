@@ -1,0 +1,89 @@
+//! The window's end of the trainer thread: orders that do not fit into the channel at once wait here, newest edit wins.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use crate::{
+    engine::{Command, Event, Snapshot},
+    experiment::Edit,
+    ui::stand_in::Engine,
+};
+
+/// The trainer thread, and what is still to be sent to it.
+pub(crate) struct Link {
+    engine: Option<Engine>,
+    pending: VecDeque<Command>,
+}
+
+impl Link {
+    /// Starts the trainer thread; `wake` is called whenever there is news.
+    ///
+    /// # Errors
+    /// The system's reason for not starting a thread; the link then swallows orders.
+    pub(crate) fn spawn(wake: impl Fn() + Send + Sync + 'static) -> (Self, Option<String>) {
+        let (engine, failure) = match Engine::spawn(wake) {
+            Ok(engine) => (Some(engine), None),
+            Err(error) => (
+                None,
+                Some(format!("The trainer thread did not start: {error}")),
+            ),
+        };
+        let link = Self {
+            engine,
+            pending: VecDeque::new(),
+        };
+        (link, failure)
+    }
+
+    /// Sends an order, now or as soon as there is room.
+    pub(crate) fn send(&mut self, command: Command) {
+        match &command {
+            // What was waiting for the old experiment is void.
+            Command::Load { .. } => self.pending.clear(),
+            Command::Edit(edit) => self
+                .pending
+                .retain(|waiting| !matches!(waiting, Command::Edit(old) if replaces(edit, old))),
+            _ => {}
+        }
+        self.pending.push_back(command);
+        self.flush();
+    }
+
+    /// Tries to send what is waiting; true if something still waits.
+    pub(crate) fn flush(&mut self) -> bool {
+        let Some(engine) = &self.engine else {
+            self.pending.clear();
+            return false;
+        };
+        while let Some(command) = self.pending.front() {
+            if engine.send(command.clone()).is_err() {
+                return true;
+            }
+            self.pending.pop_front();
+        }
+        false
+    }
+
+    /// The next event, if any.
+    pub(crate) fn try_event(&self) -> Option<Event> {
+        self.engine.as_ref()?.try_event()
+    }
+
+    /// The latest snapshot, if any.
+    pub(crate) fn snapshot(&self) -> Option<Arc<Snapshot>> {
+        self.engine.as_ref()?.snapshot()
+    }
+}
+
+/// A newer edit makes an older one that still waits pointless.
+fn replaces(new: &Edit, old: &Edit) -> bool {
+    match (new, old) {
+        (Edit::Reward { arm: a, .. }, Edit::Reward { arm: b, .. })
+        | (Edit::Reference { arm: a, .. }, Edit::Reference { arm: b, .. }) => a == b,
+        (Edit::Bars { .. }, Edit::Bars { .. } | Edit::Reward { .. } | Edit::Reference { .. })
+        | (Edit::Objective(_), Edit::Objective(_))
+        | (Edit::Training(_), Edit::Training(_) | Edit::Stop(_))
+        | (Edit::Modes(_), Edit::Modes(_))
+        | (Edit::Stop(_), Edit::Stop(_)) => true,
+        _ => false,
+    }
+}

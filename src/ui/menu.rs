@@ -1,0 +1,131 @@
+//! The menu bar, from the table of commands.
+
+use egui::{
+    Button, RichText, Ui,
+    containers::menu::{MenuBar, MenuButton},
+};
+
+use super::{
+    Workbench,
+    action::Action,
+    commands::{Menu, UiCommand},
+    document::Origin,
+    layout::Pane,
+};
+
+/// Draws the menu bar, with the experiment's name at its right.
+pub(super) fn menu_ui(workbench: &mut Workbench, ui: &mut Ui, actions: &mut Vec<Action>) {
+    MenuBar::new().ui(ui, |ui| {
+        for menu in Menu::ALL {
+            MenuButton::new(menu.title()).ui(ui, |ui| {
+                ui.set_min_width(210.0);
+                for &command in UiCommand::ALL
+                    .iter()
+                    .filter(|command| command.menu() == menu)
+                {
+                    if starts_group(command) {
+                        ui.separator();
+                    }
+                    command_ui(workbench, ui, command, actions);
+                    if command == UiCommand::Open {
+                        recent_ui(workbench, ui, actions);
+                    }
+                }
+                if menu == Menu::View {
+                    ui.separator();
+                    panes_ui(workbench, ui);
+                }
+            });
+        }
+        ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+            let from = match workbench.document.origin() {
+                Origin::Untitled => "Not saved yet".to_owned(),
+                Origin::Builtin(name) => format!("Built-in preset {name}"),
+                Origin::File(path) => path.display().to_string(),
+            };
+            let dirty = workbench.document.is_dirty();
+            let mark = if dirty { " •" } else { "" };
+            let title = format!("{}{mark}", workbench.document.preset().title);
+            let tip = if dirty {
+                format!("{from}\nThere are unsaved changes")
+            } else {
+                from
+            };
+            ui.add(egui::Label::new(RichText::new(title).weak()).truncate())
+                .on_hover_text(tip);
+        });
+    });
+}
+
+fn starts_group(command: UiCommand) -> bool {
+    matches!(
+        command,
+        UiCommand::Save
+            | UiCommand::Quit
+            | UiCommand::CopyRon
+            | UiCommand::Theme
+            | UiCommand::Reset
+            | UiCommand::Pin
+            | UiCommand::About
+    )
+}
+
+fn command_ui(workbench: &Workbench, ui: &mut Ui, command: UiCommand, actions: &mut Vec<Action>) {
+    let enabled = match command {
+        UiCommand::Undo => workbench.document.can_undo(),
+        UiCommand::Redo => workbench.document.can_redo(),
+        UiCommand::Live => workbench.scrub.is_some(),
+        _ => true,
+    };
+    let button = Button::new(command.name()).shortcut_text(command.shortcut_text(ui.ctx()));
+    if ui
+        .add_enabled(enabled, button)
+        .on_hover_text(command.tip())
+        .clicked()
+    {
+        actions.push(command.action());
+        ui.close();
+    }
+}
+
+fn recent_ui(workbench: &Workbench, ui: &mut Ui, actions: &mut Vec<Action>) {
+    ui.add_enabled_ui(!workbench.recent.is_empty(), |ui| {
+        ui.menu_button("Open recent", |ui| {
+            for path in &workbench.recent {
+                let name = path
+                    .file_name()
+                    .unwrap_or(path.as_os_str())
+                    .to_string_lossy();
+                if ui
+                    .button(name)
+                    .on_hover_text(path.display().to_string())
+                    .clicked()
+                {
+                    actions.push(Action::OpenFile(path.clone()));
+                    ui.close();
+                }
+            }
+        });
+    });
+}
+
+fn panes_ui(workbench: &mut Workbench, ui: &mut Ui) {
+    let tiles: Vec<_> = workbench
+        .tree
+        .tiles
+        .iter()
+        .filter_map(|(id, tile)| match tile {
+            egui_tiles::Tile::Pane(pane) => Some((*id, *pane)),
+            egui_tiles::Tile::Container(_) => None,
+        })
+        .collect();
+    for pane in Pane::ALL {
+        let Some((id, _)) = tiles.iter().find(|(_, other)| *other == pane) else {
+            continue;
+        };
+        let mut visible = workbench.tree.is_visible(*id);
+        if ui.checkbox(&mut visible, pane.title()).changed() {
+            workbench.tree.set_visible(*id, visible);
+        }
+    }
+}

@@ -1,0 +1,599 @@
+//! Carrying out what the user asked for.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use egui::{Context, Key, Modal, ViewportCommand};
+
+use super::{
+    action::{Action, Notice, ShellAction, TextCopy},
+    app::{Pending, Workbench},
+    clipboard,
+    dialogs::{Answer, Purpose},
+    document::{Document, Origin},
+    layout::{self, Pane},
+    session::{INTERVAL_SECS, RECENT, SavedExperiment, Session},
+    theme::{self, ThemeChoice},
+    view::Pin,
+};
+use crate::{
+    engine::{Command, Status},
+    experiment::{self, Edit, Preset},
+    figure,
+};
+
+impl Workbench {
+    /// Carries out wishes in the order in which they came up.
+    pub(super) fn perform(&mut self, ctx: &Context, actions: Vec<Action>) {
+        if actions.is_empty() {
+            return;
+        }
+        for action in actions {
+            self.perform_one(ctx, action);
+        }
+        self.refresh(ctx);
+    }
+
+    fn perform_one(&mut self, ctx: &Context, action: Action) {
+        match action {
+            Action::ToggleRun => {
+                let order = match self.snapshot.status {
+                    Status::Running => Command::Pause,
+                    Status::Paused | Status::Finished => Command::Run,
+                    Status::Failed => {
+                        self.link.send(Command::Reset { seed: None });
+                        Command::Run
+                    }
+                };
+                self.scrub = None;
+                self.link.send(order);
+            }
+            Action::Step(count) => {
+                self.scrub = None;
+                self.link.send(Command::Step(count));
+            }
+            Action::Reset => {
+                self.scrub = None;
+                self.link.send(Command::Reset { seed: None });
+            }
+            Action::Reseed => self.reseed(ctx),
+            Action::SetSpeed(speed) => self.link.send(Command::Speed(speed)),
+            Action::Edit { edit, done } => match self.document.apply(&edit, done) {
+                Ok(()) => self.link.send(Command::Edit(edit)),
+                Err(error) => self.notify(ctx, Notice::Error(error)),
+            },
+            Action::Undo => self.history_step(ctx, Document::undo, "Nothing to undo"),
+            Action::Redo => self.history_step(ctx, Document::redo, "Nothing to redo"),
+            Action::Scrub(step) => {
+                let frames = &self.snapshot.keyframes;
+                self.scrub = step.and_then(|step| {
+                    let after = frames.partition_point(|frame| frame.step <= step);
+                    frames.get(after.saturating_sub(1)).cloned()
+                });
+            }
+            Action::Revert(step) => self.link.send(Command::Revert { step }),
+            Action::Pin => self.pin(ctx),
+            Action::TogglePin(index) => {
+                if let Some(pin) = self.pins.get_mut(index) {
+                    pin.visible = !pin.visible;
+                }
+            }
+            Action::Unpin(index) => {
+                if index < self.pins.len() {
+                    self.pins.remove(index);
+                }
+            }
+            Action::RenamePin(index, label) => {
+                if let Some(pin) = self.pins.get_mut(index)
+                    && !label.trim().is_empty()
+                {
+                    pin.label = label.trim().to_owned();
+                }
+            }
+            Action::Hover(arm) => self.selection.hovered = arm,
+            Action::Pick(arm) => {
+                let (first, second) = self.selection.pair;
+                self.selection.pair = match (first, second) {
+                    (None, _) => (Some(arm), None),
+                    (Some(first), None) if first != arm => (Some(first), Some(arm)),
+                    (Some(_), _) => (second.filter(|&other| other != arm), Some(arm)),
+                };
+            }
+            Action::PickPair(first, second) => self.selection.pair = (first, second),
+            Action::OpenPreset(name) => match experiment::builtin_preset(&name) {
+                Some(preset) => self.replace(ctx, Box::new(preset), Origin::Builtin(name)),
+                None => self.notify(
+                    ctx,
+                    Notice::Error(format!("There is no preset named {name:?}")),
+                ),
+            },
+            Action::OpenExperiment(preset) => self.replace(ctx, preset, Origin::Untitled),
+            Action::OpenFile(path) => self.open_file(ctx, path),
+            Action::OpenDialog => self.dialogs.ask(ctx, Purpose::Open, ""),
+            Action::Save => match self.document.origin().clone() {
+                Origin::File(path) => drop(self.save_to(ctx, path)),
+                Origin::Untitled | Origin::Builtin(_) => self.perform_one(ctx, Action::SaveAs),
+            },
+            Action::SaveAs => {
+                let name = match self.document.origin() {
+                    Origin::File(path) => path
+                        .file_name()
+                        .unwrap_or_default()
+                        .to_string_lossy()
+                        .into_owned(),
+                    Origin::Builtin(name) => format!("{name}.ron"),
+                    Origin::Untitled => format!("{}.ron", slug(&self.document.preset().title)),
+                };
+                self.dialogs.ask(ctx, Purpose::Save, &name);
+            }
+            Action::SaveRun => {
+                let name = format!("{}-run", slug(&self.document.preset().title));
+                self.dialogs.ask(ctx, Purpose::SaveRun, &name);
+            }
+            Action::ExportFigure(figure) => {
+                let name = format!("{}.svg", figure.file_stem);
+                self.dialogs.ask(ctx, Purpose::Figure(figure), &name);
+            }
+            Action::CopyFigureImage(figure) => {
+                let notice = match clipboard::copy_figure(ctx, &figure) {
+                    Ok(()) => Notice::Done("Image copied".to_owned()),
+                    Err(error) => Notice::Error(error),
+                };
+                self.notify(ctx, notice);
+            }
+            Action::CopyFigureData(figure) => {
+                self.copy_text(ctx, figure::to_csv(&figure), "Data copied")
+            }
+            Action::CopyText { text, what } => self.copy_text(ctx, text, &what),
+            Action::Copy(TextCopy::Ron) => {
+                let text = experiment::to_ron(self.document.preset());
+                self.copy_text(ctx, text, "Preset copied");
+            }
+            Action::Copy(TextCopy::CommandLine) => match clipboard::command_line(&self.document) {
+                Ok(text) => self.copy_text(ctx, text, "Command line copied"),
+                Err(error) => self.notify(ctx, Notice::Error(error)),
+            },
+            Action::Notify(notice) => self.notify(ctx, notice),
+            Action::Shell(action) => self.shell(ctx, action),
+        }
+    }
+
+    fn shell(&mut self, ctx: &Context, action: ShellAction) {
+        match action {
+            ShellAction::Palette => self.panels.palette.toggle(),
+            ShellAction::Shortcuts => self.panels.shortcuts_open = !self.panels.shortcuts_open,
+            ShellAction::About => self.panels.about_open = !self.panels.about_open,
+            ShellAction::Gallery => self.panels.gallery.toggle(),
+            ShellAction::Tour => {
+                self.tour_offered = true;
+                self.panels.tour.start();
+            }
+            ShellAction::Log => {
+                let shown = self
+                    .tree
+                    .tiles
+                    .find_pane(&Pane::Log)
+                    .filter(|&id| !self.tree.is_visible(id));
+                if let Some(id) = shown {
+                    self.tree.set_visible(id, true);
+                }
+                layout::reveal(&mut self.tree, Pane::Log);
+            }
+            ShellAction::ToggleTheme => {
+                self.theme = match ctx.theme() {
+                    egui::Theme::Dark => ThemeChoice::Light,
+                    egui::Theme::Light => ThemeChoice::Dark,
+                };
+                theme::apply(ctx, self.theme);
+            }
+            ShellAction::Zoom(direction) => {
+                let now = ctx.zoom_factor();
+                let next = match direction.signum() {
+                    0 => 1.0,
+                    step => (((now * 10.0).round() + f32::from(step)) / 10.0).clamp(0.5, 3.0),
+                };
+                ctx.set_zoom_factor(next);
+            }
+            ShellAction::ResetLayout => self.tree = layout::default_tree(),
+            ShellAction::Quit => ctx.send_viewport_cmd(ViewportCommand::Close),
+        }
+    }
+
+    /// Brings problem and analysis in step with the preset, at once or in the background.
+    fn refresh(&mut self, ctx: &Context) {
+        match self.document.refresh() {
+            Ok(None) => {}
+            Ok(Some(work)) => self.background.submit(work, ctx),
+            Err(error) => self.notify(ctx, Notice::Error(error)),
+        }
+        let arms = self.document.problem().arms();
+        let in_range = |arm: Option<usize>| arm.filter(|&arm| arm < arms);
+        self.selection.hovered = in_range(self.selection.hovered);
+        self.selection.pair = (
+            in_range(self.selection.pair.0),
+            in_range(self.selection.pair.1),
+        );
+        ctx.request_repaint();
+    }
+
+    fn history_step(
+        &mut self,
+        ctx: &Context,
+        step: fn(&mut Document) -> Option<Edit>,
+        nothing: &str,
+    ) {
+        match step(&mut self.document) {
+            Some(edit) => self.link.send(Command::Edit(edit)),
+            None => self.notify(ctx, Notice::Info(nothing.to_owned())),
+        }
+    }
+
+    fn reseed(&mut self, ctx: &Context) {
+        let mut training = self.document.preset().training.clone();
+        training.seed = training.seed.wrapping_add(1);
+        let seed = training.seed;
+        self.scrub = None;
+        if let Err(error) = self
+            .document
+            .apply(&Edit::Training(Box::new(training)), true)
+        {
+            self.notify(ctx, Notice::Error(error));
+            return;
+        }
+        self.link.send(Command::Reset { seed: Some(seed) });
+        self.notify(ctx, Notice::Info(format!("Seed {seed}")));
+    }
+
+    fn pin(&mut self, ctx: &Context) {
+        let snapshot = match &self.scrub {
+            None => self.snapshot.clone(),
+            Some(frame) => {
+                let mut snapshot = (*self.snapshot).clone();
+                snapshot.step = frame.step;
+                snapshot.policy = frame.policy.iter().map(|&mass| f64::from(mass)).collect();
+                snapshot.metrics = frame.metrics;
+                snapshot.analysis = frame.analysis.clone();
+                Arc::new(snapshot)
+            }
+        };
+        let objective = &self.document.preset().objective;
+        let label = format!(
+            "{} {}, β {:.3}, step {}",
+            self.pins.len() + 1,
+            objective_word(objective),
+            objective.beta.get(),
+            snapshot.step
+        );
+        self.notify(ctx, Notice::Done(format!("Pinned as {label:?}")));
+        self.pins.push(Pin {
+            label,
+            visible: true,
+            snapshot,
+            preset: self.document.preset().clone(),
+        });
+    }
+
+    fn copy_text(&mut self, ctx: &Context, text: String, what: &str) {
+        ctx.copy_text(text);
+        self.notify(ctx, Notice::Done(what.to_owned()));
+    }
+
+    /// Opens another experiment, asking first where unsaved changes would be lost.
+    fn replace(&mut self, ctx: &Context, preset: Box<Preset>, origin: Origin) {
+        if self.document.is_dirty() && !matches!(self.document.origin(), Origin::Builtin(_)) {
+            self.pending = Some(Pending::Open(preset, origin));
+        } else {
+            self.open_now(ctx, *preset, origin);
+        }
+    }
+
+    /// Opens another experiment, whatever is unsaved.
+    pub(super) fn open_now(&mut self, ctx: &Context, preset: Preset, origin: Origin) {
+        match Document::open(preset, origin) {
+            Ok(document) => {
+                let run = self.snapshot.status == Status::Running;
+                if let Origin::File(path) = document.origin() {
+                    remember(&mut self.recent, path);
+                }
+                self.document = document;
+                self.load(run);
+            }
+            Err(error) => self.notify(ctx, Notice::Error(error)),
+        }
+    }
+
+    fn open_file(&mut self, ctx: &Context, path: PathBuf) {
+        let is_table = path
+            .extension()
+            .is_some_and(|ending| ending.eq_ignore_ascii_case("csv"));
+        if is_table {
+            match table_as_preset(&path) {
+                Ok(preset) => self.replace(ctx, Box::new(preset), Origin::Untitled),
+                Err(error) => self.notify(ctx, Notice::Error(error)),
+            }
+            return;
+        }
+        match open_named_file(&path) {
+            Ok(preset) => self.replace(ctx, Box::new(preset), Origin::File(path)),
+            Err(error) => {
+                self.recent.retain(|recent| *recent != path);
+                self.notify(ctx, Notice::Error(error));
+            }
+        }
+    }
+
+    fn save_to(&mut self, ctx: &Context, path: PathBuf) -> bool {
+        let text = experiment::to_ron(self.document.preset());
+        match experiment::save_atomically(&path, text.as_bytes()) {
+            Ok(()) => {
+                remember(&mut self.recent, &path);
+                self.notify(ctx, Notice::Done(format!("Saved {}", path.display())));
+                self.document.mark_saved(path);
+                true
+            }
+            Err(error) => {
+                self.notify(
+                    ctx,
+                    Notice::Error(format!("{} cannot be written: {error}", path.display())),
+                );
+                false
+            }
+        }
+    }
+
+    /// Takes the answer of a file dialog.
+    pub(super) fn on_answer(&mut self, ctx: &Context, answer: Answer) {
+        let Some(path) = answer.path else {
+            self.saved_then = None;
+            return;
+        };
+        match answer.purpose {
+            Purpose::Open => self.open_file(ctx, path),
+            Purpose::Save => {
+                let path = if path.extension().is_none() {
+                    path.with_extension("ron")
+                } else {
+                    path
+                };
+                let saved = self.save_to(ctx, path);
+                if let Some(then) = self.saved_then.take().filter(|_| saved) {
+                    self.go_on(ctx, then);
+                }
+            }
+            Purpose::SaveRun => self.link.send(Command::SaveRun(path)),
+            Purpose::Figure(shown) => {
+                let notice = match figure::save(&shown, &path) {
+                    Ok(()) => Notice::Done(format!("Saved {}", path.display())),
+                    Err(error) => Notice::Error(error.to_string()),
+                };
+                self.notify(ctx, notice);
+            }
+        }
+        self.refresh(ctx);
+    }
+
+    pub(super) fn on_files_dropped(&mut self, ctx: &Context, actions: &mut Vec<Action>) {
+        let path = ctx.input(|input| {
+            input
+                .raw
+                .dropped_files
+                .first()
+                .map(|file| file.path().to_owned())
+        });
+        actions.extend(path.map(Action::OpenFile));
+    }
+
+    /// Holds the window open while unsaved changes are asked about.
+    pub(super) fn on_close_request(&mut self, ctx: &Context) {
+        if !ctx.input(|input| input.viewport().close_requested()) || self.quitting {
+            return;
+        }
+        // With a session kept, nothing is lost by closing; without one, ask.
+        let would_lose = self.document.is_dirty()
+            && matches!(self.document.origin(), Origin::File(_) | Origin::Untitled);
+        if would_lose {
+            ctx.send_viewport_cmd(ViewportCommand::CancelClose);
+            self.pending = Some(Pending::Quit);
+        }
+    }
+
+    /// Asks what to do about unsaved changes, if something waits for it.
+    pub(super) fn pending_ui(&mut self, ctx: &Context) {
+        let Some(pending) = self.pending.clone() else {
+            return;
+        };
+        enum Choice {
+            Save,
+            Discard,
+            Cancel,
+        }
+        let mut choice = None;
+        let response = Modal::new(egui::Id::unique("unsaved changes")).show(ctx, |ui| {
+            ui.set_width((ctx.content_rect().width() - 60.0).clamp(120.0, 400.0));
+            ui.heading("Save the changes?");
+            ui.label(format!(
+                "{} has changes that are not saved.",
+                self.document.preset().title
+            ));
+            ui.add_space(10.0);
+            ui.horizontal_wrapped(|ui| {
+                if ui.button("Save").clicked() || ui.input(|input| input.key_pressed(Key::Enter)) {
+                    choice = Some(Choice::Save);
+                }
+                let word = match pending {
+                    Pending::Quit => "Close without saving",
+                    Pending::Open(..) => "Open without saving",
+                };
+                if ui.button(word).clicked() {
+                    choice = Some(Choice::Discard);
+                }
+                if ui.button("Cancel").clicked() {
+                    choice = Some(Choice::Cancel);
+                }
+            });
+        });
+        if response.should_close() && choice.is_none() {
+            choice = Some(Choice::Cancel);
+        }
+        match choice {
+            None => {}
+            Some(Choice::Cancel) => self.pending = None,
+            Some(Choice::Discard) => {
+                self.pending = None;
+                self.go_on(ctx, pending);
+            }
+            Some(Choice::Save) => {
+                self.pending = None;
+                match self.document.origin().clone() {
+                    Origin::File(path) => {
+                        if self.save_to(ctx, path) {
+                            self.go_on(ctx, pending);
+                        }
+                    }
+                    Origin::Untitled | Origin::Builtin(_) => {
+                        self.saved_then = Some(pending);
+                        self.perform(ctx, vec![Action::SaveAs]);
+                    }
+                }
+            }
+        }
+    }
+
+    fn go_on(&mut self, ctx: &Context, pending: Pending) {
+        match pending {
+            Pending::Quit => {
+                self.quitting = true;
+                ctx.send_viewport_cmd(ViewportCommand::Close);
+            }
+            Pending::Open(preset, origin) => self.open_now(ctx, *preset, origin),
+        }
+    }
+
+    /// Writes the session if it is time for it, or at once.
+    pub(super) fn autosave(&mut self, ctx: &Context, exiting: bool) {
+        if !self.store.is_active() {
+            return;
+        }
+        let now = ctx.input(|input| input.time);
+        if !exiting && now - self.store.saved_at < INTERVAL_SECS {
+            return;
+        }
+        self.store.saved_at = now;
+        let session = Session {
+            clean_exit: exiting,
+            experiment: Some(SavedExperiment {
+                preset: Box::new((**self.document.preset()).clone()),
+                origin: self.document.origin().clone(),
+                dirty: self.document.is_dirty(),
+                running: self.snapshot.status == Status::Running,
+            }),
+            tree: Some(self.tree.clone()),
+            theme: self.theme,
+            zoom: ctx.zoom_factor(),
+            recent: self.recent.clone(),
+            tour_offered: self.tour_offered,
+            ..Session::default()
+        };
+        if let Err(error) = self.store.save(&session) {
+            self.notify(ctx, Notice::Error(error));
+        }
+    }
+}
+
+fn open_named_file(path: &Path) -> Result<Preset, String> {
+    experiment::load_preset(path).map_err(|error| error.to_string())
+}
+
+fn objective_word(objective: &crate::theory::Objective) -> String {
+    use crate::theory::Direction;
+    let mut word = match objective.direction {
+        Direction::Reverse => "reverse".to_owned(),
+        Direction::Forward => "forward".to_owned(),
+        Direction::Alpha(alpha) => format!("α {alpha:.2}"),
+    };
+    if objective.mara.is_some() {
+        word.push_str(" MARA");
+    }
+    word
+}
+
+/// A table of numbers as an experiment: the columns `reference` and `reward` where there are such, or the first column as
+/// rewards on a uniform reference.
+fn table_as_preset(path: &Path) -> Result<Preset, String> {
+    use crate::experiment::{Arms, BanditSpec, ModeSpec, Source};
+    use crate::theory::{Beta, Direction, Objective};
+    let shown = path.display();
+    let mut reader =
+        csv::Reader::from_path(path).map_err(|error| format!("{shown} cannot be read: {error}"))?;
+    let headers = reader
+        .headers()
+        .map_err(|error| format!("{shown} cannot be read: {error}"))?
+        .clone();
+    let rows = reader.records().count();
+    let column = |names: &[&str]| {
+        headers
+            .iter()
+            .find(|header| {
+                names
+                    .iter()
+                    .any(|name| header.trim().eq_ignore_ascii_case(name))
+            })
+            .map(str::to_owned)
+    };
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let from = |column| Source::Csv {
+        path: absolute.clone(),
+        column,
+    };
+    let rewards = column(&["reward", "rewards", "r"]);
+    let reference = column(&["reference", "pi_ref", "ref", "p"]);
+    let beta = Beta::new(0.1).map_err(|error| error.to_string())?;
+    Ok(Preset {
+        format: 1,
+        title: path.file_stem().map_or_else(
+            || "Table".to_owned(),
+            |stem| stem.to_string_lossy().into_owned(),
+        ),
+        summary: format!("Read from {shown}."),
+        look_for: String::new(),
+        bandit: BanditSpec {
+            arms: Arms::Line {
+                count: rows,
+                range: None,
+            },
+            reference: reference.map_or(Source::Constant(1.0), |name| from(Some(name))),
+            rewards: from(rewards),
+            modes: ModeSpec::default(),
+            reward_edits: Vec::new(),
+            reference_edits: Vec::new(),
+        },
+        objective: Objective::new(Direction::Reverse, beta),
+        training: crate::experiment::Training::default(),
+        expectations: Vec::new(),
+    })
+}
+
+fn remember(recent: &mut Vec<PathBuf>, path: &Path) {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    recent.retain(|other| *other != path);
+    recent.insert(0, path);
+    recent.truncate(RECENT);
+}
+
+/// A title as a file name.
+fn slug(title: &str) -> String {
+    let words: Vec<String> = title
+        .to_lowercase()
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .take(6)
+        .map(str::to_owned)
+        .collect();
+    if words.is_empty() {
+        "experiment".to_owned()
+    } else {
+        words.join("-")
+    }
+}
