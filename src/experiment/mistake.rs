@@ -13,6 +13,22 @@ pub struct Place {
     pub column: usize,
 }
 
+impl Place {
+    /// The place of a byte offset; an offset past the end is the end.
+    pub(crate) fn of_offset(text: &str, offset: usize) -> Self {
+        let mut end = offset.min(text.len());
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        let before = &text[..end];
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        Self {
+            line: 1 + before.bytes().filter(|&b| b == b'\n').count(),
+            column: 1 + before[line_start..].chars().count(),
+        }
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.line, self.column)
@@ -28,6 +44,8 @@ pub struct Mistake {
     pub field: String,
     /// One sentence: the value and what is accepted.
     pub message: String,
+    /// Column within the text that the field holds (a formula), from 1.
+    pub(crate) inner_column: Option<usize>,
 }
 
 impl Mistake {
@@ -37,6 +55,7 @@ impl Mistake {
             place: None,
             field: field.into(),
             message: message.into(),
+            inner_column: None,
         }
     }
 }

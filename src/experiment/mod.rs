@@ -4,17 +4,24 @@
 mod apply;
 mod builtin;
 pub(crate) mod closest;
+mod describe;
 mod edit;
 pub mod formula;
+mod layout;
 mod mistake;
 mod preset;
 mod read;
 mod save;
+mod schema;
+mod set;
+mod structure;
 mod training;
+mod tree;
 mod validate;
 
 pub use apply::{EditError, apply};
 pub use builtin::{Builtin, builtin, builtin_preset};
+pub use describe::describe_edit;
 pub use edit::{Edit, JournalEntry};
 pub use formula::{Formula, FormulaError};
 pub use mistake::{LoadError, Mistake, Place, PresetErrors};
@@ -22,8 +29,9 @@ pub use preset::{
     Arms, BanditSpec, Block, Bump, Expectation, LabelledMode, ModeSpec, Noise, Preset, Quantity,
     Source,
 };
-pub use read::{FORMAT, MAX_PRESET_BYTES, load_preset, parse_preset, to_ron};
+pub use read::{FORMAT, MAX_PRESET_BYTES, load_preset, locate, parse_preset, to_ron};
 pub use save::save_atomically;
+pub use set::{SetError, set_path};
 pub use training::{
     Advantage, Features, KlEstimator, KlPenalty, Optimizer, PolicyFamily, Start, StopRule,
     Training, Update,

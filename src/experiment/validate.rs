@@ -304,7 +304,9 @@ impl Check {
             Source::Random { seed: _, noise } => self.noise(field, noise, masses),
             Source::Formula(text) => {
                 if let Err(error) = Formula::parse(text) {
-                    self.mistakes.push(Mistake::new(field, error.to_string()));
+                    let mut mistake = Mistake::new(field, error.to_string());
+                    mistake.inner_column = Some(error.column());
+                    self.mistakes.push(mistake);
                 }
             }
         }

@@ -1,0 +1,443 @@
+//! The shape of a preset file as data: which fields and variants there are and what they take.
+//!
+//! It is the one list behind telling every structural mistake of a text, `--set` paths and what both say is accepted. A
+//! test holds it against what serde reads and writes.
+
+use super::validate::MAX_ARMS;
+use crate::theory::Metric;
+
+/// What a value looks like.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Shape {
+    /// A floating-point number.
+    Number,
+    /// A number above zero that the type itself insists on.
+    Beta,
+    /// A whole number ≥ 0 up to this.
+    Whole(u64),
+    /// A text in quotes.
+    Text,
+    /// `true` or `false`.
+    Flag,
+    /// The value, `Some(value)` or `None`.
+    Maybe(&'static Shape),
+    /// `[…]`.
+    List(&'static Shape),
+    /// `(…, …)`.
+    Tuple(&'static [Shape]),
+    /// `(field: …)`.
+    Struct(&'static [Field]),
+    /// One of some names, each with what it takes.
+    Enum(&'static [Variant]),
+    /// The name of a metric.
+    Metric,
+}
+
+/// A field of a struct.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Field {
+    pub(super) name: &'static str,
+    pub(super) shape: Shape,
+    pub(super) required: bool,
+}
+
+/// A variant of an enum.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Variant {
+    pub(super) name: &'static str,
+    pub(super) content: Content,
+}
+
+/// What a variant takes.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Content {
+    /// Nothing: `Exact`.
+    Nothing,
+    /// Values: `Constant(0.8)`.
+    Values(&'static [Shape]),
+    /// Fields: `Zipf(exponent: 1.0)`.
+    Fields(&'static [Field]),
+}
+
+impl Shape {
+    /// What it is called in messages.
+    pub(super) fn describe(&self) -> String {
+        match self {
+            Self::Number => "a number".to_owned(),
+            Self::Beta => "a finite number above 0".to_owned(),
+            Self::Whole(u64::MAX) => "a whole number ≥ 0".to_owned(),
+            Self::Whole(limit) => format!("a whole number from 0 to {limit}"),
+            Self::Text => "a text in quotes".to_owned(),
+            Self::Flag => "true or false".to_owned(),
+            Self::Maybe(inner) => format!("{} or None", inner.describe()),
+            Self::List(inner) => format!("a list such as [{}]", inner.example()),
+            Self::Tuple(_) => format!("a pair such as {}", self.example()),
+            Self::Struct(_) => format!("a struct such as {}", self.example()),
+            Self::Enum(variants) => {
+                let names: Vec<String> = variants.iter().map(Variant::outline).collect();
+                names.join(", ")
+            }
+            Self::Metric => {
+                let names: Vec<String> = metric_names().collect();
+                names.join(", ")
+            }
+        }
+    }
+
+    /// The shortest value of this shape that is read.
+    pub(super) fn example(&self) -> String {
+        match self {
+            Self::Number | Self::Beta => "1.0".to_owned(),
+            Self::Whole(_) => "1".to_owned(),
+            Self::Text => "\"…\"".to_owned(),
+            Self::Flag => "true".to_owned(),
+            Self::Maybe(_) => "None".to_owned(),
+            Self::List(inner) => format!("[{}]", inner.example()),
+            Self::Tuple(shapes) => format!("({})", values(shapes)),
+            Self::Struct(fields) => format!("({})", required(fields)),
+            Self::Enum(variants) => variants.first().map(Variant::example).unwrap_or_default(),
+            Self::Metric => metric_names().next().unwrap_or_default(),
+        }
+    }
+}
+
+impl Variant {
+    /// The shortest value of this variant that is read.
+    pub(super) fn example(&self) -> String {
+        match self.content {
+            Content::Nothing => self.name.to_owned(),
+            Content::Values(shapes) => format!("{}({})", self.name, values(shapes)),
+            Content::Fields(fields) => format!("{}({})", self.name, required(fields)),
+        }
+    }
+
+    /// Its name, with `(…)` if it takes anything.
+    fn outline(&self) -> String {
+        match self.content {
+            Content::Nothing => self.name.to_owned(),
+            Content::Values(_) | Content::Fields(_) => format!("{}(…)", self.name),
+        }
+    }
+}
+
+fn values(shapes: &[Shape]) -> String {
+    let examples: Vec<String> = shapes.iter().map(Shape::example).collect();
+    examples.join(", ")
+}
+
+fn required(fields: &[Field]) -> String {
+    let fields: Vec<String> = fields
+        .iter()
+        .filter(|field| field.required)
+        .map(|field| format!("{}: {}", field.name, field.shape.example()))
+        .collect();
+    fields.join(", ")
+}
+
+/// Names of the metrics as presets write them.
+pub(super) fn metric_names() -> impl Iterator<Item = String> {
+    Metric::ALL.iter().map(|metric| format!("{metric:?}"))
+}
+
+const fn need(name: &'static str, shape: Shape) -> Field {
+    Field {
+        name,
+        shape,
+        required: true,
+    }
+}
+
+const fn may(name: &'static str, shape: Shape) -> Field {
+    Field {
+        name,
+        shape,
+        required: false,
+    }
+}
+
+const fn bare(name: &'static str) -> Variant {
+    Variant {
+        name,
+        content: Content::Nothing,
+    }
+}
+
+const fn takes(name: &'static str, shapes: &'static [Shape]) -> Variant {
+    Variant {
+        name,
+        content: Content::Values(shapes),
+    }
+}
+
+const fn with(name: &'static str, fields: &'static [Field]) -> Variant {
+    Variant {
+        name,
+        content: Content::Fields(fields),
+    }
+}
+
+const COUNT: Shape = Shape::Whole(u64::MAX);
+const ARM: Shape = Shape::Whole(MAX_ARMS as u64);
+const PAIR: Shape = Shape::Tuple(&[Shape::Number, Shape::Number]);
+const ARM_VALUE: Shape = Shape::Tuple(&[ARM, Shape::Number]);
+const ARM_RANGE: Shape = Shape::Tuple(&[ARM, ARM]);
+
+/// A whole preset.
+pub(super) const PRESET: Shape = Shape::Struct(&[
+    need("format", Shape::Whole(u32::MAX as u64)),
+    need("title", Shape::Text),
+    may("summary", Shape::Text),
+    may("look_for", Shape::Text),
+    need("bandit", BANDIT),
+    need("objective", OBJECTIVE),
+    may("training", TRAINING),
+    may("expectations", Shape::List(&EXPECTATION)),
+]);
+
+const BANDIT: Shape = Shape::Struct(&[
+    need("arms", ARMS),
+    need("reference", SOURCE),
+    need("rewards", SOURCE),
+    may("modes", MODES),
+    may("reward_edits", Shape::List(&ARM_VALUE)),
+    may("reference_edits", Shape::List(&ARM_VALUE)),
+]);
+
+const ARMS: Shape = Shape::Enum(&[
+    with(
+        "Line",
+        &[need("count", COUNT), may("range", Shape::Maybe(&PAIR))],
+    ),
+    with(
+        "Grid",
+        &[
+            need("rows", COUNT),
+            need("columns", COUNT),
+            may("x_range", Shape::Maybe(&PAIR)),
+            may("y_range", Shape::Maybe(&PAIR)),
+        ],
+    ),
+    takes("Named", &[Shape::List(&Shape::Text)]),
+]);
+
+const SOURCE: Shape = Shape::Enum(&[
+    takes("Constant", &[Shape::Number]),
+    takes("List", &[Shape::List(&Shape::Number)]),
+    with(
+        "Csv",
+        &[
+            need("path", Shape::Text),
+            may("column", Shape::Maybe(&Shape::Text)),
+        ],
+    ),
+    with(
+        "Bumps",
+        &[
+            need(
+                "bumps",
+                Shape::List(&Shape::Struct(&[
+                    need("x", Shape::Number),
+                    may("y", Shape::Number),
+                    need("width", Shape::Number),
+                    need("height", Shape::Number),
+                ])),
+            ),
+            may("floor", Shape::Number),
+        ],
+    ),
+    with(
+        "Blocks",
+        &[
+            need(
+                "blocks",
+                Shape::List(&Shape::Struct(&[
+                    need("from", ARM),
+                    need("to", ARM),
+                    need("value", Shape::Number),
+                ])),
+            ),
+            may("otherwise", Shape::Number),
+        ],
+    ),
+    with("PowerLaw", &[need("exponent", Shape::Number)]),
+    with("Zipf", &[need("exponent", Shape::Number)]),
+    with("Random", &[need("seed", COUNT), need("noise", NOISE)]),
+    takes("Formula", &[Shape::Text]),
+]);
+
+const NOISE: Shape = Shape::Enum(&[
+    with(
+        "Uniform",
+        &[need("low", Shape::Number), need("high", Shape::Number)],
+    ),
+    with(
+        "Normal",
+        &[need("mean", Shape::Number), need("std", Shape::Number)],
+    ),
+    with(
+        "LogNormal",
+        &[need("mean", Shape::Number), need("std", Shape::Number)],
+    ),
+]);
+
+const MODES: Shape = Shape::Enum(&[
+    with(
+        "Detected",
+        &[may("threshold", Shape::Maybe(&Shape::Number))],
+    ),
+    takes(
+        "Labelled",
+        &[Shape::List(&Shape::Struct(&[
+            need("label", Shape::Text),
+            need("ranges", Shape::List(&ARM_RANGE)),
+        ]))],
+    ),
+    with("EachArm", &[need("threshold", Shape::Number)]),
+]);
+
+const OBJECTIVE: Shape = Shape::Struct(&[
+    need("direction", DIRECTION),
+    need("beta", Shape::Beta),
+    may("reward_scale", Shape::Number),
+    may("reward_offset", Shape::Number),
+    may("entropy", Shape::Number),
+    may("mara", Shape::Maybe(&MARA)),
+]);
+
+const DIRECTION: Shape = Shape::Enum(&[
+    bare("Reverse"),
+    bare("Forward"),
+    takes("Alpha", &[Shape::Number]),
+]);
+
+const MARA: Shape = Shape::Struct(&[
+    need(
+        "threshold",
+        Shape::Enum(&[
+            takes("Constant", &[Shape::Number]),
+            takes("Percentile", &[Shape::Number]),
+        ]),
+    ),
+    may(
+        "algorithm",
+        Shape::Maybe(&Shape::Enum(&[
+            bare("AugmentReward"),
+            bare("SwapRewardAndReference"),
+        ])),
+    ),
+    may(
+        "anchor",
+        Shape::Enum(&[bare("Batch"), bare("RunningMaximum"), bare("Exact")]),
+    ),
+    may("per_class", Shape::Flag),
+]);
+
+const TRAINING: Shape = Shape::Struct(&[
+    may("policy", POLICY),
+    may(
+        "start",
+        Shape::Enum(&[
+            bare("Reference"),
+            bare("Uniform"),
+            takes("Given", &[Shape::List(&Shape::Number)]),
+        ]),
+    ),
+    may("update", UPDATE),
+    may("optimizer", OPTIMIZER),
+    may("learning_rate", Shape::Number),
+    may(
+        "stop",
+        Shape::Struct(&[
+            may("steps", Shape::Maybe(&COUNT)),
+            may("converged", Shape::Maybe(&Shape::Number)),
+            may("seconds", Shape::Maybe(&Shape::Number)),
+        ]),
+    ),
+    may("seed", COUNT),
+]);
+
+const FEATURES: Shape = Shape::Enum(&[takes("Polynomial", &[COUNT]), takes("Fourier", &[COUNT])]);
+
+const POLICY: Shape = Shape::Enum(&[
+    bare("SoftmaxTable"),
+    bare("Gaussian"),
+    with("GaussianMixture", &[need("components", COUNT)]),
+    with("LinearSoftmax", &[need("features", FEATURES)]),
+    with(
+        "Mlp",
+        &[
+            need("features", FEATURES),
+            need("hidden", Shape::List(&COUNT)),
+        ],
+    ),
+]);
+
+const ESTIMATOR: Shape = Shape::Enum(&[
+    bare("K1"),
+    bare("K2"),
+    bare("K3"),
+    bare("K3Plus"),
+    bare("RhoK3"),
+]);
+
+const UPDATE: Shape = Shape::Enum(&[
+    bare("Exact"),
+    bare("NaturalGradient"),
+    with(
+        "Sampled",
+        &[
+            need("batch", COUNT),
+            need(
+                "advantage",
+                Shape::Enum(&[
+                    bare("None"),
+                    bare("MeanBaseline"),
+                    bare("LeaveOneOut"),
+                    bare("GroupNormalised"),
+                ]),
+            ),
+            need(
+                "kl",
+                Shape::Enum(&[
+                    bare("Matched"),
+                    takes("InReward", &[ESTIMATOR]),
+                    takes("Loss", &[ESTIMATOR]),
+                    bare("ReferenceSamples"),
+                    bare("Off"),
+                ]),
+            ),
+        ],
+    ),
+    with("Dap", &[need("batch", COUNT)]),
+]);
+
+const OPTIMIZER: Shape = Shape::Enum(&[
+    bare("Sgd"),
+    with("Momentum", &[need("momentum", Shape::Number)]),
+    with(
+        "Adam",
+        &[
+            need("beta1", Shape::Number),
+            need("beta2", Shape::Number),
+            need("epsilon", Shape::Number),
+        ],
+    ),
+]);
+
+const EXPECTATION: Shape = Shape::Struct(&[
+    need("says", Shape::Text),
+    may("given", Shape::List(&Shape::Text)),
+    need(
+        "quantity",
+        Shape::Enum(&[
+            takes("TargetMass", &[COUNT]),
+            bare("TargetPeak"),
+            takes("Target", &[Shape::Metric]),
+            takes("TieBeta", &[COUNT, COUNT]),
+            takes("PolicyMass", &[COUNT]),
+            bare("PolicyPeak"),
+            takes("Policy", &[Shape::Metric]),
+        ]),
+    ),
+    need("between", PAIR),
+]);
