@@ -259,3 +259,389 @@ pub(crate) fn options() -> ron::Options {
         .with_default_extension(Extensions::IMPLICIT_SOME)
         .with_recursion_limit(64)
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests may panic")]
+    use super::*;
+    use crate::experiment::{builtin, set_path};
+
+    /// A small preset with some lines replaced: (line from 1, text).
+    fn with(lines: &[(usize, &str)]) -> String {
+        let base = [
+            "(",
+            "    format: 1,",
+            "    title: \"t\",",
+            "    bandit: (",
+            "        arms: Line(count: 3),",
+            "        reference: List([1, 2, 3]),",
+            "        rewards: Constant(1),",
+            "    ),",
+            "    objective: (direction: Reverse, beta: 0.1),",
+            "    training: (learning_rate: 0.1, seed: 3),",
+            ")",
+        ];
+        let mut lines_out: Vec<&str> = base.to_vec();
+        for (line, text) in lines {
+            lines_out[line - 1] = text;
+        }
+        lines_out.join("\n")
+    }
+
+    fn mistakes(text: &str) -> Vec<String> {
+        let errors = parse_preset(text).unwrap_err();
+        let shown: Vec<String> = errors.mistakes().iter().map(ToString::to_string).collect();
+        assert!(shown.iter().all(|line| !line.contains('\n')), "{shown:?}");
+        shown
+    }
+
+    #[test]
+    fn the_smallest_preset_is_read() {
+        parse_preset(&with(&[])).unwrap();
+    }
+
+    #[test]
+    fn each_mistake_is_told_at_its_place() {
+        for (line, text, wanted) in [
+            (
+                5,
+                "        arms: Line(count: 0),",
+                "5:27: bandit.arms.count: 0 is not accepted",
+            ),
+            (
+                5,
+                "        arms: Line(count: 2000000),",
+                "5:27: bandit.arms.count: 2000000",
+            ),
+            (
+                5,
+                "        arms: Named([]),",
+                "5:15: bandit.arms: a list of 0 names",
+            ),
+            (
+                5,
+                "        arms: Grid(rows: 5000, columns: 5000),",
+                "5:15: bandit.arms: a grid of",
+            ),
+            (
+                5,
+                "        arms: Line(count: 3, range: (1, 0)),",
+                "5:37: bandit.arms.range: (1, 0)",
+            ),
+            (
+                6,
+                "        reference: List([1, 2]),",
+                "6:20: bandit.reference: a list of 2 numbers",
+            ),
+            (
+                6,
+                "        reference: List([1, -2, 3]),",
+                "6:29: bandit.reference.1: -2 is not accepted",
+            ),
+            (
+                6,
+                "        reference: List([1, 2, NaN]),",
+                "6:32: bandit.reference.2: NaN",
+            ),
+            (
+                6,
+                "        reference: List([1, inf, 1]),",
+                "6:29: bandit.reference.1: inf",
+            ),
+            (
+                6,
+                "        reference: List([0, 0, 0]),",
+                "6:20: bandit.reference: all masses are zero",
+            ),
+            (
+                6,
+                "        reference: List([1, x, 3]),",
+                "6:29: bandit.reference.1: `x` is not accepted; a number is",
+            ),
+            (
+                6,
+                "        reference: Lst([1, 2, 3]),",
+                "6:20: bandit.reference: `Lst` is not accepted; did you mean `List`?",
+            ),
+            (
+                6,
+                "        reference: Zipf(1),",
+                "6:20: bandit.reference: `Zipf` is written as Zipf(exponent: 1.0)",
+            ),
+            (
+                6,
+                "        reference: Formula(\"1 / (i + )\"),",
+                "6:38: bandit.reference: column 10",
+            ),
+            (
+                6,
+                "        reference: Formula(\"foo + i\"),",
+                "6:29: bandit.reference: column 1: unknown name `foo`",
+            ),
+            (
+                7,
+                "        rewards: Constant(nan),",
+                "7:27: bandit.rewards: `nan`",
+            ),
+            (
+                7,
+                "        rewards: Blocks(blocks: [(from: 1, to: 1, value: 1)]),",
+                "7:48: bandit.rewards.blocks.0.to: 1",
+            ),
+            (
+                7,
+                "        rewards: Blocks(blocks: [(from: 1, to: 9, value: 1)]),",
+                "7:48: bandit.rewards.blocks.0.to: 9",
+            ),
+            (
+                7,
+                "        rewards: Constant(1), modes: Labelled([(label: \"a\", ranges: [(0, 2)]), (label: \"b\", ranges: [(1, 3)])]),",
+                "7:80: bandit.modes.1: arm 1 is in",
+            ),
+            (
+                7,
+                "        rewards: Constant(1), modes: Labelled([(label: \"a\", ranges: [(0, 4)])]),",
+                "7:70: bandit.modes.0.ranges.0: (0, 4)",
+            ),
+            (
+                9,
+                "    objective: (direction: Reverse, beta: 0),",
+                "9:43: objective.beta: `0` is not accepted",
+            ),
+            (
+                9,
+                "    objective: (direction: Reverse, beta: -1),",
+                "9:43: objective.beta: `-1`",
+            ),
+            (
+                9,
+                "    objective: (direction: Revrse, beta: 1),",
+                "9:28: objective.direction: `Revrse` is not accepted; did you mean `Reverse`?",
+            ),
+            (
+                9,
+                "    objective: (beta: 1),",
+                "9:16: objective.direction: field is missing",
+            ),
+            (
+                9,
+                "    objective: (direction: Reverse, beta: 1, beta: 2),",
+                "9:46: objective.beta: field is given twice",
+            ),
+            (
+                9,
+                "    objective: (direction: Reverse, beta: 1, entropy: -1),",
+                "9:55: objective.entropy: -1",
+            ),
+            (
+                10,
+                "    training: (lerning_rate: 0.1),",
+                "10:16: training.lerning_rate: unknown field; did you mean `learning_rate`?",
+            ),
+            (
+                10,
+                "    training: (learning_rate: 0),",
+                "10:31: training.learning_rate: 0",
+            ),
+            (
+                10,
+                "    training: (learning_rate: true),",
+                "10:31: training.learning_rate: `true`",
+            ),
+            (
+                10,
+                "    training: (update: Dap(batch: 65537)),",
+                "10:35: training.update.batch: 65537",
+            ),
+            (
+                10,
+                "    training: (update: Dap(batch: -1)),",
+                "10:35: training.update.batch: `-1`",
+            ),
+            (
+                10,
+                "    training: (update: Dap(batch: 1.5)),",
+                "10:35: training.update.batch: `1.5`",
+            ),
+            (
+                10,
+                "    training: (policy: Mlp(features: Fourier(3), hidden: [1025])),",
+                "10:59: training.policy.hidden.0: 1025",
+            ),
+            (
+                10,
+                "    training: (policy: Mlp(features: Fourier(0), hidden: [])),",
+                "10:38: training.policy.features: 0",
+            ),
+            (
+                10,
+                "    training: (policy: GaussianMixture(components: 65)),",
+                "10:52: training.policy.components: 65",
+            ),
+            (
+                10,
+                "    training: (start: Given([1, 2])),",
+                "10:23: training.start: a list of 2 masses",
+            ),
+            (
+                10,
+                "    training: (optimizer: Adam(beta1: 1, beta2: 0, epsilon: 1)),",
+                "10:39: training.optimizer.beta1: 1",
+            ),
+            (
+                10,
+                "    training: (stop: (steps: 0)),",
+                "10:30: training.stop.steps: 0",
+            ),
+        ] {
+            let found = mistakes(&with(&[(line, text)]));
+            assert!(
+                found.iter().any(|mistake| mistake.starts_with(wanted)),
+                "{text}\n wanted {wanted}\n found {found:#?}"
+            );
+            // Two mistakes in one line are told as two, one as one.
+            assert!(found.len() <= 2, "{found:#?}");
+        }
+    }
+
+    #[test]
+    fn all_mistakes_are_told_at_once_in_the_order_of_the_text() {
+        let text = with(&[
+            (3, "    titel: \"t\","),
+            (6, "        reference: List([1, -2, 3]),"),
+            (9, "    objective: (direction: Reverse, beta: -0.1),"),
+            (10, "    training: (learning_rate: 0, sed: 3),"),
+        ]);
+        let found = mistakes(&text);
+        let wanted = [
+            "1:1: title: field is missing",
+            "3:5: titel: unknown field; did you mean `title`?",
+            "6:29: bandit.reference.1: -2",
+            "9:43: objective.beta: `-0.1`",
+            "10:31: training.learning_rate: 0",
+            "10:34: training.sed: unknown field; did you mean `seed`?",
+        ];
+        assert_eq!(found.len(), wanted.len(), "{found:#?}");
+        for (found, wanted) in found.iter().zip(wanted) {
+            assert!(found.starts_with(wanted), "{found} / {wanted}");
+        }
+        let errors = parse_preset(&text).unwrap_err();
+        assert!(errors.to_string().ends_with("(and 5 more)"), "{errors}");
+    }
+
+    #[test]
+    fn another_format_is_told_before_anything_else() {
+        let text = "// from the future\n( format : 2, title: {, quantum: Yes";
+        assert_eq!(
+            mistakes(text),
+            [
+                "2:12: format: format 2 is from a newer version of Modescope; this one reads format 1"
+            ]
+        );
+        assert!(mistakes("(format: 0)")[0].contains("does not exist"));
+    }
+
+    #[test]
+    fn a_truncated_text_tells_which_bracket_is_open() {
+        let whole = with(&[]);
+        for end in (0..whole.len()).filter(|end| whole.is_char_boundary(*end)) {
+            let found = mistakes(&whole[..end]);
+            assert_eq!(found.len(), 1, "{found:?}");
+        }
+        let found = mistakes(whole.trim_end_matches(')'));
+        assert!(
+            found[0].contains("`)` for the bracket at 1:1 is missing"),
+            "{found:?}"
+        );
+    }
+
+    #[test]
+    fn deep_nesting_is_refused_without_overflowing_the_stack() {
+        for open in ["(", "[", "{", "Some(", "(a:", "[(", "/*"] {
+            let text = open.repeat(2_000_000);
+            assert_eq!(mistakes(&text).len(), 1);
+            let inside = with(&[(6, &format!("        reference: {text},"))]);
+            assert!(!mistakes(&inside).is_empty());
+        }
+    }
+
+    #[test]
+    fn absurd_numbers_are_refused_not_allocated() {
+        for line in [
+            "    training: (policy: Mlp(features: Fourier(3), hidden: [18446744073709551615])),",
+            "    training: (policy: Mlp(features: Fourier(18446744073709551616), hidden: [1])),",
+            "    training: (policy: GaussianMixture(components: 18446744073709551615)),",
+            "    training: (update: Dap(batch: 99999999999999999999999999)),",
+        ] {
+            assert!(!mistakes(&with(&[(10, line)])).is_empty());
+        }
+        for arms in [
+            "        arms: Line(count: 18446744073709551615),",
+            "        arms: Grid(rows: 18446744073709551615, columns: 18446744073709551615),",
+        ] {
+            assert!(!mistakes(&with(&[(5, arms)])).is_empty());
+        }
+        let wide = format!(
+            "    training: (policy: Mlp(features: Fourier(3), hidden: [{}])),",
+            "8,".repeat(100_000)
+        );
+        assert!(mistakes(&with(&[(10, &wide)]))[0].contains("100000 layers"));
+    }
+
+    #[test]
+    fn what_is_written_is_laid_out_and_stable() {
+        for builtin in builtin() {
+            let preset = parse_preset(builtin.text).unwrap();
+            let written = to_ron(&preset);
+            let again = parse_preset(&written).unwrap();
+            assert_eq!(to_ron(&again), written, "{}", builtin.name);
+            let longest = written
+                .lines()
+                .filter(|line| !line.contains('"'))
+                .map(|line| line.chars().count())
+                .max();
+            assert!(longest.unwrap() <= 110, "{written}");
+            assert!(
+                !written.contains("\\u{"),
+                "letters are written as they are: {written}"
+            );
+        }
+        let mut preset = parse_preset(&with(&[])).unwrap();
+        set_path(&mut preset, "bandit.arms.count=400").unwrap_err();
+        let numbers: Vec<String> = (0..3).map(|i| format!("0.{i}234567890123")).collect();
+        set_path(
+            &mut preset,
+            &format!("bandit.reference=List([{}])", numbers.join(",")),
+        )
+        .unwrap();
+        assert_eq!(parse_preset(&to_ron(&preset)).unwrap(), preset);
+    }
+
+    #[test]
+    fn files_that_are_no_presets_are_told_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p.ron");
+        assert!(
+            load_preset(&path)
+                .unwrap_err()
+                .to_string()
+                .contains("cannot read")
+        );
+        std::fs::write(&path, b"(format: 1, title: \"\xff\xfe\")").unwrap();
+        let told = load_preset(&path).unwrap_err().to_string();
+        assert!(told.contains("not UTF-8") && told.contains("20"), "{told}");
+        // A sparse file: large to look at, nothing on the disk.
+        std::fs::File::create(&path)
+            .unwrap()
+            .set_len(MAX_PRESET_BYTES + 1)
+            .unwrap();
+        let told = load_preset(&path).unwrap_err().to_string();
+        assert!(
+            told.contains("67108865 bytes") && told.contains("67108864"),
+            "{told}"
+        );
+        std::fs::write(&path, with(&[(5, "arms: Line(count: 0),")])).unwrap();
+        let told = load_preset(&path).unwrap_err().to_string();
+        assert!(told.contains("p.ron:5:19: bandit.arms.count: 0"), "{told}");
+    }
+}
