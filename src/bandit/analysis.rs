@@ -1,7 +1,12 @@
 //! Everything that follows from a problem and an objective alone, before any training: the target, its ties, its modes
 //! and the sentence that says why. The window shows it in the same frame as an edit; the trainer measures against it.
 
-use crate::theory::{Metrics, Target, Tie};
+use super::{
+    Problem,
+    measure::{Ground, measure_target, mode_masses},
+    sentence::sentence,
+};
+use crate::theory::{self, Metrics, Objective, Target, TargetError, Tie, mara, ties};
 
 /// What an objective asks for on a problem.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,4 +33,70 @@ pub struct Analysis {
     pub mode_ties: Vec<Tie>,
     /// What the target looks like and why, in words.
     pub sentence: String,
+}
+
+/// Up to this many arms the ties of all pairs are listed, beyond it the ones at which the winner changes.
+const PAIRWISE_ARMS: usize = 24;
+
+impl Analysis {
+    /// Solves an objective on a problem.
+    ///
+    /// # Errors
+    /// [`TargetError`] for settings that have no target.
+    pub fn new(problem: &Problem, objective: &Objective) -> Result<Self, TargetError> {
+        let log_reference = problem.reference.log_masses();
+        let rewards: Vec<f64> = problem
+            .rewards
+            .iter()
+            .map(|&raw| objective.effective_reward(raw))
+            .collect();
+        let classes: Vec<&[u32]> = problem.modes.iter().map(|mode| &*mode.arms).collect();
+        let mara = mara::augment(log_reference, &rewards, objective, &classes)?;
+        let (augmented, swapped_reference) = match mara {
+            Some(mara) => (Some(mara.rewards), mara.log_reference),
+            None => (None, None),
+        };
+        let paid_rewards = augmented.as_deref().unwrap_or(&rewards);
+        let paid_reference = swapped_reference.as_deref().unwrap_or(log_reference);
+        let target = theory::solve_weights(paid_reference, paid_rewards, objective)?;
+
+        let ground = Ground {
+            rewards: &rewards,
+            paid_rewards,
+            paid_reference,
+            target: &target,
+        };
+        let reference = problem.reference.masses();
+        let target_metrics = measure_target(
+            problem,
+            objective,
+            &ground,
+            &target.masses,
+            &target.log_masses,
+        );
+        let reference_metrics =
+            measure_target(problem, objective, &ground, &reference, log_reference);
+        let reference_modes = mode_masses(problem, &reference);
+        let target_modes = mode_masses(problem, &target.masses);
+        let ties = if problem.arms() <= PAIRWISE_ARMS {
+            ties::pairwise(log_reference, &rewards)
+        } else {
+            ties::envelope(log_reference, &rewards)
+        };
+        let mode_ties = ties::modes(log_reference, &rewards, &classes);
+        let sentence = sentence(problem, &target, &target_modes, &mode_ties);
+        Ok(Self {
+            augmented,
+            swapped_reference,
+            target,
+            target_metrics,
+            reference_metrics,
+            reference_modes,
+            target_modes,
+            ties,
+            mode_ties,
+            sentence,
+            rewards,
+        })
+    }
 }

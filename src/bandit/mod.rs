@@ -3,12 +3,15 @@
 mod analysis;
 mod build;
 mod csv_column;
+mod measure;
 mod modes;
 mod problem;
+mod sentence;
 mod source;
 mod trainer;
 
 pub use analysis::Analysis;
 pub use build::{ProblemError, ProblemSource};
+pub use measure::{measure, mode_masses, objective_value};
 pub use problem::{Mode, Problem, Shape};
 pub use trainer::{StepReport, TrainError, Trainer, TrainerState};

@@ -3,12 +3,19 @@
 //! Everything works on log masses, so that β from 1e-6 to 1e6 and masses far below 1e-300 stay exact.
 //! Formulas follow GX-Chen et al., arXiv 2510.20817 ("the paper").
 
+pub mod coverage;
 mod distribution;
+pub mod divergence;
+pub mod kernels;
+mod log_ratio;
+pub mod mara;
 mod metric;
 mod objective;
 mod target;
+pub mod ties;
 
 pub use distribution::{Distribution, DistributionError};
+pub use log_ratio::{LogRatio, decompose, validity_beta};
 pub use metric::{Metric, Metrics};
 pub use objective::{Anchor, Beta, Direction, Mara, MaraAlgorithm, NotABeta, Objective, Threshold};
-pub use target::{Target, Tie};
+pub use target::{Divergence, Target, TargetError, Tie, solve, solve_into, solve_weights};

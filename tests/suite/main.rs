@@ -1,1 +1,2 @@
 //! Behaviour a user can see, as one test program so that it links once: add a module per subject.
+mod golden;

@@ -1,0 +1,89 @@
+//! How many modes survive (docs/math.md section 5), from mode masses m_k.
+
+/// A mode counts as covered at this share of an even split, unless set otherwise.
+pub const EPSILON: f64 = 0.1;
+/// Draws of coverage@n, unless set otherwise.
+pub const DRAWS: u64 = 10;
+/// A largest share above this is called unimodal.
+pub const UNIMODAL: f64 = 0.95;
+
+/// The coverage metrics of section 5.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Coverage {
+    /// Mass on modes, m = Σ m_k.
+    pub mass: f64,
+    /// Modes with m_k ≥ ε/M.
+    pub covered: usize,
+    /// exp(−Σ p_k log p_k) with p_k = m_k/m; NaN without mass on modes.
+    pub effective: f64,
+    /// min p_k / max p_k; NaN without mass on modes.
+    pub balance: f64,
+    /// max p_k; NaN without mass on modes.
+    pub largest_share: f64,
+}
+
+/// Measures mode masses; None without modes.
+#[must_use]
+pub fn measure(mode_masses: &[f64], epsilon: f64) -> Option<Coverage> {
+    let count = mode_masses.len();
+    if count == 0 {
+        return None;
+    }
+    let mass = super::kernels::sum(mode_masses);
+    let limit = epsilon / count as f64;
+    let (low, high) = mode_masses
+        .iter()
+        .fold((f64::INFINITY, 0.0_f64), |(low, high), &m| {
+            (low.min(m), high.max(m))
+        });
+    let entropy: f64 = mode_masses
+        .iter()
+        .map(|&m| m / mass)
+        .filter(|&p| p > 0.0)
+        .map(|p| -p * p.ln())
+        .sum();
+    Some(Coverage {
+        mass,
+        covered: mode_masses.iter().filter(|&&m| m >= limit).count(),
+        effective: if mass > 0.0 { entropy.exp() } else { f64::NAN },
+        balance: low / high,
+        largest_share: high / mass,
+    })
+}
+
+/// coverage@n: the expected share of modes seen in n draws, (1/M) Σ (1 − (1−m_k)^n). NaN without modes.
+#[must_use]
+pub fn coverage_at(mode_masses: &[f64], draws: u64) -> f64 {
+    let n = draws as f64;
+    let seen: f64 = mode_masses
+        .iter()
+        .map(|&m| {
+            if draws == 0 {
+                0.0
+            } else {
+                -(n * (-m.min(1.0)).ln_1p()).exp_m1()
+            }
+        })
+        .sum();
+    seen / mode_masses.len() as f64
+}
+
+/// The fewest draws whose expected coverage reaches `share`; None if no number of draws (below 2⁶²) does.
+#[must_use]
+pub fn draws_for(mode_masses: &[f64], share: f64) -> Option<u64> {
+    let enough = |n: u64| coverage_at(mode_masses, n) >= share;
+    let mut high = 1_u64;
+    while !enough(high) {
+        high = high.checked_mul(2).filter(|&n| n <= 1 << 62)?;
+    }
+    let mut low = high / 2;
+    while high - low > 1 {
+        let middle = low + (high - low) / 2;
+        if enough(middle) {
+            high = middle;
+        } else {
+            low = middle;
+        }
+    }
+    Some(high)
+}

@@ -1,0 +1,82 @@
+//! Divergences between distributions given as log masses, with 0·log 0 = 0 and +∞ where support is missing.
+
+/// KL(p‖q) = Σ p log(p/q); +∞ if p has mass where q has none.
+#[must_use]
+pub fn kl(log_p: &[f64], log_q: &[f64]) -> f64 {
+    let mut total = super::kernels::Compensated::default();
+    for (&a, &b) in log_p.iter().zip(log_q) {
+        if a == f64::NEG_INFINITY {
+            continue;
+        }
+        if b == f64::NEG_INFINITY {
+            return f64::INFINITY;
+        }
+        total.add(a.exp() * (a - b));
+    }
+    total.get().max(0.0)
+}
+
+/// Total variation ½ Σ |p − q|.
+#[must_use]
+pub fn total_variation(p: &[f64], q: &[f64]) -> f64 {
+    let terms: Vec<f64> = p.iter().zip(q).map(|(a, b)| (a - b).abs()).collect();
+    0.5 * super::kernels::sum(&terms)
+}
+
+/// Entropy −Σ p log p in nats.
+#[must_use]
+pub fn entropy(log_p: &[f64]) -> f64 {
+    let terms: Vec<f64> = log_p
+        .iter()
+        .map(|&a| {
+            if a == f64::NEG_INFINITY {
+                0.0
+            } else {
+                -a * a.exp()
+            }
+        })
+        .collect();
+    super::kernels::sum(&terms).max(0.0)
+}
+
+/// One arm's share of the α-divergence Σ π_ref f_α(π/π_ref) (docs/math.md section 1), α neither 0 nor 1, from log π and
+/// log π_ref. Outside the support it is π/(1−α) for α < 1 and +∞ for α > 1.
+#[must_use]
+pub fn f_alpha(alpha: f64, log_p: f64, log_q: f64) -> f64 {
+    match (log_p == f64::NEG_INFINITY, log_q == f64::NEG_INFINITY) {
+        (true, true) => 0.0,
+        (false, true) => {
+            if alpha < 1.0 {
+                log_p.exp() / (1.0 - alpha)
+            } else {
+                f64::INFINITY
+            }
+        }
+        (true, false) => {
+            if alpha > 0.0 {
+                log_q.exp() / alpha
+            } else {
+                f64::INFINITY
+            }
+        }
+        (false, false) => {
+            // f_α(t) = t·f_{1−α}(1/t): work on the side whose denominator stays away from zero.
+            let log_t = log_p - log_q;
+            if alpha <= 0.5 {
+                log_q.exp() * f_near_zero(alpha, log_t)
+            } else {
+                log_p.exp() * f_near_zero(1.0 - alpha, -log_t)
+            }
+        }
+    }
+}
+
+/// f_α(t) for α ≤ ½, α = 0 included: ((t^α − 1)/α − (t − 1))/(α − 1).
+fn f_near_zero(alpha: f64, log_t: f64) -> f64 {
+    let power = if alpha == 0.0 {
+        log_t
+    } else {
+        (alpha * log_t).exp_m1() / alpha
+    };
+    (power - log_t.exp_m1()) / (alpha - 1.0)
+}

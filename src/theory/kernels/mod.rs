@@ -1,0 +1,26 @@
+//! Vectorised passes over slices of `f64`: exp, ln, sums and what is built from them.
+//!
+//! Each kernel is written once as plain element-wise code, compiled three times (AVX-512, AVX2 with FMA, baseline) and
+//! chosen at run time by `vectorised!`. Sums use a fixed number of lanes and fixed blocks, so a result depends on the
+//! data alone, never on threads. One pass is bound by memory beyond a few hundred thousand elements, by exp below.
+
+mod arith;
+mod exponential;
+mod logarithm;
+mod passes;
+mod solving;
+
+pub(crate) use arith::vectorised;
+pub use arith::{Arith, InstructionSet, instruction_set};
+#[doc(hidden)]
+pub use arith::{Fused, Separate};
+pub use exponential::exp_one;
+pub use logarithm::ln_one;
+pub use passes::{
+    BLOCK, Compensated, LANES, add_lanes, block_sum, dot, exp, exp_in_place, exp_shifted, ln,
+    log_sum_exp, max, normalise_log, scale, softmax, subtract, sum, sum_exp_above,
+};
+pub use solving::{
+    PoleSums, argmax, cross_divergence, distances, finite_range, max_where_finite, pole_sums,
+    poles, position_above, tilt,
+};
