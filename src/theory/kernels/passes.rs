@@ -1,6 +1,6 @@
 //! The passes everybody needs: exp and ln of a slice, maximum, sums, normalising log weights.
 
-use super::{Arith, exp_one, ln_one, vectorised};
+use super::{exp_one, ln_one, vectorised};
 
 /// Lanes of every sum: two AVX-512 registers' worth per accumulator group, the same on every processor.
 pub const LANES: usize = 16;

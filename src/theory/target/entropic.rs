@@ -90,7 +90,7 @@ pub(super) fn solve(
 /// The Wright omega function on the reals: the solution of u + ln u = c.
 #[must_use]
 pub(crate) fn wright_omega(c: f64) -> f64 {
-    if c < -700.0 {
+    if c < -38.0 {
         return c.exp();
     }
     if c > 1e17 {
