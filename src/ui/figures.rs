@@ -430,3 +430,53 @@ fn time_axes(view: &View<'_>, x: (f64, f64), shown: &TimeFigure<'_>, theme: &The
         right: None,
     }
 }
+
+/// Mode masses as grouped bars, one group per mode in the order on screen.
+pub(crate) fn mode_strip(
+    view: &View<'_>,
+    labels: &[String],
+    rows: &[(Series, Vec<f64>)],
+    dark: bool,
+) -> Figure {
+    let theme = theme(dark);
+    let width = 0.8 / rows.len().max(1) as f64;
+    let marks = rows
+        .iter()
+        .enumerate()
+        .map(|(place, (series, masses))| {
+            let offset = (place as f64 - (rows.len() as f64 - 1.0) / 2.0) * width;
+            let kind = MarkKind::Bars {
+                bars: masses
+                    .iter()
+                    .enumerate()
+                    .map(|(mode, mass)| (mode as f64 + offset, *mass))
+                    .collect(),
+                width: 0.92 * width,
+            };
+            mark(series.label(), series.color(&theme), 0.9, kind)
+        })
+        .collect();
+    Figure {
+        title: view.preset.title.clone(),
+        file_stem: "modes".to_owned(),
+        size: (480.0, 300.0),
+        dark,
+        axes: vec![Axes {
+            x: Axis {
+                label: "mode".to_owned(),
+                log10: false,
+                bounds: Some((-0.5, labels.len() as f64 - 0.5)),
+                names: Some(
+                    labels
+                        .iter()
+                        .enumerate()
+                        .map(|(mode, label)| (mode as f64, label.clone()))
+                        .collect(),
+                ),
+            },
+            y: axis("mass", false, None),
+            marks,
+            right: None,
+        }],
+    }
+}
