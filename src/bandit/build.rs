@@ -265,3 +265,205 @@ fn arms(arms: &Arms) -> Result<(Shape, Option<Vec<String>>), ProblemError> {
         Err(ProblemError::Arms { found })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests may panic")]
+    use super::*;
+    use crate::experiment::{Preset, parse_preset};
+
+    fn preset(arms: &str, reference: &str, rewards: &str) -> Preset {
+        let text = format!(
+            "(format: 1, title: \"t\", bandit: (arms: {arms}, reference: {reference}, rewards: {rewards}), \
+             objective: (direction: Reverse, beta: 1))"
+        );
+        parse_preset(&text).unwrap_or_else(|errors| panic!("{errors}"))
+    }
+
+    fn problem(arms: &str, reference: &str, rewards: &str) -> Result<Problem, ProblemError> {
+        let preset = preset(arms, reference, rewards);
+        ProblemSource::evaluate(&preset.bandit, None)?.problem(&preset.bandit, &preset.objective)
+    }
+
+    #[test]
+    fn every_source_gives_the_numbers_its_definition_says() {
+        let line = "Line(count: 4, range: (0, 8))"; // Centres 1, 3, 5, 7.
+        let gauss = |x: f64, m: f64, s: f64| (-0.5 * ((x - m) / s).powi(2)).exp();
+        for (source, wanted) in [
+            ("Constant(2)", vec![2.0; 4]),
+            ("List([1, 2, 3, 4])", vec![1.0, 2.0, 3.0, 4.0]),
+            (
+                "Bumps(bumps: [(x: 3, width: 2, height: 5)], floor: 1)",
+                [1.0, 3.0, 5.0, 7.0]
+                    .map(|x| 1.0 + 5.0 * gauss(x, 3.0, 2.0))
+                    .to_vec(),
+            ),
+            (
+                "Blocks(blocks: [(from: 0, to: 3, value: 1), (from: 2, to: 4, value: 2)], otherwise: 9)",
+                vec![1.0, 1.0, 2.0, 2.0],
+            ),
+            (
+                "PowerLaw(exponent: 4)",
+                [0.875_f64, 0.625, 0.375, 0.125].map(|t| t.powi(4)).to_vec(),
+            ),
+            (
+                "Zipf(exponent: 2)",
+                vec![1.0, 1.0 / 4.0, 1.0 / 9.0, 1.0 / 16.0],
+            ),
+            ("Formula(\"x + 10 * i + n\")", vec![5.0, 17.0, 29.0, 41.0]),
+        ] {
+            let found = problem(line, "Constant(1)", source).unwrap().rewards;
+            for (found, wanted) in found.iter().zip(&wanted) {
+                assert!(
+                    (found - wanted).abs() < 1e-12,
+                    "{source}: {found} / {wanted}"
+                );
+            }
+            let sum: f64 = wanted.iter().sum();
+            let masses = problem(line, source, "Constant(1)")
+                .unwrap()
+                .reference
+                .masses();
+            for (mass, wanted) in masses.iter().zip(&wanted) {
+                assert!((mass - wanted / sum).abs() < 1e-14, "{source} as masses");
+            }
+        }
+    }
+
+    #[test]
+    fn bumps_on_a_grid_use_both_axes() {
+        let arms = "Grid(rows: 2, columns: 3, x_range: (0, 3), y_range: (0, 2))";
+        let found = problem(
+            arms,
+            "Constant(1)",
+            "Bumps(bumps: [(x: 0.5, y: 1.5, width: 1, height: 1)])",
+        )
+        .unwrap()
+        .rewards;
+        for row in 0..2 {
+            for column in 0..3 {
+                let (dx, dy) = (column as f64, row as f64 - 1.0);
+                let wanted = (-0.5 * (dx * dx + dy * dy)).exp();
+                assert!((found[row * 3 + column] - wanted).abs() < 1e-14);
+            }
+        }
+        assert_eq!(
+            problem(arms, "Constant(1)", "Formula(\"10 * y + x\")")
+                .unwrap()
+                .rewards[5],
+            17.5
+        );
+    }
+
+    #[test]
+    fn named_arms_lie_at_their_numbers() {
+        let found = problem(
+            "Named([\"a\", \"b\", \"c\"])",
+            "Constant(1)",
+            "Formula(\"x\")",
+        )
+        .unwrap();
+        assert_eq!(found.rewards, [0.0, 1.0, 2.0]);
+        assert_eq!(found.arm_label(1), "b");
+    }
+
+    #[test]
+    fn random_numbers_repeat_with_their_seed_and_differ_between_fields() {
+        let noise = |seed: u64| format!("Random(seed: {seed}, noise: Uniform(low: 0, high: 1))");
+        let draw = |reference: u64, rewards: u64| {
+            problem("Line(count: 1000)", &noise(reference), &noise(rewards)).unwrap()
+        };
+        let (one, same, other) = (draw(1, 1), draw(1, 1), draw(2, 2));
+        assert_eq!(one, same);
+        assert_ne!(one.rewards, other.rewards);
+        let mean: f64 = one.rewards.iter().sum::<f64>() / 1000.0;
+        assert!((mean - 0.5).abs() < 0.05, "{mean}");
+        assert!(one.rewards.iter().all(|r| (0.0..1.0).contains(r)));
+        let masses = one.reference.masses();
+        let first: f64 = masses[0] / masses[1];
+        assert!(
+            (first - one.rewards[0] / one.rewards[1]).abs() > 1e-6,
+            "streams are tied"
+        );
+    }
+
+    #[test]
+    fn bad_values_name_field_arm_and_what_is_accepted() {
+        let line = "Line(count: 4)";
+        for (reference, rewards, wanted) in [
+            (
+                "Formula(\"i - 2\")",
+                "Constant(1)",
+                "bandit.reference: mass -2 of arm 0 is not accepted",
+            ),
+            (
+                "Formula(\"0 * i\")",
+                "Constant(1)",
+                "bandit.reference: all masses are zero",
+            ),
+            (
+                "Constant(1)",
+                "Formula(\"1 / (i - 2)\")",
+                "bandit.rewards: division by zero at arm 2 in `1 / (i - 2)`",
+            ),
+            (
+                "Constant(1)",
+                "Bumps(bumps: [(x: 0.5, width: 1, height: 1e308), (x: 0.5, width: 1, height: 1e308)])",
+                "bandit.rewards: inf at arm",
+            ),
+            ("PowerLaw(exponent: 1000)", "Constant(1)", ""),
+        ] {
+            match problem(line, reference, rewards) {
+                Err(error) => {
+                    assert!(!wanted.is_empty(), "{error}");
+                    assert!(error.to_string().starts_with(wanted), "{error} / {wanted}");
+                }
+                Ok(_) => assert!(wanted.is_empty(), "{wanted} was expected"),
+            }
+        }
+    }
+
+    #[test]
+    fn edited_bars_replace_values_and_keep_tiny_masses() {
+        let mut preset = preset("Line(count: 3)", "List([1, 1e-300, 3])", "Constant(0)");
+        let source = ProblemSource::evaluate(&preset.bandit, None).unwrap();
+        preset.bandit.reward_edits = vec![(1, 0.5), (1, 0.75)];
+        preset.bandit.reference_edits = vec![(2, 0.25)];
+        let problem = source.problem(&preset.bandit, &preset.objective).unwrap();
+        assert_eq!(problem.rewards, [0.0, 0.75, 0.0]);
+        // 0.25 and 0.25 of a total of 0.5.
+        let masses = problem.reference.masses();
+        assert!((masses[0] - 0.5).abs() < 1e-15 && (masses[2] - 0.5).abs() < 1e-15);
+        let tiny = problem.reference.log_masses()[1];
+        assert!(
+            (tiny - (0.5_f64.ln() + 1e-300_f64.ln())).abs() < 1e-9,
+            "{tiny}"
+        );
+        preset.bandit.reference_edits = vec![(3, 0.25)];
+        let error = source
+            .problem(&preset.bandit, &preset.objective)
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "bandit.reference_edits: arm 3 is not accepted; arms 0 to 2 are"
+        );
+        preset.bandit.reference_edits = vec![(0, 0.0), (1, 0.0), (2, 0.0)];
+        assert!(source.problem(&preset.bandit, &preset.objective).is_err());
+        preset.bandit.reference_edits = vec![(0, f64::NAN)];
+        assert!(source.problem(&preset.bandit, &preset.objective).is_err());
+    }
+
+    #[test]
+    fn a_formula_over_a_million_arms_is_quick() {
+        let preset = preset(
+            "Line(count: 1000000)",
+            "Constant(1)",
+            "Formula(\"exp(-6 * x) * (1 + 0.5 * sin(40 * x)) + if(mod(i, 10) < 3, gauss(x, 0.5, 0.1), x^2)\")",
+        );
+        let start = std::time::Instant::now();
+        ProblemSource::evaluate(&preset.bandit, None).unwrap();
+        let took = start.elapsed();
+        println!("a formula of 20 operations on 1,000,000 arms: {took:?}");
+        assert!(took.as_secs_f64() < 2.0, "{took:?}");
+    }
+}

@@ -2,6 +2,7 @@
 
 mod analysis;
 mod build;
+mod check;
 mod csv_column;
 mod measure;
 mod modes;
@@ -12,6 +13,7 @@ mod trainer;
 
 pub use analysis::Analysis;
 pub use build::{ProblemError, ProblemSource};
+pub use check::check_file;
 pub use measure::{measure, mode_masses, objective_value};
 pub use problem::{Mode, Problem, Shape};
 pub use trainer::{StepReport, TrainError, Trainer, TrainerState};

@@ -172,3 +172,136 @@ fn given(labelled: &[LabelledMode], arms: usize) -> Result<Vec<Mode>, ProblemErr
     modes.sort_by_key(|mode| mode.arms.first().copied());
     Ok(modes)
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests may panic")]
+    use crate::{
+        bandit::ProblemSource,
+        experiment::{parse_preset, set_path},
+    };
+
+    fn modes(arms: &str, rewards: &str, spec: &str) -> Result<Vec<(String, Vec<u32>)>, String> {
+        let text = format!(
+            "(format: 1, title: \"t\", bandit: (arms: {arms}, reference: Constant(1), rewards: {rewards}, modes: {spec}), \
+             objective: (direction: Reverse, beta: 1, reward_scale: 2))"
+        );
+        let preset = parse_preset(&text).map_err(|errors| errors.to_string())?;
+        let problem = ProblemSource::evaluate(&preset.bandit, None)
+            .and_then(|source| source.problem(&preset.bandit, &preset.objective))
+            .map_err(|error| error.to_string())?;
+        Ok(problem
+            .modes
+            .into_iter()
+            .map(|mode| (mode.label, mode.arms))
+            .collect())
+    }
+
+    #[test]
+    fn runs_on_a_line_are_modes_and_named_by_their_ends() {
+        let found = modes(
+            "Line(count: 7)",
+            "List([1, 1, 0, 0, 1, 0, 1])",
+            "Detected()",
+        )
+        .unwrap();
+        assert_eq!(
+            found,
+            [
+                ("arms 0–1".to_owned(), vec![0, 1]),
+                ("arm 4".to_owned(), vec![4]),
+                ("arm 6".to_owned(), vec![6]),
+            ]
+        );
+        let named = "Named([\"a\", \"b\", \"c\"])";
+        let found = modes(named, "List([1, 1, 0])", "Detected()").unwrap();
+        assert_eq!(found, [("a–b".to_owned(), vec![0, 1])]);
+        let found = modes(named, "List([1, 1, 0])", "EachArm(threshold: 2)").unwrap();
+        assert_eq!(
+            found,
+            [("a".to_owned(), vec![0]), ("b".to_owned(), vec![1])]
+        );
+    }
+
+    #[test]
+    fn thresholds_count_effective_rewards() {
+        // The scale is 2, so that 0.6 raw is 1.2 effective.
+        let found = modes(
+            "Line(count: 2)",
+            "List([0.6, 0.4])",
+            "Detected(threshold: 1)",
+        )
+        .unwrap();
+        assert_eq!(found, [("arm 0".to_owned(), vec![0])]);
+    }
+
+    #[test]
+    fn equal_rewards_are_one_mode_and_unreachable_thresholds_none() {
+        assert_eq!(
+            modes("Line(count: 3)", "Constant(5)", "Detected()")
+                .unwrap()
+                .len(),
+            1
+        );
+        assert_eq!(
+            modes("Line(count: 3)", "Constant(5)", "Detected(threshold: 11)")
+                .unwrap()
+                .len(),
+            0
+        );
+    }
+
+    #[test]
+    fn regions_on_a_grid_touch_along_edges_not_corners() {
+        let rewards = "List([1, 1, 0, 0, 0, 1, 1, 0, 1, 0, 0, 1])";
+        let found = modes("Grid(rows: 3, columns: 4)", rewards, "Detected()").unwrap();
+        let arms: Vec<Vec<u32>> = found.iter().map(|(_, arms)| arms.clone()).collect();
+        assert_eq!(arms, [vec![0, 1, 5, 6], vec![8], vec![11]]);
+        assert_eq!(found[1].0, "at (0.12, 0.83)");
+    }
+
+    #[test]
+    fn labelled_modes_are_sorted_and_must_not_overlap() {
+        let line = "Line(count: 9)";
+        let spec = "Labelled([(label: \"late\", ranges: [(7, 9), (5, 6)]), (label: \"early\", ranges: [(0, 2)])])";
+        assert_eq!(
+            modes(line, "Constant(1)", spec).unwrap(),
+            [
+                ("early".to_owned(), vec![0, 1]),
+                ("late".to_owned(), vec![5, 7, 8])
+            ]
+        );
+        for bad in [
+            "Labelled([(label: \"a\", ranges: [(0, 2), (1, 3)])])",
+            "Labelled([(label: \"a\", ranges: [(0, 10)])])",
+            "Labelled([(label: \"a\", ranges: [(2, 2)])])",
+            "Labelled([(label: \"a\", ranges: [])])",
+            "Labelled([(label: \"\", ranges: [(0, 1)])])",
+        ] {
+            assert!(modes(line, "Constant(1)", bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_hundred_thousand_arms_become_a_problem_in_milliseconds() {
+        let mut preset = crate::experiment::builtin_preset("many-arms").unwrap();
+        set_path(
+            &mut preset,
+            "bandit.reference_edits=[(5, 0.001), (99999, 0.2)]",
+        )
+        .unwrap();
+        let source = ProblemSource::evaluate(&preset.bandit, None).unwrap();
+        // The best of several, since other programs share the machine.
+        let best = (0..20)
+            .map(|_| {
+                let start = std::time::Instant::now();
+                let problem = source.problem(&preset.bandit, &preset.objective).unwrap();
+                assert_eq!(problem.modes.len(), 8);
+                start.elapsed()
+            })
+            .min()
+            .unwrap();
+        println!("problem of 100,000 arms with edits: {best:?}");
+        assert!(best.as_micros() < 5_000, "{best:?}");
+    }
+}

@@ -7,6 +7,7 @@ pub(crate) mod closest;
 mod describe;
 mod edit;
 pub mod formula;
+mod journal;
 mod layout;
 mod mistake;
 mod preset;
@@ -24,6 +25,7 @@ pub use builtin::{Builtin, builtin, builtin_preset};
 pub use describe::describe_edit;
 pub use edit::{Edit, JournalEntry};
 pub use formula::{Formula, FormulaError};
+pub use journal::{Journal, JournalError};
 pub use mistake::{LoadError, Mistake, Place, PresetErrors};
 pub use preset::{
     Arms, BanditSpec, Block, Bump, Expectation, LabelledMode, ModeSpec, Noise, Preset, Quantity,
