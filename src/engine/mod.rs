@@ -2,7 +2,12 @@
 //! snapshot come out. The window and the command line drive the same `Session`.
 
 mod message;
+mod phase;
 mod snapshot;
 
 pub use message::{Command, Event, Speed, StopReason};
+pub use phase::{
+    Item, Parameter, PhaseAxis, PhaseMap, PhaseQuantity, PhaseRequest, PhaseWorker, contour,
+    tie_boundary,
+};
 pub use snapshot::{EditMark, History, Keyframe, Series, Snapshot, Status};

@@ -6,16 +6,22 @@
 pub mod coverage;
 mod distribution;
 pub mod divergence;
+mod estimator;
 pub mod kernels;
 mod log_ratio;
 pub mod mara;
 mod metric;
 mod objective;
 mod target;
+mod tie_beta;
 pub mod ties;
 
 pub use distribution::{Distribution, DistributionError};
+pub use estimator::{
+    Estimator, EstimatorReport, Pull, Scene, Spread, exact_gradient, expected_gradient,
+};
 pub use log_ratio::{LogRatio, decompose, validity_beta};
 pub use metric::{Metric, Metrics};
 pub use objective::{Anchor, Beta, Direction, Mara, MaraAlgorithm, NotABeta, Objective, Threshold};
 pub use target::{Divergence, Target, TargetError, Tie, solve, solve_into, solve_weights};
+pub use tie_beta::tie_beta;

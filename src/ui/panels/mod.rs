@@ -11,6 +11,7 @@ pub(crate) mod inspector;
 pub(crate) mod log_panel;
 pub(crate) mod main_plot;
 pub(crate) mod mode_strip;
+mod pair;
 pub(crate) mod palette;
 pub(crate) mod phase;
 pub(crate) mod pins;

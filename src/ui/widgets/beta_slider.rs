@@ -9,7 +9,7 @@ use egui::{
 use crate::{
     bandit::{Analysis, Problem},
     theory::{Beta, Tie},
-    ui::Theme,
+    ui::{Theme, widgets::number::number},
 };
 
 /// Smallest and largest β the slider reaches.
@@ -79,7 +79,7 @@ pub(crate) fn beta_slider(
                 .range(RANGE.0..=RANGE.1)
                 .speed(speed)
                 .update_while_editing(false)
-                .custom_formatter(|value, _| short(value)),
+                .custom_formatter(|value, _| number(value)),
         );
         done |= field.drag_stopped() || (field.changed() && !field.dragged());
         field
@@ -91,21 +91,6 @@ pub(crate) fn beta_slider(
         beta,
         changed: after != before || done,
         done,
-    }
-}
-
-/// A number with four significant digits, in plain notation where that is short.
-fn short(value: f64) -> String {
-    if (1e-4..1e5).contains(&value) {
-        let digits = (3 - value.log10().floor() as i32).clamp(0, 8) as usize;
-        let text = format!("{value:.digits$}");
-        if text.contains('.') {
-            text.trim_end_matches('0').trim_end_matches('.').to_owned()
-        } else {
-            text
-        }
-    } else {
-        format!("{value:.3e}")
     }
 }
 
@@ -381,7 +366,7 @@ fn tie_text(tie: &Tie, of_modes: bool, problem: &Problem) -> String {
     };
     format!(
         "β* = {} {} (better reward) wins below, {} (better support) wins above",
-        short(tie.beta),
+        number(tie.beta),
         name(tie.better_reward),
         name(tie.better_support)
     )

@@ -3,4 +3,5 @@
 
 pub(crate) mod beta_slider;
 pub(crate) mod icon;
+pub(crate) mod number;
 pub(crate) mod plot_menu;

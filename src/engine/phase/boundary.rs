@@ -1,0 +1,138 @@
+//! The boundary on which two answers tie: exact for the reverse direction, where the log-ratio of two arms has a closed form,
+//! and from the computed cells otherwise. Lines come from marching squares.
+
+use super::{Parameter, PhaseMap, PhaseRequest};
+use crate::theory::Direction;
+
+/// Cells of the fine grid on which the closed form is contoured.
+const FINE: usize = 160;
+
+/// Segments of the tie boundary of the request's pair, as fractions of the axes; empty where there is none to draw yet.
+#[must_use]
+pub fn tie_boundary(request: &PhaseRequest, map: Option<&PhaseMap>) -> Vec<[(f64, f64); 2]> {
+    if let Some(pair) = request.pair
+        && closed_form(request)
+    {
+        let mut values = Vec::with_capacity(FINE * FINE);
+        for row in 0..FINE {
+            for column in 0..FINE {
+                let (x, y) = (fraction(column, FINE), fraction(row, FINE));
+                values.push(reverse_log_ratio(
+                    request,
+                    pair,
+                    request.x.value_at(x),
+                    request.y.value_at(y),
+                ));
+            }
+        }
+        return contour(&values, FINE, FINE);
+    }
+    map.filter(|map| map.stride == 1)
+        .map_or_else(Vec::new, |map| {
+            let values: Vec<f64> = map.log_ratios.iter().map(|&v| f64::from(v)).collect();
+            contour(&values, map.request.columns, map.request.rows)
+        })
+}
+
+/// Reverse everywhere on the diagram, and no MARA.
+fn closed_form(request: &PhaseRequest) -> bool {
+    let reverse = matches!(
+        request.objective.direction,
+        Direction::Reverse | Direction::Alpha(1.0)
+    );
+    let varied = [request.x.parameter, request.y.parameter];
+    reverse
+        && request.objective.mara.is_none()
+        && !varied
+            .iter()
+            .any(|p| matches!(p, Parameter::Alpha | Parameter::Tau))
+}
+
+/// β log π_ref(a)/π_ref(b) + R(a) − R(b), which has the sign of the target's log-ratio whatever η is.
+fn reverse_log_ratio(request: &PhaseRequest, (a, b): (usize, usize), x: f64, y: f64) -> f64 {
+    let problem = &request.problem;
+    let log = |arm: usize| problem.reference.log_masses().get(arm).copied();
+    let reward = |arm: usize| problem.rewards.get(arm).copied();
+    let (Some(log_a), Some(log_b), Some(reward_a), Some(reward_b)) =
+        (log(a), log(b), reward(a), reward(b))
+    else {
+        return f64::NAN;
+    };
+    let mut log_ratio = log_a - log_b;
+    let mut gap = reward_a - reward_b;
+    let mut objective = request.objective;
+    for (parameter, value) in [(request.x.parameter, x), (request.y.parameter, y)] {
+        match parameter {
+            Parameter::RewardGap(first, second) => {
+                let shift = value - (first.reward(problem) - second.reward(problem));
+                gap += shift * moved(first.arms(problem), a, b);
+            }
+            Parameter::ReferenceRatio(first, second) => {
+                let shift = (value / (first.reference(problem) / second.reference(problem))).ln();
+                log_ratio += shift * moved(first.arms(problem), a, b);
+            }
+            Parameter::ReferencePower => log_ratio *= value,
+            Parameter::Beta
+            | Parameter::RewardScale
+            | Parameter::RewardOffset
+            | Parameter::Tau
+            | Parameter::Alpha
+            | Parameter::Entropy => {
+                let mut same = std::borrow::Cow::Borrowed(problem.as_ref());
+                parameter.apply(value, &mut same, &mut objective);
+            }
+        }
+    }
+    objective.beta.get() * log_ratio + objective.reward_scale * gap
+}
+
+/// How much a shift of some arms moves a relative to b.
+fn moved(arms: Vec<usize>, a: usize, b: usize) -> f64 {
+    f64::from(arms.contains(&a)) - f64::from(arms.contains(&b))
+}
+
+/// Centre of a cell as a fraction of the axis.
+fn fraction(cell: usize, cells: usize) -> f64 {
+    (cell as f64 + 0.5) / cells as f64
+}
+
+/// The zero line of values on a grid (row by row, row 0 at the bottom), as segments in fractions of the axes; cells with NaN
+/// are left out.
+#[must_use]
+pub fn contour(values: &[f64], columns: usize, rows: usize) -> Vec<[(f64, f64); 2]> {
+    let mut segments = Vec::new();
+    let at = |column: usize, row: usize| {
+        values
+            .get(row * columns + column)
+            .copied()
+            .unwrap_or(f64::NAN)
+    };
+    for row in 0..rows.saturating_sub(1) {
+        for column in 0..columns.saturating_sub(1) {
+            // Corners counter-clockwise from the lower left.
+            let corners = [
+                (column, row),
+                (column + 1, row),
+                (column + 1, row + 1),
+                (column, row + 1),
+            ];
+            let mut crossings = Vec::with_capacity(4);
+            for side in 0..4 {
+                let (from, to) = (corners[side], corners[(side + 1) % 4]);
+                let (v, w) = (at(from.0, from.1), at(to.0, to.1));
+                if (v > 0.0) != (w > 0.0) && v.is_finite() && w.is_finite() {
+                    let part = v / (v - w);
+                    let along = |a: usize, b: usize, cells: usize| {
+                        let (a, b) = (fraction(a, cells), fraction(b, cells));
+                        a + part * (b - a)
+                    };
+                    crossings.push((along(from.0, to.0, columns), along(from.1, to.1, rows)));
+                }
+            }
+            for pair in crossings.chunks_exact(2) {
+                segments.push([pair[0], pair[1]]);
+            }
+        }
+    }
+    segments
+}

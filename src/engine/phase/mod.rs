@@ -1,0 +1,110 @@
+//! The phase diagram: a quantity of the target over two parameters of the problem, computed in a background thread from
+//! coarse to fine, with the boundary on which two answers tie.
+//!
+//! The window asks with a [`PhaseRequest`], is woken when there is more to draw, and takes the latest [`PhaseMap`].
+
+mod boundary;
+mod parameter;
+mod worker;
+
+pub use boundary::{contour, tie_boundary};
+pub use parameter::{Item, Parameter, PhaseAxis};
+pub use worker::{PhaseMap, PhaseWorker};
+
+use std::{borrow::Cow, sync::Arc};
+
+use crate::{
+    bandit::{Analysis, Problem},
+    theory::{Metric, Objective},
+};
+
+/// What to compute, over which parameters.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PhaseRequest {
+    /// The problem at the present parameters.
+    pub problem: Arc<Problem>,
+    /// The objective at the present parameters.
+    pub objective: Objective,
+    /// Horizontal axis.
+    pub x: PhaseAxis,
+    /// Vertical axis.
+    pub y: PhaseAxis,
+    /// What is shown.
+    pub quantity: PhaseQuantity,
+    /// The two arms whose tie is drawn as a boundary.
+    pub pair: Option<(usize, usize)>,
+    /// Number of cells along x, 1 or more.
+    pub columns: usize,
+    /// Number of cells along y, 1 or more.
+    pub rows: usize,
+    /// Seconds after which refinement stops by itself.
+    pub budget_secs: f64,
+}
+
+/// What a phase diagram shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PhaseQuantity {
+    /// A metric with the target in place of the policy.
+    Metric(Metric),
+    /// log₁₀ of the pair's ratio of target masses, limited to ±300.
+    PairRatio,
+}
+
+impl PhaseQuantity {
+    /// Everything worth a diagram, in the order of a menu.
+    pub const ALL: [Self; 13] = [
+        Self::Metric(Metric::EffectiveModes),
+        Self::Metric(Metric::LargestShare),
+        Self::Metric(Metric::Balance),
+        Self::Metric(Metric::ModeMass),
+        Self::Metric(Metric::CoveredModes),
+        Self::Metric(Metric::Coverage),
+        Self::Metric(Metric::ExpectedReward),
+        Self::Metric(Metric::OptimalObjective),
+        Self::Metric(Metric::Entropy),
+        Self::Metric(Metric::KlToReference),
+        Self::Metric(Metric::KlFromReference),
+        Self::Metric(Metric::CauseTarget),
+        Self::PairRatio,
+    ];
+
+    /// Its name in menus and on the colour bar.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Metric(metric) => metric.label(),
+            Self::PairRatio => "log₁₀ ratio of the pair",
+        }
+    }
+}
+
+impl PhaseRequest {
+    /// The problem and the objective at a point of the diagram.
+    #[must_use]
+    pub fn at(&self, x: f64, y: f64) -> (Cow<'_, Problem>, Objective) {
+        let mut problem = Cow::Borrowed(self.problem.as_ref());
+        let mut objective = self.objective;
+        self.x.parameter.apply(x, &mut problem, &mut objective);
+        self.y.parameter.apply(y, &mut problem, &mut objective);
+        (problem, objective)
+    }
+
+    /// The quantity and the pair's natural-log ratio at a point; NaN where there is none.
+    #[must_use]
+    pub fn evaluate(&self, x: f64, y: f64) -> (f64, f64) {
+        let (problem, objective) = self.at(x, y);
+        let Ok(analysis) = Analysis::new(&problem, &objective) else {
+            return (f64::NAN, f64::NAN);
+        };
+        let logs = &analysis.target.log_masses;
+        let ratio = self
+            .pair
+            .and_then(|(a, b)| Some(logs.get(a)? - logs.get(b)?))
+            .map_or(f64::NAN, |ratio| ratio.clamp(-700.0, 700.0));
+        let value = match self.quantity {
+            PhaseQuantity::Metric(metric) => analysis.target_metrics.get(metric),
+            PhaseQuantity::PairRatio => ratio / std::f64::consts::LN_10,
+        };
+        (value, ratio)
+    }
+}

@@ -1,0 +1,143 @@
+//! The β at which two arms have the same target mass, for every direction (docs/math.md section 2).
+
+use super::{Beta, Direction, Objective, solve_weights};
+
+/// β at which the arms tie, above it the better-supported one wins. None where no β in [1e-6, 1e6] makes them tie: the
+/// same arm is better in reward and support, or they do not differ in one of the two. MARA is not looked at.
+///
+/// `Reverse` and `Forward` are closed forms; for `Forward` the multiplier at a tie is
+/// Λ* = (π_ref₁R₂ − π_ref₂R₁)/(π_ref₁ − π_ref₂), which must exceed every supported reward, and then
+/// β* = 1/Σ π_ref/(Λ*−R). Other α and the entropy bonus under `Forward` are searched by solving for the target, some
+/// hundred times.
+#[must_use]
+pub fn tie_beta(
+    first: usize,
+    second: usize,
+    log_reference: &[f64],
+    rewards: &[f64],
+    objective: &Objective,
+) -> Option<Beta> {
+    let gap = rewards.get(first)? - rewards.get(second)?;
+    let support = log_reference.get(first)? - log_reference.get(second)?;
+    // The better reward must have the poorer support.
+    if !(support.is_finite() && gap * support < 0.0) {
+        return None;
+    }
+    match objective.direction {
+        Direction::Reverse | Direction::Alpha(1.0) => Beta::new(-gap / support).ok(),
+        Direction::Forward | Direction::Alpha(0.0) if objective.entropy == 0.0 => {
+            forward(first, second, log_reference, rewards)
+        }
+        Direction::Forward | Direction::Alpha(_) => {
+            search(first, second, log_reference, rewards, objective)
+        }
+    }
+}
+
+fn forward(first: usize, second: usize, log_reference: &[f64], rewards: &[f64]) -> Option<Beta> {
+    let masses = [log_reference[first].exp(), log_reference[second].exp()];
+    let lambda =
+        (masses[0] * rewards[second] - masses[1] * rewards[first]) / (masses[0] - masses[1]);
+    let mut sum = 0.0;
+    for (log_mass, reward) in log_reference.iter().zip(rewards) {
+        // An arm outside the support caps Λ from below as well: it takes the leftover mass.
+        if lambda <= *reward {
+            return None;
+        }
+        sum += log_mass.exp() / (lambda - reward);
+    }
+    Beta::new(1.0 / sum).ok()
+}
+
+/// First sign change of the log-ratio along ascending β, refined by bisection in log β.
+fn search(
+    first: usize,
+    second: usize,
+    log_reference: &[f64],
+    rewards: &[f64],
+    objective: &Objective,
+) -> Option<Beta> {
+    let log_ratio = |log_beta: f64| {
+        let objective = Objective {
+            beta: Beta::new(log_beta.exp()).ok()?,
+            ..*objective
+        };
+        let target = solve_weights(log_reference, rewards, &objective).ok()?;
+        let ratio = target.log_masses.get(first)? - target.log_masses.get(second)?;
+        (!ratio.is_nan()).then_some(ratio)
+    };
+    let steps = 48;
+    let at =
+        |step: i32| (f64::from(step) / f64::from(steps) * 12.0 - 6.0) * std::f64::consts::LN_10;
+    let mut before: Option<(f64, f64)> = None;
+    for step in 0..=steps {
+        let here = at(step);
+        let Some(ratio) = log_ratio(here) else {
+            continue;
+        };
+        if let Some((low, low_ratio)) = before
+            && (low_ratio > 0.0) != (ratio > 0.0)
+        {
+            let (mut low, mut high) = (low, here);
+            for _ in 0..44 {
+                let middle = 0.5 * (low + high);
+                match log_ratio(middle) {
+                    Some(value) if (value > 0.0) == (low_ratio > 0.0) => low = middle,
+                    Some(_) => high = middle,
+                    None => break,
+                }
+            }
+            return Beta::new((0.5 * (low + high)).exp()).ok();
+        }
+        before = Some((here, ratio));
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn targets_tie_at_the_tie_in_every_direction() {
+        let log_reference = [0.5f64.ln(), 0.2f64.ln(), 0.3f64.ln()];
+        let rewards = [0.2, 0.7, 0.1];
+        for direction in [
+            Direction::Reverse,
+            Direction::Forward,
+            Direction::Alpha(0.5),
+            Direction::Alpha(1.0),
+            Direction::Alpha(2.0),
+        ] {
+            let mut objective = Objective::new(direction, Beta::new(1.0).unwrap());
+            let beta = tie_beta(0, 1, &log_reference, &rewards, &objective).unwrap();
+            let mirrored = tie_beta(1, 0, &log_reference, &rewards, &objective).unwrap();
+            assert!((beta.get() / mirrored.get() - 1.0).abs() < 1e-9);
+            objective.beta = beta;
+            let target = solve_weights(&log_reference, &rewards, &objective).unwrap();
+            let ratio = target.log_masses[0] - target.log_masses[1];
+            assert!(ratio.abs() < 1e-9, "{direction:?} at {beta:?}: {ratio}");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_is_better_in_both_ways_never_ties() {
+        let log_reference = [0.6f64.ln(), 0.4f64.ln()];
+        for direction in [
+            Direction::Reverse,
+            Direction::Forward,
+            Direction::Alpha(0.5),
+        ] {
+            let objective = Objective::new(direction, Beta::new(1.0).unwrap());
+            assert_eq!(
+                tie_beta(0, 1, &log_reference, &[1.0, 0.5], &objective),
+                None
+            );
+            assert_eq!(
+                tie_beta(0, 1, &log_reference, &[1.0, 1.0], &objective),
+                None
+            );
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! The table of estimators, and the same as a figure.
+
+use egui::{Color32, RichText, Sense, TextWrapMode, Ui};
+use egui_extras::{Column, TableBuilder};
+
+use super::{cells, job::Row, job::Table};
+use crate::{
+    figure::{Axes, Axis, Dash, Figure, Mark, MarkKind},
+    theory::{Estimator, Spread},
+    ui::{
+        Theme,
+        widgets::number::{number, significant},
+    },
+};
+
+/// Header and its explanation, one per column.
+const COLUMNS: [(&str, &str); 7] = [
+    (
+        "estimator",
+        "How the divergence to the reference enters. Click to train with it",
+    ),
+    (
+        "cosine",
+        "Cosine between the expected gradient and the exact gradient of the objective: 1 is unbiased in direction",
+    ),
+    (
+        "length",
+        "Length of the expected gradient over that of the exact one",
+    ),
+    (
+        "variance",
+        "Variance of the gradient per sample (trace of the covariance), on a logarithmic bar",
+    ),
+    (
+        "SNR",
+        "Length of the expected gradient over the standard deviation of a batch's gradient",
+    ),
+    ("pulls towards", "Where it ends if it is followed for ever"),
+    (
+        "its target against G",
+        "Bars are the target it pulls towards, the dashed outline is the objective's own target",
+    ),
+];
+
+/// Draws the table; the estimator clicked, if any.
+pub(super) fn table_ui(
+    ui: &mut Ui,
+    table: &Table,
+    running: Option<Estimator>,
+) -> Option<Estimator> {
+    let theme = Theme::of(ui);
+    let mut chosen = None;
+    let scale = VarianceScale::of(table);
+    ui.style_mut().wrap_mode = Some(TextWrapMode::Extend);
+    TableBuilder::new(ui)
+        .id_salt("estimators")
+        .striped(true)
+        .sense(Sense::click())
+        .vscroll(false)
+        .cell_layout(egui::Layout::left_to_right(egui::Align::Center))
+        .column(Column::exact(176.0))
+        .column(Column::exact(118.0))
+        .column(Column::exact(108.0))
+        .column(Column::exact(150.0))
+        .column(Column::exact(64.0))
+        .column(Column::initial(196.0).at_least(120.0))
+        .column(Column::initial(150.0).at_least(90.0))
+        .header(20.0, |mut header| {
+            for (name, explained) in COLUMNS {
+                header.col(|ui| {
+                    ui.label(RichText::new(name).strong().small())
+                        .on_hover_text(explained);
+                });
+            }
+        })
+        .body(|mut body| {
+            for row in &table.rows {
+                body.row(26.0, |mut cells| {
+                    let is_running = running == Some(row.estimator);
+                    cells.set_selected(is_running);
+                    let mut clicked = false;
+                    cells.col(|ui| clicked |= name_ui(ui, row, is_running));
+                    row_ui(&mut cells, row, table, &scale, &theme);
+                    if clicked || cells.response().clicked() {
+                        chosen = Some(row.estimator);
+                    }
+                });
+            }
+        });
+    chosen.filter(|&estimator| running != Some(estimator))
+}
+
+fn name_ui(ui: &mut Ui, row: &Row, is_running: bool) -> bool {
+    let text = if is_running {
+        format!("{} (running)", row.estimator.name())
+    } else {
+        row.estimator.name().to_owned()
+    };
+    ui.add(egui::Button::selectable(is_running, text))
+        .on_hover_ui(|ui| {
+            ui.style_mut().wrap_mode = Some(TextWrapMode::Wrap);
+            ui.set_max_width(320.0);
+            ui.strong(row.estimator.formula());
+            ui.label(row.estimator.reason());
+            ui.label(format!("Pulls towards {}", row.pull));
+        })
+        .clicked()
+}
+
+fn row_ui(
+    cells: &mut egui_extras::TableRow<'_, '_>,
+    row: &Row,
+    table: &Table,
+    scale: &VarianceScale,
+    theme: &Theme,
+) {
+    let report = &row.report;
+    cells.col(|ui| {
+        let color = cosine_color(report.cosine, theme);
+        let value = ((report.cosine + 1.0) / 2.0) as f32;
+        cells::bar_ui(ui, &fixed(report.cosine), 0.5, value, color);
+    });
+    cells.col(|ui| {
+        let value = (report.length_ratio / 2.0).min(1.0) as f32;
+        cells::bar_ui(
+            ui,
+            &significant(report.length_ratio, 3),
+            0.0,
+            value,
+            theme.policy,
+        );
+    });
+    cells.col(|ui| {
+        let (text, color) = match report.spread {
+            Spread::Infinite => ("∞".to_owned(), theme.error),
+            Spread::RareArms { .. } => (significant(report.variance, 2), theme.error),
+            Spread::Ordinary => (significant(report.variance, 2), theme.samples),
+        };
+        cells::bar_ui(ui, &text, 0.0, scale.fraction(report.variance), color);
+    });
+    if let Spread::RareArms { share } = report.spread {
+        hint(
+            cells,
+            &format!(
+                "{:.0} % of it comes from arms that a batch of {} is unlikely to hold: a run looks calm until one turns up",
+                share * 100.0,
+                table.job.batch
+            ),
+        );
+    }
+    cells.col(|ui| {
+        ui.label(RichText::new(significant(report.signal_to_noise, 3)).monospace());
+    });
+    cells.col(|ui| {
+        ui.add(egui::Label::new(&row.pull).truncate());
+    });
+    cells.col(|ui| cells::spark_ui(ui, row.pulled.as_deref(), &table.target));
+}
+
+/// Explains the last cell on hover.
+fn hint(cells: &egui_extras::TableRow<'_, '_>, text: &str) {
+    cells.response().on_hover_text(text);
+}
+
+fn cosine_color(cosine: f64, theme: &Theme) -> Color32 {
+    if cosine > 0.999 {
+        theme.good
+    } else if cosine < 0.0 {
+        theme.error
+    } else {
+        theme.reward
+    }
+}
+
+fn fixed(value: f64) -> String {
+    if value.is_nan() {
+        "–".to_owned()
+    } else {
+        format!("{value:.3}").replace('-', "−")
+    }
+}
+
+/// The common logarithmic scale of all variance bars.
+struct VarianceScale {
+    low: f64,
+    high: f64,
+}
+
+impl VarianceScale {
+    fn of(table: &Table) -> Self {
+        let logs = table
+            .rows
+            .iter()
+            .map(|row| row.report.variance.log10())
+            .filter(|log| log.is_finite());
+        let (low, high) = logs.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), log| {
+            (low.min(log), high.max(log))
+        });
+        Self {
+            low: low - 0.5,
+            high: high.max(low + 0.5),
+        }
+    }
+
+    fn fraction(&self, variance: f64) -> f32 {
+        if variance == f64::INFINITY {
+            1.0
+        } else {
+            ((variance.log10() - self.low) / (self.high - self.low)) as f32
+        }
+    }
+}
+
+/// Cosine, length, variance and signal-to-noise of every row as bars.
+pub(super) fn figure(table: &Table) -> Figure {
+    let count = table.rows.len();
+    let at = |index: usize| (count - 1 - index) as f64;
+    let names: Vec<(f64, String)> = table
+        .rows
+        .iter()
+        .enumerate()
+        .map(|(index, row)| (at(index), row.estimator.name().to_owned()))
+        .collect();
+    let theme = Theme::LIGHT;
+    let axes =
+        |label: &str, log10: bool, color: Color32, from: f64, value: &dyn Fn(&Row) -> f64| {
+            let points = |index: usize, row: &Row| {
+                let value = value(row);
+                let value = if log10 { value.log10() } else { value };
+                value.is_finite().then(|| (at(index), value))
+            };
+            let values: Vec<(f64, f64)> = table
+                .rows
+                .iter()
+                .enumerate()
+                .filter_map(|(index, row)| points(index, row))
+                .collect();
+            let low = values.iter().fold(from, |low, v| low.min(v.1));
+            let start = if log10 { low - 0.5 } else { 0.0 };
+            Axes {
+                x: Axis {
+                    label: label.to_owned(),
+                    log10,
+                    bounds: None,
+                    names: None,
+                },
+                y: Axis {
+                    label: String::new(),
+                    log10: false,
+                    bounds: Some((-0.6, count as f64 - 0.4)),
+                    names: Some(names.clone()),
+                },
+                marks: values
+                    .iter()
+                    .map(|&(y, value)| Mark {
+                        name: String::new(),
+                        color: [color.r(), color.g(), color.b()],
+                        opacity: 1.0,
+                        kind: MarkKind::Line {
+                            points: vec![(start, y), (value, y)],
+                            width: 9.0,
+                            dash: Dash::Solid,
+                        },
+                    })
+                    .collect(),
+                right: None,
+            }
+        };
+    Figure {
+        title: format!(
+            "Gradient estimators at step {}, batch {}",
+            number(table.job.step as f64),
+            table.job.batch
+        ),
+        file_stem: "estimators".to_owned(),
+        size: (960.0, 320.0),
+        dark: false,
+        axes: vec![
+            axes("cosine with ∇J", false, theme.good, 0.0, &|row| {
+                row.report.cosine
+            }),
+            axes("length over ‖∇J‖", false, theme.policy, 0.0, &|row| {
+                row.report.length_ratio
+            }),
+            axes(
+                "variance per sample",
+                true,
+                theme.samples,
+                f64::INFINITY,
+                &|row| row.report.variance,
+            ),
+        ],
+    }
+}

@@ -1,0 +1,95 @@
+//! The phase diagram as a figure.
+
+use super::canvas::value_range;
+use crate::{
+    engine::{PhaseAxis, PhaseMap, PhaseRequest, tie_boundary},
+    figure::{Axes, Axis, Dash, Figure, Mark, MarkKind},
+    ui::View,
+};
+
+/// Exactly what is shown: map, boundary, present parameters.
+pub(super) fn figure(request: &PhaseRequest, map: Option<&PhaseMap>, view: &View) -> Figure {
+    let ends = |axis: &PhaseAxis| {
+        if axis.log10 {
+            (axis.low.log10(), axis.high.log10())
+        } else {
+            (axis.low, axis.high)
+        }
+    };
+    let (x_range, y_range) = (ends(&request.x), ends(&request.y));
+    let place = |(low, high): (f64, f64), fraction: f64| low + fraction * (high - low);
+    let mut marks = Vec::new();
+    if let Some(map) = map {
+        marks.push(Mark {
+            name: map.request.quantity.label().to_owned(),
+            color: [0; 3],
+            opacity: 1.0,
+            kind: MarkKind::HeatMap {
+                values: map.values.iter().map(|&value| f64::from(value)).collect(),
+                columns: map.request.columns,
+                x_range,
+                y_range,
+                value_range: value_range(map),
+            },
+        });
+    }
+    let mut points = Vec::new();
+    for [from, to] in tie_boundary(request, map) {
+        for (x, y) in [from, to] {
+            points.push((place(x_range, x), place(y_range, y)));
+        }
+        points.push((f64::NAN, f64::NAN));
+    }
+    if let Some((a, b)) = request.pair
+        && !points.is_empty()
+    {
+        marks.push(Mark {
+            name: format!(
+                "{} and {} tie",
+                view.problem.arm_label(a),
+                view.problem.arm_label(b)
+            ),
+            color: [0xFF; 3],
+            opacity: 1.0,
+            kind: MarkKind::Line {
+                points,
+                width: 1.5,
+                dash: Dash::Solid,
+            },
+        });
+    }
+    let present = |axis: &PhaseAxis, range| {
+        let value = axis.parameter.present(view.problem, &view.preset.objective);
+        place(range, axis.fraction_of(value))
+    };
+    let here = (present(&request.x, x_range), present(&request.y, y_range));
+    if here.0.is_finite() && here.1.is_finite() {
+        marks.push(Mark {
+            name: "present parameters".to_owned(),
+            color: [0xD5, 0x5E, 0x00],
+            opacity: 1.0,
+            kind: MarkKind::Points {
+                points: vec![here],
+                radius: 4.0,
+            },
+        });
+    }
+    let axis = |axis: &PhaseAxis, range| Axis {
+        label: axis.parameter.label(view.problem),
+        log10: axis.log10,
+        bounds: Some(range),
+        names: None,
+    };
+    Figure {
+        title: format!("{} of the target", request.quantity.label()),
+        file_stem: "phase-diagram".to_owned(),
+        size: (460.0, 340.0),
+        dark: false,
+        axes: vec![Axes {
+            x: axis(&request.x, x_range),
+            y: axis(&request.y, y_range),
+            marks,
+            right: None,
+        }],
+    }
+}
