@@ -3,6 +3,7 @@
 
 mod completions;
 mod gui;
+mod open;
 mod presets;
 mod run;
 mod target;

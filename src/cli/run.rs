@@ -1,15 +1,399 @@
-//! `modescope run PRESET`: training without a window.
+//! `modescope run PRESET`: training without a window, by the same engine.
 
-use std::process::ExitCode;
+use std::{
+    io::{self, BufWriter, IsTerminal as _, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::open::{Opened, open};
+use crate::{
+    engine::{self, Budget, Ended, RunFolder, Session, StopReason, Summary},
+    experiment::{self, StopRule},
+    theory::Metric,
+};
+
+/// What a run without any stop rule does.
+const DEFAULT_STEPS: u64 = 10_000;
+/// Exit code after Ctrl-C, as shells have it.
+const INTERRUPTED: u8 = 130;
+/// How often the run folder and the progress get what is new.
+const REPORT_PERIOD: Duration = Duration::from_millis(200);
+/// How often progress is printed when standard error is not a terminal.
+const LINE_PERIOD: Duration = Duration::from_secs(5);
+/// Problems of up to this many arms are shown arm by arm.
+const SHOWN_ARMS: usize = 16;
 
 /// Train a preset without a window.
+///
+/// Trains until the preset's stop rule holds (without one, 10,000 steps) and prints what came out. The same preset,
+/// seed and edits give the same run, bit for bit, here and in the window.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  modescope run figure-3                              train, then print a table
+  modescope run figure-5 --steps 2000 --seed 1 --json     everything as JSON
+  modescope run figure-5 --set objective.beta=0.1 --set training.learning_rate=0.02
+  modescope run my.ron --out runs/a        keep metrics, policy and target
+  modescope run runs/a/preset.ron --journal runs/a/journal.jsonl
+                                           repeat a run with its edits
+
+Ctrl-C ends the run and prints what there is; the exit code is then 130.")]
 pub(super) struct Args {
-    /// A built-in preset or a preset file
+    /// A built-in preset (`modescope presets` lists them) or a preset file
     #[arg(value_name = "PRESET|FILE")]
     preset: String,
+    /// Train exactly this many steps, whatever the preset's stop rule says
+    #[arg(long, value_name = "N")]
+    steps: Option<u64>,
+    /// Seed of the random streams, in place of the preset's
+    #[arg(long, value_name = "S")]
+    seed: Option<u64>,
+    /// Change a value of the preset, for example objective.beta=0.1; may be repeated
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    sets: Vec<String>,
+    /// Repeat the edits of a run folder's journal at their steps
+    #[arg(long, value_name = "FILE")]
+    journal: Option<PathBuf>,
+    /// Write a run folder: preset, journal, metrics over time, policy, target, summary
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Replace a run that is in the folder already
+    #[arg(long, requires = "out")]
+    overwrite: bool,
+    /// Print the summary as JSON: steps, steps_per_second, every metric, policy, target
+    #[arg(long)]
+    json: bool,
 }
 
-pub(super) fn execute(_args: &Args) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("training is not in this build yet")
+pub(super) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
+    let mut session = session(args)?;
+    let mut folder = match &args.out {
+        Some(path) => Some(RunFolder::create(path, &mut session, args.overwrite)?),
+        None => None,
+    };
+    let interrupted = watch_for_interrupt()?;
+    let ended = train(&mut session, folder.as_mut(), &interrupted, args.json)?;
+    let summary = Summary::of(&mut session, ended, true);
+    if let Some(folder) = folder {
+        folder.finish(&mut session, &summary)?;
+    }
+    let mut out = BufWriter::new(io::stdout().lock());
+    if args.json {
+        serde_json::to_writer(&mut out, &summary)?;
+        writeln!(out)?;
+    } else {
+        write_table(&mut out, &session, &summary)?;
+    }
+    out.flush()?;
+    Ok(match ended {
+        Ended::Interrupted => ExitCode::from(INTERRUPTED),
+        Ended::Running | Ended::Steps | Ended::Converged | Ended::Seconds => ExitCode::SUCCESS,
+    })
+}
+
+/// The run at step 0, as preset and options want it.
+fn session(args: &Args) -> anyhow::Result<Session> {
+    let Opened {
+        mut preset,
+        base_dir,
+    } = open(&args.preset)?;
+    for set in &args.sets {
+        experiment::set_path(&mut preset, set)?;
+    }
+    if let Some(seed) = args.seed {
+        preset.training.seed = seed;
+    }
+    if let Some(steps) = args.steps {
+        preset.training.stop = StopRule {
+            steps: Some(steps),
+            ..StopRule::default()
+        };
+    } else if preset.training.stop == StopRule::default() {
+        preset.training.stop.steps = Some(DEFAULT_STEPS);
+        note(&format!(
+            "the preset has no stop rule; training {DEFAULT_STEPS} steps (--steps N for another number)"
+        ));
+    }
+    let journal = match &args.journal {
+        Some(path) => engine::read_journal(path).with_context(|| path.display().to_string())?,
+        None => Vec::new(),
+    };
+    Ok(Session::replay(preset, base_dir.as_deref(), journal)?)
+}
+
+/// A flag that Ctrl-C and a polite kill set, so that a run ends with what there is.
+#[cfg(unix)]
+fn watch_for_interrupt() -> anyhow::Result<Arc<AtomicBool>> {
+    const SIGINT: i32 = 2;
+    const SIGTERM: i32 = 15;
+    let interrupted = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        let flag = Arc::clone(&interrupted);
+        let set = move || flag.store(true, Ordering::Relaxed);
+        // SAFETY: setting an atomic flag is all that the handler does, and that is safe in a signal handler.
+        #[expect(
+            unsafe_code,
+            reason = "a signal handler; the only way to hear of Ctrl-C"
+        )]
+        unsafe { signal_hook_registry::register(signal, set) }
+            .context("Ctrl-C cannot be watched for")?;
+    }
+    Ok(interrupted)
+}
+
+/// Without signals Ctrl-C ends the program at once.
+#[cfg(not(unix))]
+fn watch_for_interrupt() -> anyhow::Result<Arc<AtomicBool>> {
+    Ok(Arc::new(AtomicBool::new(false)))
+}
+
+fn train(
+    session: &mut Session,
+    mut folder: Option<&mut RunFolder>,
+    interrupted: &AtomicBool,
+    quiet: bool,
+) -> anyhow::Result<Ended> {
+    let mut progress = Progress::new(session, quiet);
+    loop {
+        let budget = Budget::until(Instant::now() + REPORT_PERIOD);
+        let stopped = session.advance(budget, &|| interrupted.load(Ordering::Relaxed));
+        // What was recorded until a failure is worth keeping, too.
+        if let Some(folder) = &mut folder {
+            folder.append(session)?;
+        }
+        let ended = match stopped? {
+            Some(StopReason::Steps) => Some(Ended::Steps),
+            Some(StopReason::Converged) => Some(Ended::Converged),
+            Some(StopReason::Seconds) => Some(Ended::Seconds),
+            None => interrupted
+                .load(Ordering::Relaxed)
+                .then_some(Ended::Interrupted),
+        };
+        if let Some(ended) = ended {
+            progress.finish();
+            return Ok(ended);
+        }
+        progress.show(session);
+    }
+}
+
+/// Progress with the time left on standard error: a bar on a terminal, otherwise a line now and then.
+enum Progress {
+    Bar(ProgressBar),
+    Lines { last: Instant },
+    Quiet,
+}
+
+impl Progress {
+    fn new(session: &Session, quiet: bool) -> Self {
+        if !io::stderr().is_terminal() {
+            return if quiet {
+                Self::Quiet
+            } else {
+                Self::Lines {
+                    last: Instant::now(),
+                }
+            };
+        }
+        let steps = session.preset().training.stop.steps;
+        let template = match steps {
+            Some(_) => "{bar:30} {human_pos} of {human_len} steps  {msg}",
+            None => "{spinner} {human_pos} steps  {msg}",
+        };
+        let bar = match steps {
+            Some(steps) => ProgressBar::new(steps),
+            None => ProgressBar::new_spinner(),
+        };
+        bar.set_draw_target(ProgressDrawTarget::stderr());
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        Self::Bar(bar)
+    }
+
+    fn show(&mut self, session: &mut Session) {
+        match self {
+            Self::Quiet => {}
+            Self::Bar(bar) => {
+                bar.set_position(session.step());
+                bar.set_message(state(session));
+            }
+            Self::Lines { last } => {
+                if last.elapsed() >= LINE_PERIOD {
+                    *last = Instant::now();
+                    note(&format!("step {}  {}", session.step(), state(session)));
+                }
+            }
+        }
+    }
+
+    fn finish(&mut self) {
+        if let Self::Bar(bar) = self {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// Speed, time left and how training goes, in one line.
+fn state(session: &mut Session) -> String {
+    let elapsed = session.elapsed().as_secs_f64();
+    let speed = session.step() as f64 / elapsed.max(1e-9);
+    let metrics = session.metrics();
+    let stop = session.preset().training.stop;
+    let by_steps = stop
+        .steps
+        .map(|steps| steps.saturating_sub(session.step()) as f64 / speed.max(1e-9));
+    let by_time = stop.seconds.map(|seconds| (seconds - elapsed).max(0.0));
+    let left = match (by_steps, by_time) {
+        (Some(a), Some(b)) => format!("  {} left", duration(a.min(b))),
+        (Some(left), None) | (None, Some(left)) => format!("  {} left", duration(left)),
+        (None, None) => String::new(),
+    };
+    format!(
+        "{speed:.0} steps/s  E[R] {:.4}  TV(π, G) {:.4}{left}",
+        metrics.get(Metric::ExpectedReward),
+        metrics.get(Metric::TvToTarget),
+    )
+}
+
+fn duration(seconds: f64) -> String {
+    if seconds < 100.0 {
+        format!("{seconds:.0} s")
+    } else if seconds < 6000.0 {
+        format!("{:.0} min", seconds / 60.0)
+    } else {
+        format!("{:.1} h", seconds / 3600.0)
+    }
+}
+
+/// The summary for a reader.
+fn write_table(out: &mut impl io::Write, session: &Session, summary: &Summary) -> io::Result<()> {
+    let ended = match summary.ended {
+        Ended::Running | Ended::Steps => "all steps done",
+        Ended::Converged => "converged",
+        Ended::Seconds => "time is over",
+        Ended::Interrupted => "interrupted",
+    };
+    writeln!(out, "{}", summary.title)?;
+    writeln!(
+        out,
+        "{} steps in {:.2} s ({:.0} steps/s), {ended}, seed {}\n",
+        summary.steps, summary.seconds, summary.steps_per_second, summary.seed
+    )?;
+    let mut rows = vec![["".to_owned(), "policy".to_owned(), "target".to_owned()]];
+    for &metric in Metric::ALL {
+        let of = |metrics: &std::collections::BTreeMap<&str, Option<f64>>| {
+            metrics
+                .get(metric.key())
+                .copied()
+                .flatten()
+                .map_or_else(|| "–".to_owned(), number)
+        };
+        rows.push([
+            metric.label().to_owned(),
+            of(&summary.metrics),
+            of(&summary.target_metrics),
+        ]);
+    }
+    write_columns(out, &rows)?;
+    if !summary.modes.is_empty() {
+        writeln!(out)?;
+        let mut rows = vec![["mode", "reference", "target", "policy"].map(str::to_owned)];
+        for mode in summary.modes.iter().take(SHOWN_ARMS) {
+            rows.push([
+                mode.label.clone(),
+                number(mode.reference),
+                number(mode.target),
+                number(mode.policy),
+            ]);
+        }
+        write_columns(out, &rows)?;
+        if let Some(more) = summary
+            .modes
+            .len()
+            .checked_sub(SHOWN_ARMS)
+            .filter(|&n| n > 0)
+        {
+            writeln!(out, "and {more} more modes")?;
+        }
+    }
+    if summary.arms <= SHOWN_ARMS {
+        writeln!(out)?;
+        let problem = session.problem();
+        let reference = problem.reference.masses();
+        let mut rows = vec![["arm", "reward", "reference", "target", "policy"].map(str::to_owned)];
+        for (arm, reference) in reference.into_iter().enumerate() {
+            let at = |masses: &Option<Vec<f64>>| {
+                masses
+                    .as_ref()
+                    .and_then(|m| m.get(arm).copied())
+                    .map_or_else(String::new, number)
+            };
+            rows.push([
+                problem.arm_label(arm),
+                session
+                    .analysis()
+                    .rewards
+                    .get(arm)
+                    .copied()
+                    .map_or_else(String::new, number),
+                number(reference),
+                at(&summary.target),
+                at(&summary.policy),
+            ]);
+        }
+        write_columns(out, &rows)?;
+    }
+    if !summary.sentence.is_empty() {
+        writeln!(out, "\n{}", summary.sentence)?;
+    }
+    Ok(())
+}
+
+/// First column to the left, the others to the right.
+fn write_columns<const N: usize>(out: &mut impl io::Write, rows: &[[String; N]]) -> io::Result<()> {
+    let width = |column: usize| {
+        rows.iter()
+            .filter_map(|row| row.get(column))
+            .map(|cell| cell.chars().count())
+            .max()
+            .unwrap_or(0)
+    };
+    for row in rows {
+        for (column, cell) in row.iter().enumerate() {
+            let width = width(column);
+            if column == 0 {
+                write!(out, "{cell:<width$}")?;
+            } else {
+                write!(out, "  {cell:>width$}")?;
+            }
+        }
+        writeln!(out)?;
+    }
+    Ok(())
+}
+
+/// Four decimals, or an exponent where those would say nothing.
+fn number(value: f64) -> String {
+    if value == 0.0 {
+        "0".to_owned()
+    } else if (1e-3..1e5).contains(&value.abs()) {
+        format!("{value:.4}")
+    } else {
+        format!("{value:.2e}")
+    }
+}
+
+/// One line on standard error; nothing can be done when that is closed.
+fn note(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
 }

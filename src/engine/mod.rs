@@ -1,13 +1,30 @@
 //! The run: one trainer thread owns the policy; commands go in through a bounded channel, events and a latest-value
 //! snapshot come out. The window and the command line drive the same `Session`.
 
+mod edits;
+mod history;
+mod journal;
+mod keyframes;
 mod message;
+mod outbox;
+mod pace;
 mod phase;
+mod run_folder;
+mod schedule;
+mod session;
 mod snapshot;
+mod stop;
+mod summary;
+mod thread;
 
+pub use journal::{JournalError, read_journal};
 pub use message::{Command, Event, Speed, StopReason};
 pub use phase::{
     Item, Parameter, PhaseAxis, PhaseMap, PhaseQuantity, PhaseRequest, PhaseWorker, contour,
     tie_boundary,
 };
+pub use run_folder::{RunFolder, RunFolderError};
+pub use session::{Budget, Row, Session, SessionError};
 pub use snapshot::{EditMark, History, Keyframe, Series, Snapshot, Status};
+pub use summary::{Ended, ModeSummary, Summary};
+pub use thread::{Engine, SendRefused};

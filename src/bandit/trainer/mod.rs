@@ -55,6 +55,15 @@ pub struct TrainerState {
     reference_words: u64,
 }
 
+impl TrainerState {
+    /// Roughly how much memory it takes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        // Parameters and the optimiser's two moments of each.
+        3 * size_of::<f64>() * self.parameters.len() + size_of::<Self>()
+    }
+}
+
 /// Trains one policy on one problem.
 #[derive(Debug)]
 pub struct Trainer {

@@ -1,0 +1,232 @@
+//! Metrics over time in bounded memory: every series is a list of at most [`BUCKETS`] buckets of equal width in steps,
+//! and when one would overflow, neighbours merge and the width doubles. Means are exact, minima and maxima are kept.
+
+use super::snapshot::{History, Series};
+use crate::{
+    bandit::StepReport,
+    theory::{Metric, Metrics},
+};
+
+/// Most buckets per series; after a merge half as many.
+pub(crate) const BUCKETS: usize = 2048;
+
+/// Metrics that every step reports.
+const FAST: [Metric; 3] = [Metric::ExpectedReward, Metric::KlToTarget, Metric::Entropy];
+
+/// Collects metrics over time; [`Recorder::history`] makes the picture that charts draw.
+#[derive(Debug, Clone)]
+pub(crate) struct Recorder {
+    /// Steps per bucket, a power of two.
+    width: u64,
+    /// One per [`Metric::ALL`].
+    tracks: Vec<Track>,
+    /// Buckets being filled for the metrics of every step, and the step at which they are full.
+    fast: [Bucket; FAST.len()],
+    fast_end: u64,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Track {
+    buckets: Vec<Bucket>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Bucket {
+    /// First step divided by the width.
+    index: u64,
+    min: f64,
+    max: f64,
+    sum: f64,
+    count: f64,
+}
+
+impl Recorder {
+    pub(crate) fn new() -> Self {
+        Self {
+            width: 1,
+            tracks: vec![Track::default(); Metric::ALL.len()],
+            fast: [Bucket::empty(0); FAST.len()],
+            fast_end: 1,
+        }
+    }
+
+    /// Records what a step reports. Called every step, in ascending order: a comparison and three additions.
+    #[inline]
+    pub(crate) fn record_step(&mut self, step: u64, report: &StepReport) {
+        if step >= self.fast_end {
+            self.close_fast(step);
+        }
+        self.fast[0].add(report.expected_reward);
+        self.fast[1].add(report.kl_to_target);
+        self.fast[2].add(report.entropy);
+    }
+
+    /// Records a full measurement; those of [`FAST`] come from [`Self::record_step`] but at step 0.
+    pub(crate) fn record_metrics(&mut self, step: u64, metrics: &Metrics) {
+        let mut full = false;
+        for (metric, value) in metrics.iter() {
+            if step == 0 || !FAST.contains(&metric) {
+                let mut bucket = Bucket::empty(step / self.width);
+                bucket.add(value);
+                full |= self.tracks[metric as usize].push(bucket);
+            }
+        }
+        if full {
+            self.double_width();
+        }
+    }
+
+    /// The picture as it is now: a copy of at most 21 × 2048 buckets.
+    pub(crate) fn history(&self) -> History {
+        let mut series: Vec<Series> = self.tracks.iter().map(|t| t.series(self.width)).collect();
+        for (metric, open) in FAST
+            .iter()
+            .zip(&self.fast)
+            .filter(|(_, open)| open.count > 0.0)
+        {
+            let mut track = Track {
+                buckets: self.tracks[*metric as usize]
+                    .buckets
+                    .last()
+                    .copied()
+                    .into_iter()
+                    .collect(),
+            };
+            let merged = track
+                .buckets
+                .last()
+                .is_some_and(|last| last.index == open.index);
+            track.push(*open);
+            if let Some(last) = track.buckets.last() {
+                last.append_to(self.width, merged, &mut series[*metric as usize]);
+            }
+        }
+        History { series }
+    }
+
+    /// Starts over from the full measurements of a shorter run, after going back.
+    pub(crate) fn from_rows<'a>(rows: impl Iterator<Item = (u64, &'a Metrics)>) -> Self {
+        let mut recorder = Self::new();
+        for (step, metrics) in rows {
+            recorder.record_metrics(step, metrics);
+            if step > 0 {
+                let report = StepReport {
+                    expected_reward: metrics.get(Metric::ExpectedReward),
+                    kl_to_target: metrics.get(Metric::KlToTarget),
+                    entropy: metrics.get(Metric::Entropy),
+                };
+                recorder.record_step(step, &report);
+            }
+        }
+        recorder
+    }
+
+    #[cold]
+    fn close_fast(&mut self, step: u64) {
+        let mut full = false;
+        for (metric, bucket) in FAST.iter().zip(&self.fast) {
+            full |= self.tracks[*metric as usize].push(*bucket);
+        }
+        if full {
+            self.double_width();
+        }
+        let index = step / self.width;
+        self.fast = [Bucket::empty(index); FAST.len()];
+        self.fast_end = (index + 1) * self.width;
+    }
+
+    fn double_width(&mut self) {
+        self.width *= 2;
+        for track in &mut self.tracks {
+            let old = std::mem::take(&mut track.buckets);
+            track.buckets.reserve_exact(BUCKETS + 1);
+            for mut bucket in old {
+                bucket.index /= 2;
+                track.push(bucket);
+            }
+        }
+        for bucket in &mut self.fast {
+            bucket.index /= 2;
+        }
+        // The bucket being filled keeps what it has; its end moves out.
+        self.fast_end = (self.fast[0].index + 1) * self.width;
+    }
+}
+
+impl Track {
+    /// Appends a bucket, or merges it into the last one if that has the same index; true when the track is full.
+    fn push(&mut self, bucket: Bucket) -> bool {
+        if bucket.count == 0.0 {
+            return false;
+        }
+        match self.buckets.last_mut() {
+            Some(last) if last.index == bucket.index => last.merge(&bucket),
+            _ => self.buckets.push(bucket),
+        }
+        self.buckets.len() > BUCKETS
+    }
+
+    fn series(&self, width: u64) -> Series {
+        let mut series = Series {
+            steps: Vec::with_capacity(self.buckets.len() + 1),
+            min: Vec::with_capacity(self.buckets.len() + 1),
+            max: Vec::with_capacity(self.buckets.len() + 1),
+            mean: Vec::with_capacity(self.buckets.len() + 1),
+        };
+        for bucket in &self.buckets {
+            bucket.append_to(width, false, &mut series);
+        }
+        series
+    }
+}
+
+impl Bucket {
+    fn empty(index: u64) -> Self {
+        Self {
+            index,
+            min: f64::INFINITY,
+            max: f64::NEG_INFINITY,
+            sum: 0.0,
+            count: 0.0,
+        }
+    }
+
+    #[inline]
+    fn add(&mut self, value: f64) {
+        if value.is_finite() {
+            self.min = self.min.min(value);
+            self.max = self.max.max(value);
+            self.sum += value;
+            self.count += 1.0;
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.min = self.min.min(other.min);
+        self.max = self.max.max(other.max);
+        self.sum += other.sum;
+        self.count += other.count;
+    }
+
+    fn append_to(&self, width: u64, replace_last: bool, series: &mut Series) {
+        if replace_last {
+            series.steps.pop();
+            series.min.pop();
+            series.max.pop();
+            series.mean.pop();
+        }
+        let (min, max) = (to_f32(self.min), to_f32(self.max));
+        series.steps.push((self.index * width) as f64);
+        series.min.push(min);
+        series.max.push(max);
+        // Rounding must not push the mean out of its interval.
+        series
+            .mean
+            .push(to_f32(self.sum / self.count).clamp(min, max));
+    }
+}
+
+/// The nearest finite `f32`.
+fn to_f32(value: f64) -> f32 {
+    value.clamp(f64::from(f32::MIN), f64::from(f32::MAX)) as f32
+}

@@ -1,0 +1,295 @@
+//! A run on disk, the same from the window and from the command line: `preset.ron` (the experiment at step 0, everything
+//! resolved), `journal.jsonl` (the edits made since), `metrics.csv`, `policy.csv`, `target.csv` and `summary.json`.
+//!
+//! Whole files are replaced at once; the two that grow are written in whole lines, so that a killed process leaves a
+//! folder that can be read.
+
+use std::{
+    fmt::Write as _,
+    fs::{File, OpenOptions},
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
+
+use thiserror::Error;
+
+use super::{
+    journal,
+    session::{Row, Session},
+    summary::{Ended, Summary},
+};
+use crate::{
+    bandit::Problem,
+    experiment::{self, Preset, Source},
+    theory::Metric,
+};
+
+const PRESET: &str = "preset.ron";
+const JOURNAL: &str = "journal.jsonl";
+const METRICS: &str = "metrics.csv";
+const POLICY: &str = "policy.csv";
+const TARGET: &str = "target.csv";
+const SUMMARY: &str = "summary.json";
+
+/// Why a run folder was not written.
+#[derive(Debug, Error)]
+pub enum RunFolderError {
+    /// The disk said no.
+    #[error("{path} could not be written: {error}")]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The folder holds something else.
+    #[error("{0} holds files that are not a run; choose a new or empty folder")]
+    Occupied(PathBuf),
+    /// The folder holds a run.
+    #[error("{0} holds a run already; choose another folder, or add --overwrite to replace it")]
+    HoldsRun(PathBuf),
+}
+
+/// A run folder that grows while a run goes on.
+#[derive(Debug)]
+pub struct RunFolder {
+    folder: PathBuf,
+    metrics: File,
+    journal: File,
+    rows_written: usize,
+    edits_written: usize,
+}
+
+impl RunFolder {
+    /// Makes the folder and writes what is known at the start. A run that is there already is replaced if `overwrite`;
+    /// anything else is left alone.
+    ///
+    /// # Errors
+    /// [`RunFolderError`].
+    pub fn create(
+        folder: &Path,
+        session: &mut Session,
+        overwrite: bool,
+    ) -> Result<Self, RunFolderError> {
+        let io_error = |error| RunFolderError::Io {
+            path: folder.to_owned(),
+            error,
+        };
+        if folder.exists() {
+            let occupied = folder.read_dir().map_err(io_error)?.next().is_some();
+            if occupied && !folder.join(PRESET).is_file() {
+                return Err(RunFolderError::Occupied(folder.to_owned()));
+            }
+            if occupied && !overwrite {
+                return Err(RunFolderError::HoldsRun(folder.to_owned()));
+            }
+        }
+        std::fs::create_dir_all(folder).map_err(io_error)?;
+        let preset = resolved(session.initial_preset(), session.base_dir());
+        let mut header = String::from("step");
+        for metric in Metric::ALL {
+            header.push(',');
+            header.push_str(metric.key());
+        }
+        header.push('\n');
+        save(&folder.join(PRESET), experiment::to_ron(&preset).as_bytes())?;
+        let mut run = Self {
+            metrics: start_lines(&folder.join(METRICS), &header)?,
+            journal: start_lines(&folder.join(JOURNAL), "")?,
+            folder: folder.to_owned(),
+            rows_written: 0,
+            edits_written: 0,
+        };
+        run.write_summary(&Summary::of(session, Ended::Running, false))?;
+        run.append(session)?;
+        Ok(run)
+    }
+
+    /// Adds what was recorded since the last time. The run must not have gone back since.
+    ///
+    /// # Errors
+    /// [`RunFolderError::Io`].
+    pub fn append(&mut self, session: &Session) -> Result<(), RunFolderError> {
+        let rows = session.rows().get(self.rows_written..).unwrap_or_default();
+        if !rows.is_empty() {
+            let mut lines = String::with_capacity(rows.len() * 256);
+            rows.iter().for_each(|row| push_row(&mut lines, row));
+            write_lines(&mut self.metrics, &self.folder.join(METRICS), &lines)?;
+            self.rows_written += rows.len();
+        }
+        let edits = session
+            .journal()
+            .get(self.edits_written..)
+            .unwrap_or_default();
+        if !edits.is_empty() {
+            let path = self.folder.join(JOURNAL);
+            let lines = journal::to_lines(edits).map_err(|error| RunFolderError::Io {
+                path: path.clone(),
+                error: error.into(),
+            })?;
+            write_lines(&mut self.journal, &path, &lines)?;
+            self.edits_written += edits.len();
+        }
+        Ok(())
+    }
+
+    /// Writes the rest: policy, target and summary.
+    ///
+    /// # Errors
+    /// [`RunFolderError::Io`].
+    pub fn finish(
+        mut self,
+        session: &mut Session,
+        summary: &Summary,
+    ) -> Result<(), RunFolderError> {
+        self.append(session)?;
+        save(&self.folder.join(POLICY), policy_csv(session).as_bytes())?;
+        save(&self.folder.join(TARGET), target_csv(session).as_bytes())?;
+        self.write_summary(summary)
+    }
+
+    fn write_summary(&self, summary: &Summary) -> Result<(), RunFolderError> {
+        let path = self.folder.join(SUMMARY);
+        let summary = Summary {
+            policy: None,
+            target: None,
+            ..summary.clone()
+        };
+        let mut text =
+            serde_json::to_string_pretty(&summary).map_err(|error| RunFolderError::Io {
+                path: path.clone(),
+                error: error.into(),
+            })?;
+        text.push('\n');
+        save(&path, text.as_bytes())
+    }
+}
+
+/// Writes a whole run at once, replacing one that is there.
+///
+/// # Errors
+/// [`RunFolderError`].
+pub(crate) fn save_run(session: &mut Session, folder: &Path) -> Result<(), RunFolderError> {
+    let run = RunFolder::create(folder, session, true)?;
+    let summary = Summary::of(session, Ended::Running, false);
+    run.finish(session, &summary)
+}
+
+/// The preset with relative paths made absolute, so that it can be read from anywhere.
+fn resolved(preset: &Preset, base_dir: Option<&Path>) -> Preset {
+    let mut preset = preset.clone();
+    let absolute = |path: &Path| {
+        let path = base_dir.map_or_else(|| path.to_owned(), |base| base.join(path));
+        std::path::absolute(&path).unwrap_or(path)
+    };
+    for source in [&mut preset.bandit.reference, &mut preset.bandit.rewards] {
+        if let Source::Csv { path, .. } = source {
+            *path = absolute(path);
+        }
+    }
+    preset
+}
+
+fn push_row(lines: &mut String, row: &Row) {
+    // Writing to a string cannot fail.
+    let _ = write!(lines, "{}", row.step);
+    for (_, value) in row.metrics.iter() {
+        lines.push(',');
+        push_number(lines, value);
+    }
+    lines.push('\n');
+}
+
+/// The shortest text that reads back as the same double; nothing for NaN.
+fn push_number(text: &mut String, value: f64) {
+    if value.is_nan() {
+    } else if value == f64::INFINITY {
+        text.push_str("inf");
+    } else if value == f64::NEG_INFINITY {
+        text.push_str("-inf");
+    } else {
+        let _ = write!(text, "{value:?}");
+    }
+}
+
+fn policy_csv(session: &mut Session) -> String {
+    let log_policy = session.log_policy().to_vec();
+    let policy = session.policy().to_vec();
+    arms_csv(
+        session.problem(),
+        &[("policy", &policy), ("log_policy", &log_policy)],
+    )
+}
+
+fn target_csv(session: &Session) -> String {
+    let (problem, analysis) = (session.problem(), session.analysis());
+    arms_csv(
+        problem,
+        &[
+            ("reference", &problem.reference.masses()),
+            ("reward", &analysis.rewards),
+            ("target", &analysis.target.masses),
+            ("log_target", &analysis.target.log_masses),
+        ],
+    )
+}
+
+/// One line per arm: number, name, coordinates, then the columns.
+fn arms_csv(problem: &Problem, columns: &[(&str, &[f64])]) -> String {
+    let mut text = String::from("arm,label,x,y");
+    for (name, _) in columns {
+        text.push(',');
+        text.push_str(name);
+    }
+    text.push('\n');
+    for arm in 0..problem.arms() {
+        let (x, y) = problem.coordinates(arm);
+        let _ = write!(text, "{arm},");
+        push_quoted(&mut text, &problem.arm_label(arm));
+        let _ = write!(text, ",{x:?},{y:?}");
+        for (_, values) in columns {
+            text.push(',');
+            push_number(&mut text, values.get(arm).copied().unwrap_or(f64::NAN));
+        }
+        text.push('\n');
+    }
+    text
+}
+
+fn push_quoted(text: &mut String, label: &str) {
+    if label.contains([',', '"', '\n', '\r']) {
+        text.push('"');
+        text.push_str(&label.replace('"', "\"\""));
+        text.push('"');
+    } else {
+        text.push_str(label);
+    }
+}
+
+fn save(path: &Path, bytes: &[u8]) -> Result<(), RunFolderError> {
+    experiment::save_atomically(path, bytes).map_err(|error| RunFolderError::Io {
+        path: path.to_owned(),
+        error,
+    })
+}
+
+/// A new file of lines.
+fn start_lines(path: &Path, header: &str) -> Result<File, RunFolderError> {
+    save(path, header.as_bytes())?;
+    OpenOptions::new()
+        .append(true)
+        .open(path)
+        .map_err(|error| RunFolderError::Io {
+            path: path.to_owned(),
+            error,
+        })
+}
+
+/// Appends whole lines in one go.
+fn write_lines(file: &mut File, path: &Path, lines: &str) -> Result<(), RunFolderError> {
+    file.write_all(lines.as_bytes())
+        .map_err(|error| RunFolderError::Io {
+            path: path.to_owned(),
+            error,
+        })
+}

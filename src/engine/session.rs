@@ -1,0 +1,713 @@
+//! A run as plain synchronous code, the same under the window and headless: the trainer, its problem and target, the edits
+//! made so far, and everything recorded on the way.
+//!
+//! The one rule to know: what happens and what is recorded is a function of preset, seed and journal alone. The clock
+//! decides only where [`Session::advance`] hands back control, and when the rule `stop.seconds` holds.
+
+use std::{
+    collections::VecDeque,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use thiserror::Error;
+
+use super::{
+    edits::{Live, Marks},
+    history::Recorder,
+    keyframes::Thinned,
+    message::StopReason,
+    schedule,
+    snapshot::{EditMark, History, Keyframe, Snapshot, Status},
+    stop::StopWatch,
+};
+use crate::{
+    bandit::{
+        self, Analysis, Problem, ProblemError, ProblemSource, TrainError, Trainer, TrainerState,
+    },
+    experiment::{self, Edit, EditError, JournalEntry, Preset, Training},
+    theory::{Metrics, TargetError},
+};
+
+/// Shortest time between two copies of the history for the window.
+const HISTORY_PERIOD: Duration = Duration::from_millis(50);
+/// Aim for looking at the clock about this often.
+const CLOCK_PERIOD: Duration = Duration::from_micros(100);
+/// Most steps between two looks at the clock.
+const MAX_CHUNK: u64 = 1 << 14;
+
+/// Why a session could not start, take an edit or go on. Each message is one line for the user.
+#[derive(Debug, Error)]
+pub enum SessionError {
+    /// The preset's arms, reference, rewards or modes.
+    #[error(transparent)]
+    Problem(#[from] ProblemError),
+    /// The objective has no target on this problem.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// The trainer.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    /// An edit with a value that is not accepted.
+    #[error(transparent)]
+    Edit(#[from] EditError),
+    /// Training after it failed.
+    #[error("training has failed at step {step}; reset it or go back to an earlier step first")]
+    Failed {
+        /// Steps done before it failed.
+        step: u64,
+    },
+    /// A fault that a test asked for.
+    #[cfg(test)]
+    #[error("a test asked for this failure at step {0}")]
+    Fault(u64),
+}
+
+/// How far [`Session::advance`] may go.
+#[derive(Debug, Clone, Copy)]
+pub struct Budget {
+    /// At most this many steps.
+    pub steps: u64,
+    /// Hand back control soon after this moment (about a tenth of a millisecond, or one step if that takes longer).
+    pub until: Option<Instant>,
+    /// Stop when a stop rule holds.
+    pub stop_rules: bool,
+}
+
+impl Budget {
+    /// Exactly this many steps, whatever the stop rules and the clock say.
+    #[must_use]
+    pub fn steps(steps: u64) -> Self {
+        Self {
+            steps,
+            until: None,
+            stop_rules: false,
+        }
+    }
+
+    /// Until a stop rule holds or the moment comes.
+    #[must_use]
+    pub fn until(until: Instant) -> Self {
+        Self {
+            steps: u64::MAX,
+            until: Some(until),
+            stop_rules: true,
+        }
+    }
+}
+
+/// Every metric after a step of the schedule: a line of `metrics.csv`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Row {
+    /// Steps done.
+    pub step: u64,
+    /// All metrics then.
+    pub metrics: Metrics,
+}
+
+/// A run: its experiment, its trainer, and what was recorded.
+#[derive(Debug)]
+pub struct Session {
+    base_dir: Option<PathBuf>,
+    /// The experiment at step 0, from which the journal starts, and as edited since.
+    initial: Arc<Preset>,
+    preset: Preset,
+    source: ProblemSource,
+    problem: Arc<Problem>,
+    analysis: Arc<Analysis>,
+    training: Arc<Training>,
+    trainer: Trainer,
+    failed: bool,
+
+    step: u64,
+    elapsed: Duration,
+    stop: StopWatch,
+    chunk: u64,
+    /// The step at which something is to be recorded, checked or edited next.
+    boundary: u64,
+
+    recorder: Recorder,
+    rows: Vec<Row>,
+    keyframes: Thinned<Keyframe>,
+    states: Thinned<SavedState>,
+    journal: Vec<JournalEntry>,
+    replay: VecDeque<JournalEntry>,
+    marks: Marks,
+    shown: Shown,
+
+    #[cfg(test)]
+    pub(crate) fault: Option<tests::Fault>,
+}
+
+/// What going back to a step needs.
+#[derive(Debug, Clone)]
+struct SavedState {
+    trainer: TrainerState,
+    live: Arc<Live>,
+    stop: StopWatch,
+}
+
+/// Shared parts of the last snapshot, made anew only when they changed.
+#[derive(Debug, Default)]
+struct Shown {
+    history: Arc<History>,
+    history_at: Option<(u64, Instant)>,
+    keyframes: Option<Arc<[Keyframe]>>,
+    marks: Option<Arc<[EditMark]>>,
+    /// Metrics of the present policy, while neither step nor experiment changes.
+    metrics: Option<Metrics>,
+    live: Option<Arc<Live>>,
+}
+
+impl Session {
+    /// Starts an experiment at step 0. `base_dir` is where its relative CSV paths start.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the preset, as one line.
+    pub fn new(preset: Preset, base_dir: Option<&Path>) -> Result<Self, SessionError> {
+        let source = ProblemSource::evaluate(&preset.bandit, base_dir)?;
+        Self::start(preset, base_dir.map(Path::to_owned), source)
+    }
+
+    /// As [`Self::new`], and repeats these edits at their steps. They must be ascending in step.
+    ///
+    /// # Errors
+    /// As [`Self::new`], and the first edit of step 0 that is not accepted.
+    pub fn replay(
+        preset: Preset,
+        base_dir: Option<&Path>,
+        journal: Vec<JournalEntry>,
+    ) -> Result<Self, SessionError> {
+        let mut session = Self::new(preset, base_dir)?;
+        session.replay = journal.into();
+        session.replay_due()?;
+        session.set_boundary();
+        Ok(session)
+    }
+
+    fn start(
+        preset: Preset,
+        base_dir: Option<PathBuf>,
+        source: ProblemSource,
+    ) -> Result<Self, SessionError> {
+        let problem = Arc::new(source.problem(&preset.bandit, &preset.objective)?);
+        let analysis = Arc::new(Analysis::new(&problem, &preset.objective)?);
+        let training = Arc::new(preset.training.clone());
+        let trainer = Trainer::new(
+            Arc::clone(&problem),
+            preset.objective,
+            Arc::clone(&analysis),
+            Arc::clone(&training),
+        )?;
+        let arms = problem.arms();
+        let mut session = Self {
+            base_dir,
+            initial: Arc::new(preset.clone()),
+            stop: StopWatch::new(training.stop),
+            preset,
+            source,
+            problem,
+            analysis,
+            training,
+            trainer,
+            failed: false,
+            step: 0,
+            elapsed: Duration::ZERO,
+            chunk: 1,
+            boundary: 0,
+            recorder: Recorder::new(),
+            rows: Vec::new(),
+            keyframes: Thinned::new(schedule::max_keyframes(arms)),
+            states: Thinned::new(2),
+            journal: Vec::new(),
+            replay: VecDeque::new(),
+            marks: Marks::default(),
+            shown: Shown::default(),
+            #[cfg(test)]
+            fault: None,
+        };
+        session.at_boundary()?;
+        Ok(session)
+    }
+
+    /// Trains until the budget is spent, a stop rule holds or `interrupted` says so (asked about every tenth of a
+    /// millisecond). At least one step is done unless the budget has none.
+    ///
+    /// # Errors
+    /// The trainer's; the session is then failed and only [`Self::reset`] and [`Self::revert`] make it train again.
+    pub fn advance(
+        &mut self,
+        budget: Budget,
+        interrupted: &dyn Fn() -> bool,
+    ) -> Result<Option<StopReason>, SessionError> {
+        if self.failed {
+            return Err(SessionError::Failed { step: self.step });
+        }
+        let advanced = self.train(budget, interrupted);
+        self.failed = advanced.is_err();
+        advanced
+    }
+
+    fn train(
+        &mut self,
+        budget: Budget,
+        interrupted: &dyn Fn() -> bool,
+    ) -> Result<Option<StopReason>, SessionError> {
+        let goal = self.step.saturating_add(budget.steps);
+        let mut clock = Instant::now();
+        loop {
+            if budget.stop_rules
+                && let Some(reason) = self.stop.holds(self.step, self.elapsed)
+            {
+                return Ok(Some(reason));
+            }
+            if self.step >= goal {
+                return Ok(None);
+            }
+            let chunk_end = goal.min(self.step.saturating_add(self.chunk));
+            while self.step < chunk_end {
+                let end = chunk_end.min(self.boundary);
+                self.train_to(end)?;
+                if self.step == self.boundary {
+                    self.at_boundary()?;
+                    if budget.stop_rules && self.stop.holds(self.step, self.elapsed).is_some() {
+                        break;
+                    }
+                }
+            }
+
+            let now = Instant::now();
+            let spent = now - clock;
+            clock = now;
+            self.elapsed += spent;
+            self.chunk = if spent > CLOCK_PERIOD {
+                (self.chunk / 2).max(1)
+            } else if spent < CLOCK_PERIOD / 2 {
+                (self.chunk * 2).min(MAX_CHUNK)
+            } else {
+                self.chunk
+            };
+            if budget.until.is_some_and(|until| now >= until) || interrupted() {
+                return Ok(budget
+                    .stop_rules
+                    .then(|| self.stop.holds(self.step, self.elapsed))
+                    .flatten());
+            }
+        }
+    }
+
+    /// The hot loop: a step and three numbers recorded.
+    fn train_to(&mut self, end: u64) -> Result<(), SessionError> {
+        self.shown.metrics = None;
+        while self.step < end {
+            #[cfg(test)]
+            tests::Fault::strike(self.fault, self.step)?;
+            let report = self.trainer.step()?;
+            self.step += 1;
+            self.recorder.record_step(self.step, &report);
+        }
+        Ok(())
+    }
+
+    /// Records and checks what is due at this step, then repeats the edits of a journal that belong here.
+    fn at_boundary(&mut self) -> Result<(), SessionError> {
+        let measured = schedule::is_measured(self.step, self.problem.arms());
+        if measured {
+            let metrics = self.metrics();
+            self.recorder.record_metrics(self.step, &metrics);
+            self.rows.push(Row {
+                step: self.step,
+                metrics,
+            });
+        }
+        if self.stop.checks_distance(self.step) {
+            let distance = total_variation(self.trainer.masses(), &self.analysis.target.masses);
+            self.stop.distance(self.step, distance);
+        }
+        if self.keyframes.wants(self.step) {
+            let frame = self.keyframe();
+            self.keyframes.push(self.step, frame);
+            self.shown.keyframes = None;
+        }
+        if self.states.wants(self.step) {
+            let state = self.saved_state();
+            self.states.push(self.step, state);
+        }
+        self.replay_due()?;
+        self.set_boundary();
+        Ok(())
+    }
+
+    fn set_boundary(&mut self) {
+        self.boundary = schedule::next_measured(self.step, self.problem.arms())
+            .min(self.keyframes.next_after(self.step))
+            .min(self.states.next_after(self.step))
+            .min(self.stop.next_after(self.step))
+            .min(
+                self.replay
+                    .front()
+                    .map_or(u64::MAX, |entry| entry.step.max(self.step + 1)),
+            );
+    }
+
+    fn keyframe(&mut self) -> Keyframe {
+        let metrics = self.metrics();
+        Keyframe {
+            step: self.step,
+            policy: self
+                .trainer
+                .masses()
+                .iter()
+                .map(|&mass| mass as f32)
+                .collect(),
+            metrics,
+            analysis: Arc::clone(&self.analysis),
+        }
+    }
+
+    fn saved_state(&mut self) -> SavedState {
+        let trainer = self.trainer.save_state();
+        self.states.set_most(schedule::max_states(trainer.bytes()));
+        let live = self
+            .shown
+            .live
+            .get_or_insert_with(|| Arc::new(Live::of(&self.preset)));
+        SavedState {
+            trainer,
+            live: Arc::clone(live),
+            stop: self.stop.clone(),
+        }
+    }
+
+    fn replay_due(&mut self) -> Result<(), SessionError> {
+        let mut due = Vec::new();
+        while self
+            .replay
+            .front()
+            .is_some_and(|entry| entry.step <= self.step)
+        {
+            due.extend(self.replay.pop_front().map(|entry| entry.edit));
+        }
+        match self.edit(due).into_iter().next() {
+            Some((_, error)) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    /// Applies edits in order at this step boundary and writes them to the journal. An edit that is not accepted
+    /// changes nothing and is returned with the reason.
+    pub fn edit(&mut self, edits: impl IntoIterator<Item = Edit>) -> Vec<(Edit, SessionError)> {
+        let mut refused = Vec::new();
+        let mut changed = false;
+        for edit in edits {
+            match self.apply(&edit) {
+                Ok(()) => {
+                    changed = true;
+                    self.journal.push(JournalEntry {
+                        step: self.step,
+                        edit,
+                    });
+                }
+                Err(error) => refused.push((edit, error)),
+            }
+        }
+        if changed {
+            self.shown.metrics = None;
+            self.shown.marks = None;
+            self.shown.live = None;
+            if !self.failed {
+                self.renew_records();
+            }
+            self.set_boundary();
+        }
+        refused
+    }
+
+    fn apply(&mut self, edit: &Edit) -> Result<(), SessionError> {
+        let before = Live::of(&self.preset);
+        let mut marks = self.marks.clone();
+        marks.add(self.step, &self.preset, edit);
+        let applied = experiment::apply(&mut self.preset, edit, self.problem.arms())
+            .map_err(SessionError::from)
+            .and_then(|()| self.carry_out(edit));
+        match applied {
+            Ok(()) => self.marks = marks,
+            Err(_) => before.restore(&mut self.preset),
+        }
+        applied
+    }
+
+    /// Makes the trainer follow the preset after an edit.
+    fn carry_out(&mut self, edit: &Edit) -> Result<(), SessionError> {
+        match edit {
+            Edit::Stop(rule) => {
+                self.training = Arc::new(self.preset.training.clone());
+                self.stop = StopWatch::new(*rule);
+            }
+            Edit::Training(_) => {
+                let training = Arc::new(self.preset.training.clone());
+                if !self.failed {
+                    self.trainer.retrain(Arc::clone(&training))?;
+                }
+                if training.stop != self.training.stop {
+                    self.stop = StopWatch::new(training.stop);
+                }
+                self.training = training;
+            }
+            Edit::Objective(_)
+            | Edit::Reward { .. }
+            | Edit::Reference { .. }
+            | Edit::Modes(_)
+            | Edit::Bars { .. } => {
+                let problem = self
+                    .source
+                    .problem(&self.preset.bandit, &self.preset.objective)?;
+                let analysis = Analysis::new(&problem, &self.preset.objective)?;
+                let (problem, analysis) = (Arc::new(problem), Arc::new(analysis));
+                if !self.failed {
+                    self.trainer.retarget(
+                        Arc::clone(&problem),
+                        self.preset.objective,
+                        Arc::clone(&analysis),
+                    )?;
+                }
+                self.problem = problem;
+                self.analysis = analysis;
+                self.stop.target_moved();
+            }
+        }
+        Ok(())
+    }
+
+    /// A keyframe or state of this very step shows the experiment after its edits.
+    fn renew_records(&mut self) {
+        if self.keyframes.last_step() == Some(self.step) {
+            let frame = self.keyframe();
+            self.keyframes.replace_last(frame);
+            self.shown.keyframes = None;
+        }
+        if self.states.last_step() == Some(self.step) {
+            let state = self.saved_state();
+            self.states.replace_last(state);
+        }
+    }
+
+    /// Starts the present, edited experiment over at step 0, with a new seed if one is given.
+    ///
+    /// # Errors
+    /// As [`Self::new`]; the session is then as before.
+    pub fn reset(&mut self, seed: Option<u64>) -> Result<(), SessionError> {
+        let mut preset = self.preset.clone();
+        preset.training.seed = seed.unwrap_or(preset.training.seed);
+        let session = Self::start(preset, self.base_dir.clone(), self.source.clone())?;
+        #[cfg(test)]
+        let session = Self {
+            fault: self.fault,
+            ..session
+        };
+        *self = session;
+        Ok(())
+    }
+
+    /// Goes back to the nearest saved state at or before `step` and to the experiment as it was then. Training from
+    /// there repeats the first time bit for bit. Returns the step reached.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn revert(&mut self, step: u64) -> Result<u64, SessionError> {
+        let Some((step, saved)) = self.states.at_or_before(step).cloned() else {
+            self.reset(None)?;
+            return Ok(0);
+        };
+        let mut preset = self.preset.clone();
+        saved.live.restore(&mut preset);
+        let problem = Arc::new(self.source.problem(&preset.bandit, &preset.objective)?);
+        let analysis = Arc::new(Analysis::new(&problem, &preset.objective)?);
+        let training = Arc::new(preset.training.clone());
+        let mut trainer = Trainer::new(
+            Arc::clone(&problem),
+            preset.objective,
+            Arc::clone(&analysis),
+            Arc::clone(&training),
+        )?;
+        trainer.restore(&saved.trainer)?;
+
+        self.preset = preset;
+        self.problem = problem;
+        self.analysis = analysis;
+        self.training = training;
+        self.trainer = trainer;
+        self.stop = saved.stop;
+        self.step = step;
+        self.failed = false;
+        self.replay.clear();
+        self.rows.retain(|row| row.step <= step);
+        self.recorder = Recorder::from_rows(self.rows.iter().map(|row| (row.step, &row.metrics)));
+        self.keyframes.truncate(step);
+        self.states.truncate(step);
+        self.journal.retain(|entry| entry.step <= step);
+        self.marks.truncate(step);
+        self.shown = Shown::default();
+        self.set_boundary();
+        Ok(step)
+    }
+
+    /// Go on although a stop rule holds: it is ignored until it is edited.
+    pub fn ignore_stop(&mut self) {
+        self.stop.ignore(self.step, self.elapsed);
+    }
+
+    /// Counts time in which training waited for its turn (a speed limit) as time spent training.
+    pub fn add_waiting(&mut self, waited: Duration) {
+        self.elapsed += waited;
+    }
+
+    /// Metrics of the present policy.
+    pub fn metrics(&mut self) -> Metrics {
+        let trainer = &mut self.trainer;
+        *self.shown.metrics.get_or_insert_with(|| trainer.measure())
+    }
+
+    /// A picture of this moment. Parts that did not change are shared with earlier ones, and the history is at most
+    /// 50 ms old unless `complete`.
+    pub fn snapshot(
+        &mut self,
+        epoch: u64,
+        status: Status,
+        steps_per_second: f64,
+        complete: bool,
+    ) -> Snapshot {
+        let metrics = self.metrics();
+        self.refresh_history(complete);
+        let keyframes = self.shown.keyframes.get_or_insert_with(|| {
+            self.keyframes
+                .iter()
+                .map(|(_, frame)| frame.clone())
+                .collect()
+        });
+        let marks = self
+            .shown
+            .marks
+            .get_or_insert_with(|| self.marks.to_vec().into());
+        let samples = self.trainer.samples();
+        let sample_count = samples.iter().map(|&n| u64::from(n)).sum();
+        let samples = samples.into();
+        let policy: Arc<[f64]> = self.trainer.masses().into();
+        Snapshot {
+            epoch,
+            status,
+            step: self.step,
+            elapsed_secs: self.elapsed.as_secs_f64(),
+            steps_per_second,
+            problem: Arc::clone(&self.problem),
+            objective: self.preset.objective,
+            training: Arc::clone(&self.training),
+            analysis: Arc::clone(&self.analysis),
+            policy_modes: bandit::mode_masses(&self.problem, &policy).into(),
+            policy,
+            samples,
+            sample_count,
+            best_fit: self.trainer.best_fit(),
+            metrics,
+            history: Arc::clone(&self.shown.history),
+            keyframes: Arc::clone(keyframes),
+            marks: Arc::clone(marks),
+        }
+    }
+
+    fn refresh_history(&mut self, complete: bool) {
+        let now = Instant::now();
+        let due = match self.shown.history_at {
+            None => true,
+            Some((step, at)) => step != self.step && (complete || now - at >= HISTORY_PERIOD),
+        };
+        if due {
+            self.shown.history = Arc::new(self.recorder.history());
+            self.shown.history_at = Some((self.step, now));
+        }
+    }
+
+    /// Steps done.
+    #[must_use]
+    pub fn step(&self) -> u64 {
+        self.step
+    }
+
+    /// Time spent training.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.elapsed
+    }
+
+    /// Marks the session failed, after a panic in it: nothing of the trainer is trusted any more.
+    pub(crate) fn mark_failed(&mut self) {
+        self.failed = true;
+    }
+
+    /// Whether training failed and needs a reset.
+    #[must_use]
+    pub fn is_failed(&self) -> bool {
+        self.failed
+    }
+
+    /// The experiment as edited.
+    #[must_use]
+    pub fn preset(&self) -> &Preset {
+        &self.preset
+    }
+
+    /// The experiment at step 0, from which the journal starts.
+    #[must_use]
+    pub fn initial_preset(&self) -> &Arc<Preset> {
+        &self.initial
+    }
+
+    /// Where the preset's relative paths start.
+    #[must_use]
+    pub fn base_dir(&self) -> Option<&Path> {
+        self.base_dir.as_deref()
+    }
+
+    /// The problem, edits included.
+    #[must_use]
+    pub fn problem(&self) -> &Arc<Problem> {
+        &self.problem
+    }
+
+    /// What the objective asks for.
+    #[must_use]
+    pub fn analysis(&self) -> &Arc<Analysis> {
+        &self.analysis
+    }
+
+    /// The policy's masses, one per arm.
+    pub fn policy(&mut self) -> &[f64] {
+        self.trainer.masses()
+    }
+
+    /// The policy's natural-log masses, one per arm.
+    pub fn log_policy(&mut self) -> &[f64] {
+        self.trainer.log_masses()
+    }
+
+    /// Edits made, with their steps.
+    #[must_use]
+    pub fn journal(&self) -> &[JournalEntry] {
+        &self.journal
+    }
+
+    /// Every metric at the steps of the schedule.
+    #[must_use]
+    pub fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+}
+
+/// ½ Σ |p − q|.
+fn total_variation(p: &[f64], q: &[f64]) -> f64 {
+    0.5 * p.iter().zip(q).map(|(p, q)| (p - q).abs()).sum::<f64>()
+}
+
+#[cfg(test)]
+pub(crate) mod tests;
