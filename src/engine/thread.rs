@@ -195,7 +195,7 @@ impl Worker {
                 Ok(Some(command)) => {
                     let mut next = Some(command);
                     while let Some(command) = next {
-                        if matches!(command, Command::Shutdown) {
+                        if matches!(command, Command::Shutdown) || self.ending() {
                             return;
                         }
                         self.take(command);
@@ -206,7 +206,7 @@ impl Worker {
                 Ok(None) => {}
                 Err(Ended) => return,
             }
-            if self.shared.shutdown.load(Ordering::Acquire) {
+            if self.ending() {
                 return;
             }
             if self.status == Status::Running {
@@ -216,6 +216,10 @@ impl Worker {
             self.wake_if_due();
             self.outbox.flush();
         }
+    }
+
+    fn ending(&self) -> bool {
+        self.shared.shutdown.load(Ordering::Acquire)
     }
 
     /// The next order: at once while there is training to do, otherwise as soon as it comes.
