@@ -27,7 +27,7 @@ pub(super) fn scene(figure: &Figure) -> Scene {
     let mut items = Vec::new();
     let margin = style.font * 0.8;
     let mut top = margin;
-    let roomy = size.0 > 14.0 * style.font && size.1 > 12.0 * style.font;
+    let roomy = size.0 > 20.0 * style.font && size.1 > 14.0 * style.font;
     if roomy {
         top = title(figure, &style, size.0, margin, top, &mut items);
         top = legend(figure, &style, size, margin, top, &mut items);
@@ -129,7 +129,7 @@ fn legend(
     let (swatch, gap) = (style.font * 2.2, style.font * 1.5);
     let line = style.font * 1.55;
     let limit = size.0 - 2.0 * margin;
-    let most_lines = ((size.1 * 0.3 / line) as usize).max(1);
+    let most_lines = ((size.1 * 0.2 / line) as usize).max(1);
     let (mut left, mut lines) = (margin, 1);
     for (i, entry) in entries.iter().enumerate() {
         let name = text::shortened(&entry.name, style.font, limit - swatch - style.font * 0.5);
@@ -510,7 +510,7 @@ fn draw_marks(axes: &Axes, map: &Map, right: Option<&Map>, style: &Style, items:
                     anchor: Anchor::Middle,
                     angle: 0.0,
                     color: mark.color,
-                    halo: Some(style.background),
+                    halo: Some(opposite(mark.color)),
                 });
             }
             MarkKind::Text { .. }
@@ -575,6 +575,12 @@ fn line_label(
         color: mark.color,
         halo: Some(style.background),
     });
+}
+
+/// What letters of a colour stand out against: white or nearly black.
+fn opposite([r, g, b]: [u8; 3]) -> [u8; 3] {
+    let luma = 0.2126 * f64::from(r) + 0.7152 * f64::from(g) + 0.0722 * f64::from(b);
+    if luma < 140.0 { [0xFF; 3] } else { [0x14; 3] }
 }
 
 fn spines(map: &Map, right: bool, full: bool, style: &Style, items: &mut Vec<Item>) {

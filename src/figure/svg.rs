@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::{
     Dash,
     scene::{Anchor, Item, Paint, Rect, Scene, Stroke},
-    text::{Level, SMALL, is_foreign, runs},
+    text::{Level, SMALL, is_foreign, runs, width},
 };
 
 /// Families tried in turn; the first is embedded in this program and used for PNG.
@@ -16,20 +16,20 @@ const SIGN_FONTS: &str = "Hack, 'DejaVu Sans', 'Noto Sans Math', sans-serif";
 
 /// A scene as the text of an SVG file.
 pub(super) fn svg(scene: &Scene) -> String {
-    let (width, height) = (number(scene.size.0), number(scene.size.1));
+    let (wide, high) = (number(scene.size.0), number(scene.size.1));
     let mut writer = Writer {
         out: String::new(),
         id: identifier(&scene.id),
         clips: 0,
     };
     writer.line(&format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}pt\" height=\"{height}pt\" viewBox=\"0 0 {width} {height}\" role=\"img\" font-family=\"{FONTS}\">"
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{wide}pt\" height=\"{high}pt\" viewBox=\"0 0 {wide} {high}\" role=\"img\" font-family=\"{FONTS}\">"
     ));
     if !scene.title.is_empty() {
         writer.line(&format!("<title>{}</title>", escaped(&scene.title)));
     }
     writer.line(&format!(
-        "<rect width=\"{width}\" height=\"{height}\" fill=\"{}\"/>",
+        "<rect width=\"{wide}\" height=\"{high}\" fill=\"{}\"/>",
         hex(scene.background)
     ));
     for item in &scene.items {
@@ -110,20 +110,33 @@ impl Writer {
                 color,
                 halo,
             } => {
-                let place = if *angle == 0.0 {
-                    format!("x=\"{}\" y=\"{}\"", number(at.0), number(at.1))
-                } else {
+                // A renderer without system fonts takes a whole text from another font where one sign is missing. Texts
+                // with such signs are therefore placed piece by piece, from an estimate of their width.
+                let pieces = text.contains(is_foreign).then(|| match anchor {
+                    Anchor::Start => 0.0,
+                    Anchor::Middle => -width(text, *size) / 2.0,
+                    Anchor::End => -width(text, *size),
+                });
+                let turned = *angle != 0.0;
+                let left = pieces.map(|shift| if turned { shift } else { at.0 + shift });
+                let place = if turned {
                     format!(
                         "transform=\"translate({} {}) rotate({})\"",
                         number(at.0),
                         number(at.1),
                         number(*angle)
                     )
+                } else {
+                    format!(
+                        "x=\"{}\" y=\"{}\"",
+                        number(left.unwrap_or(at.0)),
+                        number(at.1)
+                    )
                 };
                 let anchor = match anchor {
-                    Anchor::Start => "",
-                    Anchor::Middle => " text-anchor=\"middle\"",
-                    Anchor::End => " text-anchor=\"end\"",
+                    Anchor::Middle if left.is_none() => " text-anchor=\"middle\"",
+                    Anchor::End if left.is_none() => " text-anchor=\"end\"",
+                    Anchor::Start | Anchor::Middle | Anchor::End => "",
                 };
                 let halo = halo.map_or_else(String::new, |halo| {
                     format!(
@@ -135,7 +148,7 @@ impl Writer {
                     "<text {place} font-size=\"{}\"{anchor} fill=\"{}\"{halo}>{}</text>",
                     number(*size),
                     hex(*color),
-                    spans(text, *size)
+                    spans(text, *size, left)
                 ));
             }
             Item::Clipped { to, items } => self.clipped(to, items),
@@ -216,46 +229,48 @@ fn stroked(stroke: &Stroke) -> String {
     text
 }
 
-/// Text with its raised and lowered parts.
-fn spans(text: &str, size: f64) -> String {
+/// Text with its raised and lowered parts; placed piece by piece from `left` on, where that is given.
+fn spans(text: &str, size: f64, mut left: Option<f64>) -> String {
     let mut out = String::new();
     let mut shift = 0.0;
+    let whole = left.is_none();
     for run in runs(text) {
-        let wanted = match run.level {
-            Level::Base => 0.0,
-            Level::Raised => -0.36 * size,
-            Level::Lowered => 0.2 * size,
+        let (wanted, font) = match run.level {
+            Level::Base => (0.0, size),
+            Level::Raised => (-0.36 * size, SMALL * size),
+            Level::Lowered => (0.2 * size, SMALL * size),
         };
-        let text = in_fonts(&run.text);
-        let step = number(wanted - shift);
-        match (run.level, step.as_str()) {
-            (Level::Base, "0") => out.push_str(&text),
-            (Level::Base, _) => {
-                let _ = write!(out, "<tspan dy=\"{step}\">{text}</tspan>");
+        let chars: Vec<char> = run.text.chars().collect();
+        for part in chars.chunk_by(|a, b| whole || is_foreign(*a) == is_foreign(*b)) {
+            let foreign = !whole && part.first().copied().is_some_and(is_foreign);
+            let part: String = part.iter().collect();
+            let mut attributes = String::new();
+            if let Some(x) = &mut left {
+                let _ = write!(attributes, " x=\"{}\"", number(*x));
+                // As wide as in the font that has such signs.
+                *x += if foreign {
+                    0.602 * font * part.chars().count() as f64
+                } else {
+                    width(&part, font)
+                };
             }
-            (Level::Raised | Level::Lowered, _) => {
-                let _ = write!(
-                    out,
-                    "<tspan dy=\"{step}\" font-size=\"{}\">{text}</tspan>",
-                    number(SMALL * size)
-                );
+            let step = number(wanted - shift);
+            if step != "0" {
+                let _ = write!(attributes, " dy=\"{step}\"");
             }
-        }
-        shift = wanted;
-    }
-    out
-}
-
-/// Text with signs that the first font lacks set apart, in a font that has them.
-fn in_fonts(text: &str) -> String {
-    let mut out = String::new();
-    let chars: Vec<char> = text.chars().collect();
-    for part in chars.chunk_by(|a, b| is_foreign(*a) == is_foreign(*b)) {
-        let text = escaped(&part.iter().collect::<String>());
-        if part.first().copied().is_some_and(is_foreign) {
-            let _ = write!(out, "<tspan font-family=\"{SIGN_FONTS}\">{text}</tspan>");
-        } else {
-            out.push_str(&text);
+            if run.level != Level::Base {
+                let _ = write!(attributes, " font-size=\"{}\"", number(font));
+            }
+            if foreign {
+                let _ = write!(attributes, " font-family=\"{SIGN_FONTS}\"");
+            }
+            let part = escaped(&part);
+            if attributes.is_empty() {
+                out.push_str(&part);
+            } else {
+                let _ = write!(out, "<tspan{attributes}>{part}</tspan>");
+            }
+            shift = wanted;
         }
     }
     out
