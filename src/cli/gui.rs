@@ -22,7 +22,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE.json")]
     frame_stats: Option<PathBuf>,
     /// Seconds until the picture or the statistics are taken
-    #[arg(long, value_name = "SECONDS", default_value_t = 3.0, value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 3.0, value_parser = seconds, allow_hyphen_values = true)]
     after: f64,
     /// Size of the window in points, for example 1280x800
     #[arg(long, value_name = "WIDTHxHEIGHT", value_parser = size)]
@@ -42,6 +42,17 @@ enum Theme {
 
 #[cfg(feature = "gui")]
 pub(super) fn execute(args: Args) -> anyhow::Result<ExitCode> {
+    // A mistake is told where it was typed, not in a window that opens on something else.
+    if let Some(name) = &args.open
+        && let Err(error) = super::open::open(name)
+    {
+        return Err(match misspelt_command(name) {
+            Some(command) => anyhow::anyhow!(
+                "there is no command, preset or file {name:?}; did you mean `modescope {command}`?"
+            ),
+            None => error,
+        });
+    }
     crate::ui::run(crate::ui::GuiOptions {
         open: args.open,
         screenshot: args.screenshot,
@@ -58,6 +69,28 @@ pub(super) fn execute(_args: Args) -> anyhow::Result<ExitCode> {
     anyhow::bail!(
         "this build has no window (it was built without the feature \"gui\"); try `modescope run PRESET` or `modescope --help`"
     )
+}
+
+/// The subcommand that was probably meant, where there is no such preset either.
+#[cfg(feature = "gui")]
+fn misspelt_command(name: &str) -> Option<&'static str> {
+    const COMMANDS: [&str; 7] = [
+        "gui",
+        "target",
+        "run",
+        "presets",
+        "validate",
+        "completions",
+        "help",
+    ];
+    let is_path = name.contains(['.', '/', '\\']) || std::path::Path::new(name).exists();
+    let near = |names: &mut dyn Iterator<Item = &'static str>| {
+        crate::experiment::closest::closest(name, names)
+    };
+    if is_path || near(&mut crate::experiment::builtin().iter().map(|b| b.name)).is_some() {
+        return None;
+    }
+    near(&mut COMMANDS.into_iter())
 }
 
 fn seconds(text: &str) -> Result<f64, String> {
