@@ -1,2 +1,4 @@
 //! Behaviour a user can see, as one test program so that it links once: add a module per subject.
+
+mod cli;
 mod golden;
