@@ -5,6 +5,7 @@
 
 use super::{
     drive::Drive,
+    mara::BatchMara,
     random::{Purpose, Stream},
     sampler::{BLOCK, Sampler, TREE_ARMS},
     signal::{self, Slots},
@@ -26,6 +27,9 @@ pub(super) struct Batch {
     reference_sampling: Stream,
     sampler: Sampler,
     reference: Option<Reference>,
+    mara: Option<BatchMara>,
+    /// MARA's best anchor so far.
+    pub(super) running_anchor: Option<u32>,
     /// How often each slot's arm came up.
     counts: Vec<f64>,
     /// What each sample's score is multiplied with, one per slot.
@@ -61,6 +65,8 @@ impl Batch {
             reference_sampling: Stream::new(seed, Purpose::ReferenceSampling),
             sampler: Sampler::default(),
             reference: None,
+            mara: None,
+            running_anchor: None,
             counts: vec![0.0; slots],
             weights: vec![0.0; slots],
             rewards: Vec::new(),
@@ -101,6 +107,11 @@ impl Batch {
         });
     }
 
+    /// Sets how MARA works within batches.
+    pub(super) fn set_mara(&mut self, mara: Option<BatchMara>) {
+        self.mara = mara;
+    }
+
     /// How often each arm came up recently.
     pub(super) fn recent(&mut self) -> &[u32] {
         let both = self.current.iter().zip(&self.previous);
@@ -134,9 +145,13 @@ impl Batch {
         let slots = Slots {
             counts: &self.counts,
             total: size as f64,
-            rewards: &drive.rewards,
-            log_reference: &drive.log_reference,
+            rewards: drive.sampled_rewards(),
+            log_reference: drive.sampled_log_reference(),
             log_masses: &self.log_masses,
+        };
+        let slots = match &mut self.mara {
+            Some(mara) => mara.apply(&slots, |slot| slot, drive, &mut self.running_anchor),
+            None => slots,
         };
         weigh(drive, update, &slots, &mut self.weights);
         let share = 1.0 / size as f64;
@@ -149,10 +164,13 @@ impl Batch {
             reference
                 .sampler
                 .draw_counts(&reference.masses, size, stream, &mut self.counts);
-            for (g, count) in gradient.iter_mut().zip(&self.counts) {
-                *g += drive.beta * count * share;
+            for (arm, (g, count)) in gradient.iter_mut().zip(&self.counts).enumerate() {
+                if *count > 0.0 {
+                    let part = count * share * reference_weight(drive, &self.mara, arm);
+                    *g += part;
+                    sum += part;
+                }
             }
-            sum += drive.beta;
         }
         let factor = sum / softmax.sums.mass;
         for (g, weight) in gradient.iter_mut().zip(&softmax.weights) {
@@ -185,11 +203,11 @@ impl Batch {
         self.log_masses.clear();
         for arm in &self.arms {
             let arm = *arm as usize;
-            self.rewards.push(drive.rewards[arm]);
-            self.log_reference.push(drive.log_reference[arm]);
+            self.rewards.push(drive.sampled_rewards()[arm]);
+            self.log_reference.push(drive.sampled_log_reference()[arm]);
             self.log_masses.push(softmax.logits[arm] - normaliser);
         }
-        let slots_of = Slots {
+        let drawn = Slots {
             counts: &self.counts,
             total: size as f64,
             rewards: &self.rewards,
@@ -198,7 +216,15 @@ impl Batch {
         };
         self.weights.clear();
         self.weights.resize(slots, 0.0);
-        weigh(drive, update, &slots_of, &mut self.weights);
+        let arms = &self.arms;
+        let drawn = match &mut self.mara {
+            Some(mara) => {
+                let arm_of = |slot: usize| arms[slot] as usize;
+                mara.apply(&drawn, arm_of, drive, &mut self.running_anchor)
+            }
+            None => drawn,
+        };
+        weigh(drive, update, &drawn, &mut self.weights);
         let share = 1.0 / size as f64;
         let mut sum = share * signal::dot(&self.counts, &self.weights);
         self.parts.clear();
@@ -221,7 +247,11 @@ impl Batch {
                 .copied()
                 .zip(self.parts.iter().copied())
                 .collect();
-            both.extend(self.drawn.iter().map(|&arm| (arm, drive.beta * share)));
+            for &arm in &self.drawn {
+                let part = share * reference_weight(drive, &self.mara, arm as usize);
+                both.push((arm, part));
+                sum += part;
+            }
             both.sort_by_key(|&(arm, _)| arm);
             self.arms.clear();
             self.parts.clear();
@@ -238,7 +268,6 @@ impl Batch {
                     }
                 }
             }
-            sum += drive.beta;
         }
         self.factor = -sum / softmax.sums.mass;
     }
@@ -278,6 +307,13 @@ fn from_reference(update: Update) -> bool {
             ..
         }
     )
+}
+
+/// What the score of a sample of the reference is multiplied with: β, times what MARA makes of its π_ref.
+fn reference_weight(drive: &Drive, mara: &Option<BatchMara>, arm: usize) -> f64 {
+    let exact = drive.sampled_log_reference()[arm] - drive.log_reference[arm];
+    let lift = mara.as_ref().map_or(exact, |mara| mara.lift(drive, arm));
+    drive.beta * lift.exp()
 }
 
 fn weigh(drive: &Drive, update: Update, slots: &Slots<'_>, out: &mut [f64]) {

@@ -3,54 +3,37 @@
 
 use crate::{
     bandit::{Analysis, Problem},
-    theory::{Direction, Objective},
+    theory::{Anchor, Divergence, Objective},
 };
 
 /// Stands for log 0 of a reference: just below the logarithm of the smallest positive double, so that an arm outside
 /// the reference's support is charged as if it had that mass.
 pub(super) const LOG_ZERO: f64 = -745.0;
 
-/// Direction with the dial's end points resolved to their closed forms.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Divergence {
-    Reverse,
-    Forward,
-    Alpha(f64),
-}
-
-impl Divergence {
-    /// f′(t) of the divergence Σ π_ref f(π/π_ref) at t = e^`log_ratio`, up to a constant (docs/math.md section 1).
-    pub(super) fn slope(self, log_ratio: f64) -> f64 {
-        match self {
-            Self::Reverse => log_ratio,
-            Self::Forward => -(-log_ratio).min(700.0).exp(),
-            Self::Alpha(alpha) => {
-                (((alpha - 1.0) * log_ratio).min(700.0).exp() - 1.0) / (alpha - 1.0)
-            }
-        }
-    }
-
-    /// π·f′(π/π_ref) without overflow where π ≪ π_ref.
-    pub(super) fn weighted_slope(self, mass: f64, log_mass: f64, log_reference: f64) -> f64 {
-        match self {
-            Self::Reverse => mass * (log_mass - log_reference),
-            Self::Forward => -log_reference.exp(),
-            Self::Alpha(alpha) => {
-                let exponent = log_mass + (alpha - 1.0) * (log_mass - log_reference);
-                (exponent.min(700.0).exp() - mass) / (alpha - 1.0)
-            }
+/// f′(t) of the divergence Σ π_ref f(π/π_ref) at t = e^`log_ratio`, up to a constant (docs/math.md section 1).
+pub(super) fn slope(divergence: Divergence, log_ratio: f64) -> f64 {
+    match divergence {
+        Divergence::Reverse => log_ratio,
+        Divergence::Forward => -(-log_ratio).min(700.0).exp(),
+        Divergence::Alpha(alpha) => {
+            (((alpha - 1.0) * log_ratio).min(700.0).exp() - 1.0) / (alpha - 1.0)
         }
     }
 }
 
-impl From<Direction> for Divergence {
-    fn from(direction: Direction) -> Self {
-        match direction {
-            Direction::Reverse => Self::Reverse,
-            Direction::Forward => Self::Forward,
-            Direction::Alpha(1.0) => Self::Reverse,
-            Direction::Alpha(0.0) => Self::Forward,
-            Direction::Alpha(alpha) => Self::Alpha(alpha),
+/// π·f′(π/π_ref), without overflow where π ≪ π_ref.
+pub(super) fn weighted_slope(
+    divergence: Divergence,
+    mass: f64,
+    log_mass: f64,
+    log_reference: f64,
+) -> f64 {
+    match divergence {
+        Divergence::Reverse => mass * (log_mass - log_reference),
+        Divergence::Forward => -log_reference.exp(),
+        Divergence::Alpha(alpha) => {
+            let exponent = log_mass + (alpha - 1.0) * (log_mass - log_reference);
+            (exponent.min(700.0).exp() - mass) / (alpha - 1.0)
         }
     }
 }
@@ -70,6 +53,8 @@ pub(super) struct Drive {
     pub(super) augmented: Option<Vec<f64>>,
     /// log π_ref after exact MARA's Algorithm 2, floored, where that changes any.
     pub(super) swapped: Option<Vec<f64>>,
+    /// Whether batches use exact MARA too.
+    pub(super) exact_anchor: bool,
     /// log G where G > 0; elsewhere a finite number far below.
     pub(super) log_target: Vec<f64>,
     /// Arms with G = 0: any policy mass there makes KL(π‖G) infinite.
@@ -89,11 +74,30 @@ impl Drive {
             log_reference: floored(problem.reference.log_masses()),
             augmented: analysis.augmented.clone(),
             swapped: analysis.swapped_reference.as_deref().map(floored),
+            exact_anchor: objective
+                .mara
+                .is_some_and(|mara| mara.anchor == Anchor::Exact),
             log_target: analysis.target.log_masses.clone(),
             target_zeros: Vec::new(),
         };
         drive.fill_target_zeros();
         drive
+    }
+
+    /// A drive towards nothing, for fits that bring their own gradient.
+    pub(super) fn blank(arms: usize) -> Self {
+        Self {
+            divergence: Divergence::Reverse,
+            beta: 1.0,
+            entropy: 0.0,
+            rewards: vec![0.0; arms],
+            log_reference: vec![0.0; arms],
+            augmented: None,
+            swapped: None,
+            exact_anchor: false,
+            log_target: vec![0.0; arms],
+            target_zeros: Vec::new(),
+        }
     }
 
     /// Rewards that the exact gradient uses.
@@ -104,6 +108,24 @@ impl Drive {
     /// log π_ref that the exact gradient uses.
     pub(super) fn exact_log_reference(&self) -> &[f64] {
         self.swapped.as_deref().unwrap_or(&self.log_reference)
+    }
+
+    /// Rewards that batches see, before MARA within the batch.
+    pub(super) fn sampled_rewards(&self) -> &[f64] {
+        if self.exact_anchor {
+            self.exact_rewards()
+        } else {
+            &self.rewards
+        }
+    }
+
+    /// log π_ref that batches see, before MARA within the batch.
+    pub(super) fn sampled_log_reference(&self) -> &[f64] {
+        if self.exact_anchor {
+            self.exact_log_reference()
+        } else {
+            &self.log_reference
+        }
     }
 
     /// Under `Reverse`, log G of an arm the reference rules out goes on as κ log G = R + β log π_ref − const with the

@@ -5,9 +5,13 @@
 //! objective, training and seed give the same run, bit for bit; nothing here looks at a clock.
 
 mod batch;
+mod causes;
 mod drive;
 mod error;
+mod family;
+mod fit;
 mod kernel;
+mod mara;
 mod optimiser;
 mod random;
 mod sampler;
@@ -22,15 +26,18 @@ pub use error::TrainError;
 
 use self::{
     batch::Batch,
-    drive::{Divergence, Drive},
+    causes::{CompanionState, Companions},
+    drive::Drive,
+    family::Family,
+    mara::BatchMara,
     optimiser::Moments,
     sampler::TREE_ARMS,
     softmax::{Rule, Softmax, Source},
 };
 use super::{Analysis, Problem};
 use crate::{
-    experiment::{KlPenalty, PolicyFamily, Start, Training, Update},
-    theory::{Metrics, Objective},
+    experiment::{Advantage, KlPenalty, Optimizer, PolicyFamily, Start, Training, Update},
+    theory::{Divergence, Metric, Metrics, Objective},
 };
 
 /// What every step reports, of the policy after the step. Cheap enough to record at full speed.
@@ -53,6 +60,8 @@ pub struct TrainerState {
     moments: Moments,
     sampled_words: u64,
     reference_words: u64,
+    running_anchor: Option<u32>,
+    companions: CompanionState,
 }
 
 impl TrainerState {
@@ -79,8 +88,16 @@ pub struct Trainer {
     log_masses: Vec<f64>,
     masses: Vec<f64>,
     batch: Batch,
+    /// A restricted policy family; none for the table.
+    family: Option<Box<dyn Family>>,
+    parameter_gradient: Vec<f64>,
+    /// Arms that the start gives no mass at all.
+    ruled_out: Vec<u32>,
     step: u64,
+    /// A recent sound state, without companions.
     good: TrainerState,
+    companions: Companions,
+    is_companion: bool,
 }
 
 /// A state to fall back on is kept every so many steps.
@@ -103,29 +120,64 @@ impl Trainer {
         analysis: Arc<Analysis>,
         training: Arc<Training>,
     ) -> Result<Self, TrainError> {
+        Self::build(problem, objective, analysis, training, false)
+    }
+
+    fn build(
+        problem: Arc<Problem>,
+        objective: Objective,
+        analysis: Arc<Analysis>,
+        training: Arc<Training>,
+        is_companion: bool,
+    ) -> Result<Self, TrainError> {
         check_lengths(&problem, &analysis)?;
         check_training(&problem, &training)?;
         let arms = problem.arms();
         let drive = Drive::new(&problem, &objective, &analysis);
-        let mut softmax = Softmax::new(start_logits(&problem, &training.start));
+        let mut family = family::new(&problem, &training.policy, training.seed)?;
+        let (mut logits, ruled_out) = start_logits(&problem, &training.start);
+        if let Some(family) = &mut family {
+            let failed = |reason| TrainError::Network { step: 0, reason };
+            let start = Softmax::normalise(&logits);
+            let uniform = start.iter().all(|&mass| mass == start[0]);
+            // A new network is uniform as it is.
+            if !uniform || family.fits_by_moments() {
+                fit::to_masses(family.as_mut(), &start).map_err(failed)?;
+            }
+            family.fill_logits(&mut logits).map_err(failed)?;
+        }
+        let parameters = family
+            .as_ref()
+            .map_or(arms, |family| family.parameters().len());
+        let mut softmax = Softmax::new(logits);
         softmax.refresh(&drive);
         let mut trainer = Self {
             drive,
             softmax,
-            moments: Moments::new(arms),
+            moments: Moments::new(parameters),
             gradient: vec![0.0; arms],
             log_masses: vec![0.0; arms],
             masses: vec![0.0; arms],
             batch: Batch::new(arms, training.seed),
+            parameter_gradient: vec![0.0; if family.is_some() { parameters } else { 0 }],
+            ruled_out: if family.is_some() {
+                Vec::new()
+            } else {
+                ruled_out
+            },
+            family,
             step: 0,
             good: TrainerState::default(),
+            companions: Companions::default(),
+            is_companion,
             problem,
             objective,
             analysis,
             training,
         };
-        trainer.prepare_reference();
-        trainer.good = trainer.save_state();
+        trainer.prepare_batches();
+        trainer.keep();
+        trainer.start_companions();
         Ok(trainer)
     }
 
@@ -144,71 +196,115 @@ impl Trainer {
         if self.step.is_multiple_of(KEEP_EVERY) {
             self.keep();
         }
-        let rate = self.training.learning_rate;
-        let sound = match self.training.update {
+        let outcome = match self.family {
+            None => Ok(self.step_table()),
+            Some(_) => self.step_family(),
+        };
+        self.step += 1;
+        match outcome {
+            Ok(true) => Ok(self.softmax.report),
+            Ok(false) => Err(self.fall_back()),
+            Err(reason) => {
+                let step = self.step;
+                self.fall_back();
+                Err(TrainError::Network { step, reason })
+            }
+        }
+    }
+
+    /// One step on the table's logits; false if it left the finite numbers.
+    fn step_table(&mut self) -> bool {
+        let source = match self.training.update {
             Update::Exact if self.drive.divergence == Divergence::Reverse => {
                 let (scale, offset) = self
                     .softmax
                     .projection(self.drive.beta + self.drive.entropy);
-                self.advance(Gradient::Project { scale, offset })
+                Source::Project { scale, offset }
             }
             Update::Exact => {
-                self.fill_masses();
-                signal::exact(
-                    &self.drive,
-                    &self.log_masses,
-                    &self.masses,
-                    &mut self.gradient,
-                );
-                self.advance(Gradient::Dense)
+                self.fill_exact();
+                Source::Dense(&self.gradient)
             }
             Update::NaturalGradient => {
-                self.fill_masses();
+                let rate = self.training.learning_rate;
+                self.softmax
+                    .fill_masses(&mut self.log_masses, &mut self.masses);
                 let limit = NATURAL_LIMIT / rate;
-                signal::natural(
-                    &self.drive,
-                    &self.log_masses,
-                    &self.masses,
-                    limit,
-                    &mut self.gradient,
-                );
+                let (logs, masses) = (&self.log_masses, &self.masses);
+                signal::natural(&self.drive, logs, masses, limit, &mut self.gradient);
                 let Moments { first, second, .. } = &mut self.moments;
                 let source = Source::Dense(&self.gradient);
-                self.softmax
-                    .step(&self.drive, source, Rule::Plain { rate }, first, second)
+                return self
+                    .softmax
+                    .step(&self.drive, source, Rule::Plain { rate }, first, second);
             }
-            Update::Sampled { batch, .. } | Update::Dap { batch } => {
-                let update = self.training.update;
+            update @ (Update::Sampled { .. } | Update::Dap { .. }) => {
                 if self.problem.arms() <= TREE_ARMS {
                     self.batch
                         .fill_dense(&self.drive, &self.softmax, update, &mut self.gradient);
-                    self.advance(Gradient::Dense)
+                    Source::Dense(&self.gradient)
                 } else {
                     self.batch.fill_sparse(&self.drive, &self.softmax, update);
-                    debug_assert!(batch > 0);
-                    self.advance(Gradient::Sparse)
+                    self.batch.source()
                 }
             }
         };
-        self.step += 1;
-        if sound {
-            Ok(self.softmax.report)
-        } else {
-            Err(self.fall_back())
-        }
-    }
-
-    fn advance(&mut self, gradient: Gradient) -> bool {
         let rule = self
             .moments
             .advance(self.training.optimizer, self.training.learning_rate);
-        let source = match gradient {
-            Gradient::Project { scale, offset } => Source::Project { scale, offset },
-            Gradient::Dense => Source::Dense(&self.gradient),
-            Gradient::Sparse => self.batch.source(),
-        };
         let Moments { first, second, .. } = &mut self.moments;
         self.softmax.step(&self.drive, source, rule, first, second)
+    }
+
+    /// One step on a family's parameters; false if it left the finite numbers.
+    fn step_family(&mut self) -> Result<bool, String> {
+        match self.training.update {
+            // The natural gradient needs the table, which was checked.
+            Update::Exact | Update::NaturalGradient => self.fill_exact(),
+            update @ (Update::Sampled { .. } | Update::Dap { .. }) => {
+                if self.problem.arms() <= TREE_ARMS {
+                    self.batch
+                        .fill_dense(&self.drive, &self.softmax, update, &mut self.gradient);
+                } else {
+                    self.batch.fill_sparse(&self.drive, &self.softmax, update);
+                    self.batch
+                        .source()
+                        .spread(&self.softmax.weights, &mut self.gradient);
+                }
+            }
+        }
+        let Some(family) = &mut self.family else {
+            return Ok(false);
+        };
+        family.pull_back(&self.gradient, &mut self.parameter_gradient)?;
+        let rule = self
+            .moments
+            .advance(self.training.optimizer, self.training.learning_rate);
+        let Moments { first, second, .. } = &mut self.moments;
+        let gradient = &self.parameter_gradient;
+        rule.apply(
+            self.softmax.simd,
+            gradient,
+            family.parameters_mut(),
+            first,
+            second,
+        );
+        if !family.parameters().iter().all(|p| p.is_finite()) {
+            return Ok(false);
+        }
+        family.fill_logits(&mut self.softmax.logits)?;
+        Ok(self.softmax.refresh(&self.drive))
+    }
+
+    fn fill_exact(&mut self) {
+        self.softmax
+            .fill_masses(&mut self.log_masses, &mut self.masses);
+        signal::exact(
+            &self.drive,
+            &self.log_masses,
+            &self.masses,
+            &mut self.gradient,
+        );
     }
 
     /// Replaces problem, objective and analysis (same number of arms); the policy and its optimiser go on.
@@ -228,13 +324,15 @@ impl Trainer {
                 analysis: self.problem.arms(),
             });
         }
+        self.settle_companions();
         self.drive = Drive::new(&problem, &objective, &analysis);
         self.problem = problem;
         self.objective = objective;
         self.analysis = analysis;
         let shift = self.softmax.shift;
         self.softmax.refresh_at(&self.drive, shift);
-        self.prepare_reference();
+        self.prepare_batches();
+        self.retarget_companions();
         Ok(())
     }
 
@@ -247,20 +345,24 @@ impl Trainer {
         let old = &self.training;
         if old.policy != training.policy || old.start != training.start || old.seed != training.seed
         {
-            *self = Self::new(
+            *self = Self::build(
                 Arc::clone(&self.problem),
                 self.objective,
                 Arc::clone(&self.analysis),
                 training,
+                self.is_companion,
             )?;
             return Ok(());
         }
         check_training(&self.problem, &training)?;
-        if old.optimizer != training.optimizer {
-            self.moments = Moments::new(self.softmax.logits.len());
+        let new_optimizer = old.optimizer != training.optimizer;
+        self.settle_companions();
+        if new_optimizer {
+            self.moments = Moments::new(self.moments.first.len());
         }
         self.training = training;
-        self.prepare_reference();
+        self.prepare_batches();
+        self.retrain_companions();
         Ok(())
     }
 
@@ -270,25 +372,51 @@ impl Trainer {
         &self.masses
     }
 
-    /// The policy's natural-log masses, one per arm.
+    /// The policy's natural-log masses, one per arm; −∞ only where the start gave no mass and there still is none.
     pub fn log_masses(&mut self) -> &[f64] {
         self.fill_masses();
         &self.log_masses
     }
 
     /// Metrics of the policy as it is, causes of collapse included.
+    ///
+    /// The causes cost a few milliseconds after an edit and little otherwise; they are NaN on problems too large for
+    /// them (more than 2,000 arms, say).
     pub fn measure(&mut self) -> Metrics {
-        let mut metrics = Metrics::default();
-        metrics.set(
-            crate::theory::Metric::ExpectedReward,
-            self.softmax.report.expected_reward,
+        self.fill_masses();
+        let mut metrics = super::measure(
+            &self.problem,
+            &self.objective,
+            &self.analysis,
+            &self.log_masses,
         );
-        metrics.set(
-            crate::theory::Metric::KlToTarget,
-            self.softmax.report.kl_to_target,
-        );
-        metrics.set(crate::theory::Metric::Entropy, self.softmax.report.entropy);
+        metrics.set(Metric::EffectiveBeta, self.effective_beta());
+        self.measure_causes(&mut metrics);
         metrics
+    }
+
+    /// β, or β·σ where the reward is divided by the batch's standard deviation and the penalty is not; σ is the policy's
+    /// exact one.
+    fn effective_beta(&self) -> f64 {
+        let beta = self.objective.beta.get();
+        match self.training.update {
+            Update::Sampled {
+                advantage: Advantage::GroupNormalised,
+                kl: KlPenalty::Loss(_) | KlPenalty::ReferenceSamples | KlPenalty::Off,
+                ..
+            } => {
+                let mean = self.softmax.report.expected_reward;
+                let squares = self.masses.iter().zip(&self.drive.rewards);
+                let variance: f64 = squares
+                    .map(|(mass, r)| mass * (r - mean) * (r - mean))
+                    .sum();
+                beta * variance.sqrt()
+            }
+            Update::Exact
+            | Update::NaturalGradient
+            | Update::Sampled { .. }
+            | Update::Dap { .. } => beta,
+        }
     }
 
     /// What the last step reported (at step 0: the start).
@@ -305,7 +433,7 @@ impl Trainer {
     /// The best fit to the target within a restricted policy family, where it is known.
     #[must_use]
     pub fn best_fit(&self) -> Option<Arc<[f64]>> {
-        None
+        self.known_fit()
     }
 
     /// Everything needed to go on from here exactly.
@@ -313,34 +441,63 @@ impl Trainer {
     pub fn save_state(&self) -> TrainerState {
         let mut state = TrainerState::default();
         self.save_into(&mut state);
+        state.companions = self.save_companions();
         state
     }
 
-    /// Goes to a saved state of this experiment.
+    /// Goes to a saved state of this experiment, with the problem, objective and training it was saved under.
     ///
     /// # Errors
     /// [`TrainError::ForeignState`] if it has another number of parameters.
     pub fn restore(&mut self, state: &TrainerState) -> Result<(), TrainError> {
-        if state.parameters.len() != self.softmax.logits.len() {
+        self.restore_policy(state)?;
+        self.restore_companions(&state.companions);
+        Ok(())
+    }
+
+    fn restore_policy(&mut self, state: &TrainerState) -> Result<(), TrainError> {
+        let expected = self.moments.first.len();
+        let lengths = [
+            &state.parameters,
+            &state.moments.first,
+            &state.moments.second,
+        ];
+        if let Some(wrong) = lengths.iter().find(|list| list.len() != expected) {
             return Err(TrainError::ForeignState {
-                found: state.parameters.len(),
-                expected: self.softmax.logits.len(),
+                found: wrong.len(),
+                expected,
             });
         }
         self.step = state.step;
-        self.softmax.logits.clone_from(&state.parameters);
         self.moments.clone_from(&state.moments);
         self.batch.seek(state.sampled_words, state.reference_words);
+        self.batch.running_anchor = state.running_anchor;
+        if let Some(family) = &mut self.family {
+            family.parameters_mut().copy_from_slice(&state.parameters);
+            family
+                .fill_logits(&mut self.softmax.logits)
+                .map_err(|reason| TrainError::Network {
+                    step: state.step,
+                    reason,
+                })?;
+        } else {
+            self.softmax.logits.copy_from_slice(&state.parameters);
+        }
         self.softmax.refresh_at(&self.drive, state.shift);
         Ok(())
     }
 
     fn save_into(&self, state: &mut TrainerState) {
         state.step = self.step;
-        state.parameters.clone_from(&self.softmax.logits);
+        state.parameters.clear();
+        state.parameters.extend_from_slice(match &self.family {
+            Some(family) => family.parameters(),
+            None => &self.softmax.logits,
+        });
         state.shift = self.softmax.shift;
         state.moments.clone_from(&self.moments);
         (state.sampled_words, state.reference_words) = self.batch.positions();
+        state.running_anchor = self.batch.running_anchor;
     }
 
     fn keep(&mut self) {
@@ -350,17 +507,19 @@ impl Trainer {
     }
 
     fn fill_masses(&mut self) {
-        let normaliser = self.softmax.log_normaliser();
-        let scale = 1.0 / self.softmax.sums.mass;
-        for (log_mass, logit) in self.log_masses.iter_mut().zip(&self.softmax.logits) {
-            *log_mass = logit - normaliser;
-        }
-        for (mass, weight) in self.masses.iter_mut().zip(&self.softmax.weights) {
-            *mass = weight * scale;
+        self.softmax
+            .fill_masses(&mut self.log_masses, &mut self.masses);
+        for &arm in &self.ruled_out {
+            if self.masses[arm as usize] == 0.0 {
+                self.log_masses[arm as usize] = f64::NEG_INFINITY;
+            }
         }
     }
 
-    fn prepare_reference(&mut self) {
+    /// Everything that batches need to know of the problem and the objective.
+    fn prepare_batches(&mut self) {
+        self.batch
+            .set_mara(BatchMara::new(&self.problem, &self.objective, &self.drive));
         if let Update::Sampled {
             kl: KlPenalty::ReferenceSamples,
             ..
@@ -372,9 +531,10 @@ impl Trainer {
 
     fn fall_back(&mut self) -> TrainError {
         let failed = self.step;
-        let good = self.good.clone();
+        let good = std::mem::take(&mut self.good);
         // The kept state came from this very trainer, so it fits.
-        let restored = self.restore(&good).is_ok();
+        let restored = self.restore_policy(&good).is_ok();
+        self.good = good;
         TrainError::NotFinite {
             step: failed,
             restored: if restored { self.step } else { 0 },
@@ -383,14 +543,6 @@ impl Trainer {
             suggested: self.training.learning_rate / 10.0,
         }
     }
-}
-
-/// Which buffer holds the gradient of a step.
-#[derive(Debug, Clone, Copy)]
-enum Gradient {
-    Project { scale: f64, offset: f64 },
-    Dense,
-    Sparse,
 }
 
 fn check_lengths(problem: &Problem, analysis: &Analysis) -> Result<(), TrainError> {
@@ -436,27 +588,58 @@ fn check_training(problem: &Problem, training: &Training) -> Result<(), TrainErr
             return field("start", "0 everywhere".into(), "at least one mass above 0");
         }
     }
-    if training.policy != PolicyFamily::SoftmaxTable {
+    match training.optimizer {
+        Optimizer::Sgd => {}
+        Optimizer::Momentum { momentum } => {
+            if !(0.0..1.0).contains(&momentum) {
+                return field("optimizer.momentum", momentum.to_string(), "0 to below 1");
+            }
+        }
+        Optimizer::Adam {
+            beta1,
+            beta2,
+            epsilon,
+        } => {
+            for (name, value) in [("optimizer.beta1", beta1), ("optimizer.beta2", beta2)] {
+                if !(0.0..1.0).contains(&value) {
+                    return field(name, value.to_string(), "0 to below 1");
+                }
+            }
+            if !(epsilon.is_finite() && epsilon > 0.0) {
+                return field(
+                    "optimizer.epsilon",
+                    epsilon.to_string(),
+                    "a finite number above 0",
+                );
+            }
+        }
+    }
+    if training.update == Update::NaturalGradient && training.policy != PolicyFamily::SoftmaxTable {
         return field(
-            "policy",
-            format!("{:?}", training.policy),
-            "the softmax table only, so far",
+            "update",
+            "NaturalGradient".into(),
+            "the natural gradient needs the softmax table",
         );
     }
     Ok(())
 }
 
-fn start_logits(problem: &Problem, start: &Start) -> Vec<f64> {
+/// Logits of a start, floored, and the arms without any mass.
+fn start_logits(problem: &Problem, start: &Start) -> (Vec<f64>, Vec<u32>) {
     let mut logits: Vec<f64> = match start {
         Start::Reference => problem.reference.log_masses().to_vec(),
         Start::Uniform => vec![0.0; problem.arms()],
         Start::Given(masses) => masses.iter().map(|m| m.ln()).collect(),
     };
     let max = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    for logit in &mut logits {
+    let mut ruled_out = Vec::new();
+    for (arm, logit) in logits.iter_mut().enumerate() {
+        if *logit == f64::NEG_INFINITY {
+            ruled_out.push(arm as u32);
+        }
         *logit = (*logit - max).max(LOGIT_FLOOR);
     }
-    logits
+    (logits, ruled_out)
 }
 
 #[cfg(test)]

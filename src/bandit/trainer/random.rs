@@ -10,6 +10,8 @@ use super::kernel::{self, Simd};
 /// What a stream is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
+    /// Initial parameters.
+    Initialisation = 0,
     /// Batches drawn from the policy.
     Sampling = 1,
     /// Batches drawn from the reference.
@@ -89,6 +91,12 @@ impl Stream {
         let low = self.words(1).first().copied().unwrap_or_default();
         let bits = u64::from(high) << 32 | u64::from(low);
         (bits >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
+    }
+
+    /// A standard normal number (Box-Muller, one of the pair).
+    pub(super) fn normal(&mut self) -> f64 {
+        let radius = (-2.0 * (1.0 - self.unit()).ln()).sqrt();
+        radius * (std::f64::consts::TAU * self.unit()).cos()
     }
 
     fn refill(&mut self) {

@@ -4,8 +4,11 @@
 //! back to its parameters. In the logits of a softmax, an arm that is worth a_y per unit of mass gets
 //! π_y (a_y − E_π a).
 
-use super::drive::Drive;
-use crate::experiment::{Advantage, KlEstimator, KlPenalty};
+use super::drive::{Drive, slope, weighted_slope};
+use crate::{
+    experiment::{Advantage, KlEstimator, KlPenalty},
+    theory::{Divergence, divergence},
+};
 
 /// Fills `out` with ∂J/∂logit, exactly. `log_masses` are finite (floored) logs of `masses`.
 pub(super) fn exact(drive: &Drive, log_masses: &[f64], masses: &[f64], out: &mut [f64]) {
@@ -39,7 +42,7 @@ pub(super) fn natural(
     for (arm, value) in out.iter_mut().enumerate() {
         let (mass, log_mass) = (masses[arm], log_masses[arm]);
         let plain = rewards[arm] - drive.entropy * log_mass;
-        *value = plain - drive.beta * drive.divergence.slope(log_mass - reference[arm]);
+        *value = plain - drive.beta * slope(drive.divergence, log_mass - reference[arm]);
         mean += mass * plain
             - drive.beta
                 * drive
@@ -51,8 +54,24 @@ pub(super) fn natural(
     }
 }
 
+/// J up to a constant of the problem, of a policy with finite log masses.
+pub(super) fn objective(drive: &Drive, log_masses: &[f64], masses: &[f64]) -> f64 {
+    let (rewards, reference) = (drive.exact_rewards(), drive.exact_log_reference());
+    let mut total = 0.0;
+    for (arm, mass) in masses.iter().enumerate() {
+        let (log_mass, log_reference) = (log_masses[arm], reference[arm]);
+        let charge = match drive.divergence {
+            Divergence::Reverse => mass * (log_mass - log_reference),
+            Divergence::Forward => -log_reference.exp() * log_mass,
+            Divergence::Alpha(alpha) => divergence::f_alpha(alpha, log_mass, log_reference),
+        };
+        total += mass * (rewards[arm] - drive.entropy * log_mass) - drive.beta * charge;
+    }
+    total
+}
+
 /// The arms of a batch, one slot each; slots with count 0 are skipped or harmless.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Slots<'a> {
     /// How often the arm came up.
     pub(super) counts: &'a [f64],
@@ -75,7 +94,7 @@ pub(super) fn weigh(
     out: &mut [f64],
 ) {
     let (beta, entropy) = (drive.beta, drive.entropy);
-    let matched = |ratio| drive.divergence.slope(ratio);
+    let matched = |ratio| slope(drive.divergence, ratio);
     match kl {
         KlPenalty::Matched => charge(slots, beta, entropy, matched, out),
         KlPenalty::InReward(KlEstimator::K1) => charge(slots, beta, entropy, |ratio| ratio, out),

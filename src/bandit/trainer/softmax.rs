@@ -35,6 +35,27 @@ pub(super) enum Source<'a> {
     },
 }
 
+impl Source<'_> {
+    /// Writes a sparse gradient out for every arm.
+    pub(super) fn spread(self, weights: &[f64], out: &mut [f64]) {
+        match self {
+            Self::Project { .. } | Self::Dense(_) => {}
+            Self::Sparse {
+                factor,
+                arms,
+                parts,
+            } => {
+                for (g, weight) in out.iter_mut().zip(weights) {
+                    *g = factor * weight;
+                }
+                for (&arm, part) in arms.iter().zip(parts) {
+                    out[arm as usize] += part;
+                }
+            }
+        }
+    }
+}
+
 /// What a pass does with the gradient.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Rule {
@@ -46,7 +67,7 @@ pub(super) enum Rule {
 /// Logits with the distribution they stand for.
 #[derive(Debug, Clone)]
 pub(super) struct Softmax {
-    simd: Simd,
+    pub(super) simd: Simd,
     pub(super) logits: Vec<f64>,
     /// e^(logit − shift).
     pub(super) weights: Vec<f64>,
@@ -92,6 +113,14 @@ impl Softmax {
             report: StepReport::default(),
             logits,
         }
+    }
+
+    /// The masses that logits stand for.
+    pub(super) fn normalise(logits: &[f64]) -> Vec<f64> {
+        let max = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let weights: Vec<f64> = logits.iter().map(|logit| (logit - max).exp()).collect();
+        let sum: f64 = weights.iter().sum();
+        weights.into_iter().map(|weight| weight / sum).collect()
     }
 
     /// log of the sum of e^logit.
@@ -238,6 +267,23 @@ impl Softmax {
         };
         // Sums of finite numbers can still overflow or meet ∞ − ∞.
         reward.is_finite() && to_target.is_finite() && exponent.is_finite()
+    }
+
+    /// Fills in log masses and masses.
+    pub(super) fn fill_masses(&self, log_masses: &mut [f64], masses: &mut [f64]) {
+        let normaliser = self.log_normaliser();
+        for (log_mass, logit) in log_masses.iter_mut().zip(&self.logits) {
+            *log_mass = logit - normaliser;
+        }
+        let scale = 1.0 / self.sums.mass;
+        for (mass, weight) in masses.iter_mut().zip(&self.weights) {
+            *mass = weight * scale;
+        }
+    }
+
+    /// KL(π‖G), finite also where G is zero (G's floor counts there).
+    pub(super) fn divergence(&self) -> f64 {
+        self.sums.to_target / self.sums.mass - self.log_sum
     }
 
     /// The coefficients of [`Source::Project`] that make it the exact gradient of −κ KL(π‖G).
