@@ -13,7 +13,7 @@ use std::{process::Command, sync::Arc, time::Instant};
 use modescope::{
     bandit::{Analysis, Problem, Shape, Trainer},
     experiment::{Start, Training, Update},
-    theory::{Beta, Direction, Distribution, Metrics, Objective, Target},
+    theory::{Beta, Direction, Distribution, Objective},
 };
 
 fn main() {
@@ -36,16 +36,12 @@ fn main() {
 
 /// Steps per second of the problem of the peer script.
 fn speed(arms: usize, update: Update, seconds: f64) -> f64 {
-    let beta = 0.1;
     let weights: Vec<f64> = (0..arms)
         .map(|i| (1.0 - (i as f64 + 0.5) / arms as f64).powi(4))
         .collect();
     let good = |i: usize| i < arms / 4 || (arms / 2..3 * arms / 4).contains(&i);
     let rewards: Vec<f64> = (0..arms).map(|i| f64::from(u8::from(good(i)))).collect();
     let reference = Distribution::from_weights(&weights).unwrap();
-    let logs = reference.log_masses().iter().zip(&rewards);
-    let target: Vec<f64> = logs.map(|(l, r)| l + r / beta).collect();
-    let target = Distribution::from_log_weights(&target).unwrap();
     let problem = Problem {
         shape: Shape::Line {
             count: arms,
@@ -53,29 +49,11 @@ fn speed(arms: usize, update: Update, seconds: f64) -> f64 {
         },
         names: None,
         reference,
-        rewards: rewards.clone(),
+        rewards,
         modes: vec![],
     };
-    let analysis = Analysis {
-        rewards,
-        augmented: None,
-        swapped_reference: None,
-        target: Target {
-            log_masses: target.log_masses().to_vec(),
-            masses: target.masses(),
-            lambda: None,
-            optimal_value: 0.0,
-            outside_support: 0.0,
-        },
-        target_metrics: Metrics::default(),
-        reference_metrics: Metrics::default(),
-        reference_modes: vec![],
-        target_modes: vec![],
-        ties: vec![],
-        mode_ties: vec![],
-        sentence: String::new(),
-    };
-    let objective = Objective::new(Direction::Reverse, Beta::new(beta).unwrap());
+    let objective = Objective::new(Direction::Reverse, Beta::new(0.1).unwrap());
+    let analysis = Analysis::new(&problem, &objective).unwrap();
     let training = Training {
         start: Start::Uniform,
         update,

@@ -15,7 +15,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Trainer, TrainerState, fit,
+    Trainer, TrainerState,
+    fit::{self, Fit},
     kernel::{self, Simd},
 };
 use crate::{
@@ -27,8 +28,10 @@ use crate::{
 const LARGEST: usize = 2_000;
 /// Multiplications that a companion may spend after each edit.
 const BUDGET: usize = 500_000_000;
-/// Modes of the target that a best fit starts from, besides the whole of it.
-const MODE_STARTS: usize = 3;
+/// Peaks of the target that a best fit starts from, besides the whole of it.
+const PEAK_STARTS: usize = 3;
+/// A peak ends where the target falls below this share of its top.
+const PEAK_EDGE: f64 = 0.1;
 
 /// What runs beside the run.
 #[derive(Debug, Default)]
@@ -41,8 +44,8 @@ pub(super) struct Companions {
     edited: u64,
     /// Log masses at which mirror descent stood at the last edit; empty on large problems and restricted families.
     mirror: Vec<f64>,
-    /// Best fit to the target: parameters and masses. Outer none: not looked for since the last edit.
-    fit: Option<Option<(Vec<f64>, Arc<[f64]>)>>,
+    /// Best fit to the target, if one was found; outer none is not looked for since the last edit.
+    fit: Option<Option<Fit>>,
     /// Parameters of the last fit, a start for the next.
     last_fit: Option<Vec<f64>>,
 }
@@ -125,8 +128,8 @@ impl Trainer {
         }
         self.companions.edited = self.step;
         self.companions.reached = self.step;
-        if let Some(Some((parameters, _))) = self.companions.fit.take() {
-            self.companions.last_fit = Some(parameters);
+        if let Some(Some(fit)) = self.companions.fit.take() {
+            self.companions.last_fit = Some(fit.parameters);
         }
     }
 
@@ -218,7 +221,7 @@ impl Trainer {
     /// The best fit found at the last look.
     pub(super) fn known_fit(&self) -> Option<Arc<[f64]>> {
         let found = self.companions.fit.as_ref()?.as_ref()?;
-        Some(Arc::clone(&found.1))
+        Some(Arc::clone(&found.masses))
     }
 
     /// Masses of the exact-gradient run.
@@ -293,37 +296,54 @@ impl Trainer {
             return;
         };
         let target = &self.analysis.target.masses;
-        let parts: Vec<Vec<f64>> = (self.largest_modes().into_iter())
-            .map(|mode| {
-                let mut part = vec![0.0; target.len()];
-                for &arm in &self.problem.modes[mode].arms {
-                    part[arm as usize] = target[arm as usize];
-                }
-                let sum: f64 = part.iter().sum();
-                part.iter().map(|mass| mass / sum).collect()
-            })
-            .collect();
+        let parts = self.peaks();
         let mut starts = vec![fit::Start::Masses(target)];
         starts.extend(parts.iter().map(|part| fit::Start::Masses(part)));
         if let Some(last) = &self.companions.last_fit {
             starts.push(fit::Start::Parameters(last));
         }
         let found = fit::to_objective(family.as_mut(), &self.drive, &starts).unwrap_or_default();
-        self.companions.fit =
-            Some(found.map(|(parameters, masses)| (parameters, Arc::from(masses))));
+        self.companions.fit = Some(found);
     }
 
-    /// Modes with the most mass under the target, where there are several.
-    fn largest_modes(&self) -> Vec<usize> {
+    /// The target's mass on each of its largest modes, or, where no modes are known, on the runs of arms around its highest
+    /// peaks; normalised. Nothing if there is only one.
+    fn peaks(&self) -> Vec<Vec<f64>> {
         let masses = &self.analysis.target.masses;
-        let sums = super::super::mode_masses(&self.problem, masses);
-        let mut order: Vec<usize> = (0..sums.len()).filter(|&mode| sums[mode] > 0.0).collect();
-        order.sort_by(|&a, &b| sums[b].total_cmp(&sums[a]));
-        if order.len() < 2 {
-            Vec::new()
+        let mut parts: Vec<Vec<f64>> = Vec::new();
+        if self.problem.modes.len() > 1 {
+            for mode in &self.problem.modes {
+                let mut part = vec![0.0; masses.len()];
+                for &arm in &mode.arms {
+                    part[arm as usize] = masses[arm as usize];
+                }
+                parts.push(part);
+            }
         } else {
-            order.into_iter().take(MODE_STARTS).collect()
+            let mut left = masses.clone();
+            for _ in 0..PEAK_STARTS {
+                let Some(top) = (0..left.len()).max_by(|&a, &b| left[a].total_cmp(&left[b])) else {
+                    break;
+                };
+                let edge = PEAK_EDGE * left[top];
+                let below = |arm: &usize| left[*arm] < edge;
+                let from = (0..top).rev().find(below).map_or(0, |arm| arm + 1);
+                let to = (top..left.len()).find(below).unwrap_or(left.len());
+                let mut part = vec![0.0; left.len()];
+                part[from..to].copy_from_slice(&left[from..to]);
+                left[from..to].fill(0.0);
+                parts.push(part);
+            }
         }
+        let sum = |part: &Vec<f64>| part.iter().sum::<f64>();
+        parts.retain(|part| sum(part) > 0.0);
+        parts.sort_by(|a, b| sum(b).total_cmp(&sum(a)));
+        parts.truncate(PEAK_STARTS);
+        for part in &mut parts {
+            let total = sum(part);
+            part.iter_mut().for_each(|mass| *mass /= total);
+        }
+        if parts.len() > 1 { parts } else { Vec::new() }
     }
 }
 

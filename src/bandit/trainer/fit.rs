@@ -1,5 +1,7 @@
 //! Fits a family to a distribution: its start, and the best it can do for an objective.
 
+use std::sync::Arc;
+
 use super::{
     drive::Drive, family::Family, kernel::Simd, optimiser::Moments, signal, softmax::Softmax,
 };
@@ -36,12 +38,12 @@ pub(super) fn to_objective(
     family: &mut dyn Family,
     drive: &Drive,
     starts: &[Start<'_>],
-) -> Result<Option<(Vec<f64>, Vec<f64>)>, String> {
+) -> Result<Option<Fit>, String> {
     let arms = drive.rewards.len();
     if steps(family, arms) < *STEPS.start() {
         return Ok(None);
     }
-    let mut best: Option<(f64, Vec<f64>, Vec<f64>)> = None;
+    let mut best: Option<(f64, Fit)> = None;
     let (mut log_masses, mut masses) = (vec![0.0; arms], vec![0.0; arms]);
     for start in starts {
         match start {
@@ -55,11 +57,22 @@ pub(super) fn to_objective(
         policy.refresh(drive);
         policy.fill_masses(&mut log_masses, &mut masses);
         let value = signal::objective(drive, &log_masses, &masses);
-        if value.is_finite() && best.as_ref().is_none_or(|(found, ..)| value > *found) {
-            best = Some((value, family.parameters().to_vec(), masses.clone()));
+        if value.is_finite() && best.as_ref().is_none_or(|(found, _)| value > *found) {
+            let fit = Fit {
+                parameters: family.parameters().to_vec(),
+                masses: Arc::from(&masses[..]),
+            };
+            best = Some((value, fit));
         }
     }
-    Ok(best.map(|(_, parameters, masses)| (parameters, masses)))
+    Ok(best.map(|(_, fit)| fit))
+}
+
+/// A fit that was found.
+#[derive(Debug, Clone)]
+pub(super) struct Fit {
+    pub(super) parameters: Vec<f64>,
+    pub(super) masses: Arc<[f64]>,
 }
 
 /// Where a search starts.

@@ -51,7 +51,8 @@ pub struct StepReport {
     pub entropy: f64,
 }
 
-/// Everything a trainer needs to go on exactly where it was, its random streams included.
+/// Everything a trainer needs to go on exactly where it was, its random streams included. Keep it in a format that holds
+/// every double exactly, infinities included (RON does, JSON does not).
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct TrainerState {
     step: u64,
@@ -643,86 +644,4 @@ fn start_logits(problem: &Problem, start: &Start) -> (Vec<f64>, Vec<u32>) {
 }
 
 #[cfg(test)]
-mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
-
-    use super::*;
-    use crate::{
-        bandit::{Mode, Shape},
-        theory::{Beta, Direction, Distribution, Target},
-    };
-
-    /// A reverse problem with its closed-form target.
-    fn reverse(
-        reference: &[f64],
-        rewards: &[f64],
-        beta: f64,
-    ) -> (Arc<Problem>, Objective, Arc<Analysis>) {
-        let reference = Distribution::from_weights(reference).unwrap();
-        let weights: Vec<f64> = reference
-            .log_masses()
-            .iter()
-            .zip(rewards)
-            .map(|(l, r)| l + r / beta)
-            .collect();
-        let target = Distribution::from_log_weights(&weights).unwrap();
-        let problem = Problem {
-            shape: Shape::Line {
-                count: rewards.len(),
-                range: (0.0, 1.0),
-            },
-            names: None,
-            reference,
-            rewards: rewards.to_vec(),
-            modes: vec![Mode {
-                label: "first".into(),
-                arms: vec![0],
-            }],
-        };
-        let analysis = Analysis {
-            rewards: rewards.to_vec(),
-            augmented: None,
-            swapped_reference: None,
-            target: Target {
-                log_masses: target.log_masses().to_vec(),
-                masses: target.masses(),
-                lambda: None,
-                optimal_value: 0.0,
-                outside_support: 0.0,
-            },
-            target_metrics: Metrics::default(),
-            reference_metrics: Metrics::default(),
-            reference_modes: vec![],
-            target_modes: vec![],
-            ties: vec![],
-            mode_ties: vec![],
-            sentence: String::new(),
-        };
-        let objective = Objective::new(Direction::Reverse, Beta::new(beta).unwrap());
-        (Arc::new(problem), objective, Arc::new(analysis))
-    }
-
-    #[test]
-    fn exact_and_sampled_training_reach_the_target() {
-        let exact = Update::Exact;
-        let sampled = Training::default().update;
-        for (update, bound) in [
-            (exact, 1e-6),
-            (Update::NaturalGradient, 1e-6),
-            (sampled, 0.02),
-        ] {
-            let (problem, objective, analysis) = reverse(&[0.5, 0.3, 0.2], &[0.0, 0.9, 1.0], 0.5);
-            let training = Training {
-                update,
-                ..Training::default()
-            };
-            let mut trainer =
-                Trainer::new(problem, objective, analysis, Arc::new(training)).unwrap();
-            let mut report = trainer.report();
-            for _ in 0..3000 {
-                report = trainer.step().unwrap();
-            }
-            assert!(report.kl_to_target < bound, "{update:?}: {report:?}");
-        }
-    }
-}
+mod tests;

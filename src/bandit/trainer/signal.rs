@@ -17,10 +17,7 @@ pub(super) fn exact(drive: &Drive, log_masses: &[f64], masses: &[f64], out: &mut
     for (arm, value) in out.iter_mut().enumerate() {
         let (mass, log_mass) = (masses[arm], log_masses[arm]);
         *value = mass * (rewards[arm] - drive.entropy * log_mass)
-            - drive.beta
-                * drive
-                    .divergence
-                    .weighted_slope(mass, log_mass, reference[arm]);
+            - drive.beta * weighted_slope(drive.divergence, mass, log_mass, reference[arm]);
         sum += *value;
     }
     for (value, mass) in out.iter_mut().zip(masses) {
@@ -44,10 +41,7 @@ pub(super) fn natural(
         let plain = rewards[arm] - drive.entropy * log_mass;
         *value = plain - drive.beta * slope(drive.divergence, log_mass - reference[arm]);
         mean += mass * plain
-            - drive.beta
-                * drive
-                    .divergence
-                    .weighted_slope(mass, log_mass, reference[arm]);
+            - drive.beta * weighted_slope(drive.divergence, mass, log_mass, reference[arm]);
     }
     for value in out.iter_mut() {
         *value = (*value - mean).clamp(-limit, limit);

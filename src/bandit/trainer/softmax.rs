@@ -20,6 +20,9 @@ const SPAN: usize = 16 * CHUNK;
 /// From so many arms on a second thread helps.
 const SHARED_ARMS: usize = 4 * SPAN;
 
+/// A logit beyond this is a run that blew up, though it may still be finite.
+const LARGEST_LOGIT: f64 = 1e15;
+
 /// Where a pass takes the gradient in the logits from.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Source<'a> {
@@ -251,7 +254,7 @@ impl Softmax {
                 .iter()
                 .copied()
                 .fold(f64::NEG_INFINITY, f64::max);
-            let sound = self.logits.iter().all(|l| l.is_finite());
+            let sound = self.logits.iter().all(|l| l.abs() < LARGEST_LOGIT);
             return sound && max != self.shift && self.refresh_at(drive, max);
         }
         self.log_sum = mass.ln();

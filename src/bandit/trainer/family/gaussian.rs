@@ -171,9 +171,8 @@ impl Family for Mixture {
             if mixed == 1 {
                 self.parameters[at] = (sums[0][0] / total).max(1e-3).ln();
             }
-            for axis in 0..self.axes.len() {
+            for (axis, (_, cell)) in self.axes.iter().enumerate() {
                 let [mass, first, second] = sums[axis];
-                let cell = self.axes[axis].1;
                 let (mean, variance) = if mass > 0.0 {
                     let mean = first / mass;
                     (mean, second / mass - mean * mean)
