@@ -9,6 +9,8 @@ use crate::{engine::Speed, experiment::Edit, experiment::Preset};
 pub enum Action {
     /// Run if paused, pause if running.
     ToggleRun,
+    /// Run, whether running already or not.
+    Start,
     /// Pause, then one step (or more).
     Step(u64),
     /// Back to step 0, same seed.
@@ -114,6 +116,8 @@ pub enum ShellAction {
     Tour,
     /// The log panel.
     Log,
+    /// The phase diagram.
+    Phase,
     /// Light or dark.
     ToggleTheme,
     /// Larger (> 0), smaller (< 0) or default (0) user interface.

@@ -16,9 +16,20 @@ use super::{
     link::Link,
     menu,
     panels::{
-        about, controls::Controls, estimators::EstimatorView, gallery::Gallery, headline,
-        inspector::Inspector, log_panel::LogPanel, main_plot::MainPlot, mode_strip::ModeStrip,
-        palette::Palette, phase::PhaseDiagram, pins, time_charts::TimeCharts, tour::Tour,
+        about,
+        controls::Controls,
+        estimators::EstimatorView,
+        gallery::Gallery,
+        headline,
+        inspector::Inspector,
+        log_panel::LogPanel,
+        main_plot::MainPlot,
+        mode_strip::ModeStrip,
+        palette::Palette,
+        phase::PhaseDiagram,
+        pins,
+        time_charts::TimeCharts,
+        tour::{Spot, Tour, spot},
         transport::Transport,
     },
     session::{Session, SessionStore},
@@ -28,7 +39,7 @@ use super::{
 };
 use crate::{
     engine::{Command, Event, History, Keyframe, Snapshot, Status, StopReason},
-    experiment::{self, Preset},
+    experiment::{self, Edit, Preset},
     theory::{Beta, Metrics},
 };
 
@@ -43,6 +54,8 @@ pub struct WorkbenchOptions {
     pub theme: Option<ThemeChoice>,
     /// Start training at once.
     pub run: bool,
+    /// Never use the desktop's file dialogs, only the window's own.
+    pub plain_dialogs: bool,
     /// The window is there for a picture or a measurement: offer and ask nothing.
     pub errand: bool,
 }
@@ -94,10 +107,13 @@ pub struct Workbench {
     pub(super) recent: Vec<PathBuf>,
     pub(super) tour_offered: bool,
     pub(super) pending: Option<Pending>,
-    /// Epoch that the trainer's snapshots must have to belong to this experiment; none while it loads.
+    /// The trainer has not taken over this experiment yet: its snapshots belong to the one before.
     pub(super) loading: bool,
+    epoch: u64,
     pub(super) saved_then: Option<Pending>,
     pub(super) quitting: bool,
+    /// Edits applied to the document in this frame and not yet sent to the trainer.
+    pub(super) edits: Vec<Edit>,
     ctx: Context,
     title: String,
     controls_width: f32,
@@ -175,7 +191,7 @@ impl Workbench {
             tree,
             panels: Panels::default(),
             toasts: Toasts::default(),
-            dialogs: Dialogs::new(),
+            dialogs: Dialogs::new(options.plain_dialogs),
             background: Background::new(),
             store,
             theme,
@@ -183,12 +199,18 @@ impl Workbench {
             tour_offered: session.tour_offered,
             pending: None,
             loading: true,
+            epoch: 0,
             saved_then: None,
             quitting: false,
+            edits: Vec::new(),
             ctx: ctx.clone(),
             title: String::new(),
             controls_width: 300.0,
         };
+        if !workbench.tour_offered && !options.errand && options.open.is_none() {
+            workbench.tour_offered = true;
+            workbench.panels.tour.offer();
+        }
         for notice in notices {
             workbench.notify(ctx, notice);
         }
@@ -205,6 +227,7 @@ impl Workbench {
         }
         if let Some(snapshot) = self.link.snapshot()
             && !self.loading
+            && snapshot.epoch >= self.epoch
             && snapshot.problem.arms() == self.document.problem().arms()
         {
             self.snapshot = snapshot;
@@ -223,7 +246,10 @@ impl Workbench {
 
     fn on_event(&mut self, ctx: &Context, event: Event) {
         match event {
-            Event::Loaded { .. } => self.loading = false,
+            Event::Loaded { epoch } => {
+                self.loading = false;
+                self.epoch = epoch;
+            }
             Event::Edited { .. } => {}
             Event::Refused { message } => self.notify(ctx, Notice::Error(message)),
             Event::Stopped { reason, step } => {
@@ -397,6 +423,12 @@ impl Workbench {
         &self.snapshot
     }
 
+    /// Earlier runs kept for comparison.
+    #[must_use]
+    pub fn pins(&self) -> &[Pin] {
+        &self.pins
+    }
+
     /// The experiment as it stands.
     #[must_use]
     pub fn preset(&self) -> &Preset {
@@ -429,7 +461,7 @@ impl Workbench {
             1.0 / 1.01
         };
         objective.beta = Beta::new(objective.beta.get() * factor).ok()?;
-        let edit = crate::experiment::Edit::Objective(objective);
+        let edit = Edit::Objective(objective);
         self.perform(ctx, vec![Action::Edit { edit, done: true }]);
         Some(objective.beta.get())
     }
@@ -466,7 +498,10 @@ fn draw_pane(ui: &mut Ui, pane: Pane, panels: &mut Panels, view: &View, actions:
         Pane::Time => panels.time.ui(ui, view, actions),
         Pane::Inspector => panels.inspector.ui(ui, view, actions),
         Pane::Estimators => panels.estimators.ui(ui, view, actions),
-        Pane::Phase => panels.phase.ui(ui, view, actions),
+        Pane::Phase => {
+            spot(ui, Spot::Phase, ui.max_rect());
+            panels.phase.ui(ui, view, actions);
+        }
         Pane::Pins => panels.pins.ui(ui, view, actions),
         Pane::Log => panels.log.ui(ui, actions),
     }

@@ -44,11 +44,12 @@ pub(super) struct Dialogs {
     asking: Option<Purpose>,
     typed: Option<Typed>,
     folder: PathBuf,
+    plain: bool,
 }
 
 impl Dialogs {
-    /// Nothing asked yet.
-    pub(super) fn new() -> Self {
+    /// Nothing asked yet. `plain` keeps to the window of our own.
+    pub(super) fn new(plain: bool) -> Self {
         let (sender, receiver) = bounded(4);
         let folder = std::env::current_dir().unwrap_or_default();
         Self {
@@ -57,6 +58,7 @@ impl Dialogs {
             asking: None,
             typed: None,
             folder,
+            plain,
         }
     }
 
@@ -70,7 +72,7 @@ impl Dialogs {
         if self.asking.is_some() || self.typed.is_some() {
             return;
         }
-        if !has_desktop_dialog() {
+        if self.plain || !has_desktop_dialog() {
             self.typed = Some(Typed {
                 purpose,
                 text: name.to_owned(),
@@ -202,9 +204,6 @@ impl Dialogs {
 
 /// The desktop can show a file dialog: elsewhere always; on Linux, where a session bus can reach a file portal.
 fn has_desktop_dialog() -> bool {
-    if std::env::var_os("MODESCOPE_PLAIN_DIALOGS").is_some() {
-        return false;
-    }
     if !cfg!(all(unix, not(target_os = "macos"))) {
         return true;
     }

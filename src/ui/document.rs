@@ -87,6 +87,8 @@ pub(crate) struct Document {
     saved_at: Option<usize>,
     /// The problem or the analysis is older than the preset.
     stale: bool,
+    /// The last preset that had a target, to go back to from an edit that has none.
+    good: Arc<Preset>,
 }
 
 impl Document {
@@ -103,8 +105,10 @@ impl Document {
             .map_err(|error| error.to_string())?;
         let (problem, analysis) = solve(&source, &preset)?;
         let saved_at = (origin != Origin::Untitled).then_some(0);
+        let preset = Arc::new(preset);
         Ok(Self {
-            preset: Arc::new(preset),
+            good: preset.clone(),
+            preset,
             origin,
             base_dir,
             source: Arc::new(source),
@@ -173,6 +177,7 @@ impl Document {
         if *preset != *self.preset {
             self.saved_at = None;
         }
+        self.good = preset.clone();
         (self.preset, self.problem, self.analysis) = (preset, problem, analysis);
         self.stale = false;
         Ok(())
@@ -267,7 +272,7 @@ impl Document {
     /// ones it returns the work, whose result [`Self::accept`] takes.
     ///
     /// # Errors
-    /// One line that says why the objective has no target here; the old picture stays.
+    /// One line that says why the objective has no target here; the experiment goes back to what it was then.
     pub(crate) fn refresh(&mut self) -> Result<Option<Work>, String> {
         if !std::mem::take(&mut self.stale) {
             return Ok(None);
@@ -278,10 +283,22 @@ impl Document {
                 preset: self.preset.clone(),
             }));
         }
-        let (problem, analysis) = solve(&self.source, &self.preset)?;
-        self.problem = problem;
-        self.analysis = analysis;
-        Ok(None)
+        match solve(&self.source, &self.preset) {
+            Ok((problem, analysis)) => {
+                (self.problem, self.analysis) = (problem, analysis);
+                self.good = self.preset.clone();
+                Ok(None)
+            }
+            Err(error) => {
+                self.preset = self.good.clone();
+                match self.gesture.take() {
+                    Some(_) => {}
+                    // The refused edit was a step of its own already.
+                    None => drop(self.undo.pop()),
+                }
+                Err(error)
+            }
+        }
     }
 
     /// Takes the result of [`Work::run`], unless another experiment was opened meanwhile.
@@ -326,6 +343,6 @@ fn solve(source: &ProblemSource, preset: &Preset) -> Result<(Arc<Problem>, Arc<A
     let problem = source
         .problem(&preset.bandit, &preset.objective)
         .map_err(|error| error.to_string())?;
-    let analysis = super::stand_in::analyse(&problem, &preset.objective)?;
+    let analysis = Analysis::new(&problem, &preset.objective).map_err(|error| error.to_string())?;
     Ok((Arc::new(problem), Arc::new(analysis)))
 }

@@ -79,9 +79,9 @@ pub(crate) fn default_tree() -> Tree<Pane> {
         0.55,
     ));
     let mut rows = Linear::new(LinearDir::Vertical, vec![main, modes, bottom]);
-    rows.shares.set_share(main, 0.50);
-    rows.shares.set_share(modes, 0.15);
-    rows.shares.set_share(bottom, 0.35);
+    rows.shares.set_share(main, 0.46);
+    rows.shares.set_share(modes, 0.20);
+    rows.shares.set_share(bottom, 0.34);
     let root = tiles.insert_container(Container::Linear(rows));
     Tree::new(egui::Id::unique("panes"), root, tiles)
 }

@@ -3,9 +3,8 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use crate::{
-    engine::{Command, Event, Snapshot},
+    engine::{Command, Engine, Event, Snapshot},
     experiment::Edit,
-    ui::stand_in::Engine,
 };
 
 /// The trainer thread, and what is still to be sent to it.

@@ -38,20 +38,30 @@ pub(super) fn menu_ui(workbench: &mut Workbench, ui: &mut Ui, actions: &mut Vec<
             });
         }
         ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
-            let from = match workbench.document.origin() {
-                Origin::Untitled => "Not saved yet".to_owned(),
-                Origin::Builtin(name) => format!("Built-in preset {name}"),
-                Origin::File(path) => path.display().to_string(),
+            let (name, from) = match workbench.document.origin() {
+                Origin::Untitled => (
+                    "not saved yet".to_owned(),
+                    "This experiment has no file yet".to_owned(),
+                ),
+                Origin::Builtin(name) => (name.clone(), format!("Built-in preset {name}")),
+                Origin::File(path) => {
+                    let name = path.file_name().unwrap_or(path.as_os_str());
+                    (
+                        name.to_string_lossy().into_owned(),
+                        path.display().to_string(),
+                    )
+                }
             };
             let dirty = workbench.document.is_dirty();
-            let mark = if dirty { " •" } else { "" };
-            let title = format!("{}{mark}", workbench.document.preset().title);
-            let tip = if dirty {
-                format!("{from}\nThere are unsaved changes")
+            let (text, tip) = if dirty {
+                (
+                    format!("{name}, changed"),
+                    format!("{from}\nThere are unsaved changes"),
+                )
             } else {
-                from
+                (name, from)
             };
-            ui.add(egui::Label::new(RichText::new(title).weak()).truncate())
+            ui.add(egui::Label::new(RichText::new(text).weak()).truncate())
                 .on_hover_text(tip);
         });
     });

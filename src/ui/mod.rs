@@ -19,7 +19,6 @@ mod panels;
 mod perform;
 mod run;
 mod session;
-mod stand_in;
 mod theme;
 mod toasts;
 mod view;

@@ -31,6 +31,9 @@ impl Workbench {
             return;
         }
         for action in actions {
+            if !matches!(action, Action::Edit { .. } | Action::Hover(_)) && !self.edits.is_empty() {
+                self.refresh(ctx);
+            }
             self.perform_one(ctx, action);
         }
         self.refresh(ctx);
@@ -50,6 +53,10 @@ impl Workbench {
                 self.scrub = None;
                 self.link.send(order);
             }
+            Action::Start => {
+                self.scrub = None;
+                self.link.send(Command::Run);
+            }
             Action::Step(count) => {
                 self.scrub = None;
                 self.link.send(Command::Step(count));
@@ -61,7 +68,7 @@ impl Workbench {
             Action::Reseed => self.reseed(ctx),
             Action::SetSpeed(speed) => self.link.send(Command::Speed(speed)),
             Action::Edit { edit, done } => match self.document.apply(&edit, done) {
-                Ok(()) => self.link.send(Command::Edit(edit)),
+                Ok(()) => self.edits.push(edit),
                 Err(error) => self.notify(ctx, Notice::Error(error)),
             },
             Action::Undo => self.history_step(ctx, Document::undo, "Nothing to undo"),
@@ -170,17 +177,8 @@ impl Workbench {
                 self.tour_offered = true;
                 self.panels.tour.start();
             }
-            ShellAction::Log => {
-                let shown = self
-                    .tree
-                    .tiles
-                    .find_pane(&Pane::Log)
-                    .filter(|&id| !self.tree.is_visible(id));
-                if let Some(id) = shown {
-                    self.tree.set_visible(id, true);
-                }
-                layout::reveal(&mut self.tree, Pane::Log);
-            }
+            ShellAction::Log => self.reveal(Pane::Log),
+            ShellAction::Phase => self.reveal(Pane::Phase),
             ShellAction::ToggleTheme => {
                 self.theme = match ctx.theme() {
                     egui::Theme::Dark => ThemeChoice::Light,
@@ -201,9 +199,23 @@ impl Workbench {
         }
     }
 
+    fn reveal(&mut self, pane: Pane) {
+        if let Some(id) = self.tree.tiles.find_pane(&pane) {
+            self.tree.set_visible(id, true);
+        }
+        layout::reveal(&mut self.tree, pane);
+    }
+
     /// Brings problem and analysis in step with the preset, at once or in the background.
     fn refresh(&mut self, ctx: &Context) {
-        match self.document.refresh() {
+        let edits = std::mem::take(&mut self.edits);
+        let refreshed = self.document.refresh();
+        if refreshed.is_ok() {
+            edits
+                .into_iter()
+                .for_each(|edit| self.link.send(Command::Edit(edit)));
+        }
+        match refreshed {
             Ok(None) => {}
             Ok(Some(work)) => self.background.submit(work, ctx),
             Err(error) => self.notify(ctx, Notice::Error(error)),
@@ -225,7 +237,7 @@ impl Workbench {
         nothing: &str,
     ) {
         match step(&mut self.document) {
-            Some(edit) => self.link.send(Command::Edit(edit)),
+            Some(edit) => self.edits.push(edit),
             None => self.notify(ctx, Notice::Info(nothing.to_owned())),
         }
     }

@@ -93,6 +93,7 @@ pub fn run(options: GuiOptions) -> Result<(), GuiError> {
                         }
                     }),
                     run: true,
+                    plain_dialogs: false,
                     errand,
                 },
             )?;

@@ -2,7 +2,10 @@
 
 use egui::{Rect, Sense, Stroke, Ui, WidgetInfo, pos2, vec2};
 
-use super::transport::grouped;
+use super::{
+    tour::{Spot, spot},
+    transport::grouped,
+};
 use crate::ui::{Action, View, theme::Theme};
 
 /// State of the timeline.
@@ -19,6 +22,7 @@ impl Timeline {
         let buttons = if shown.is_some() { 212.0 } else { 0.0 };
         let width = (ui.available_width() - buttons - 8.0).max(40.0);
         let (rect, response) = ui.allocate_exact_size(vec2(width, 22.0), Sense::click_and_drag());
+        spot(ui, Spot::Timeline, rect);
         let enabled = !frames.is_empty();
         response
             .widget_info(|| WidgetInfo::slider(enabled, shown.unwrap_or(end) as f64, "Timeline"));

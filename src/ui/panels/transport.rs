@@ -128,7 +128,7 @@ fn progress(ui: &mut Ui, snapshot: &Snapshot) {
         "Steps done",
     );
     let speed = if snapshot.status == Status::Running {
-        format!("{} /s", number(snapshot.steps_per_second))
+        format!("{} /s", rate(snapshot.steps_per_second))
     } else {
         duration(snapshot.elapsed_secs)
     };
@@ -193,6 +193,15 @@ pub(crate) fn grouped(count: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+/// Steps per second: whole and grouped, a decimal where slow.
+fn rate(per_second: f64) -> String {
+    if per_second >= 10.0 {
+        grouped(per_second.round() as u64)
+    } else {
+        number(per_second)
+    }
 }
 
 /// "8.2 s", "3 min 20 s", "2 h 05 min".

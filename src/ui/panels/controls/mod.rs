@@ -1,0 +1,138 @@
+//! The controls: everything that may change while a run goes on, in sections that fold. Each control says on hover what
+//! it does, with the formula.
+
+mod modes;
+mod objective;
+mod row;
+mod stop;
+mod training;
+
+pub(crate) use objective::default_mara;
+
+use egui::{CollapsingHeader, RichText, ScrollArea, Ui};
+
+use crate::{
+    experiment::Edit,
+    ui::{Action, View, commands::UiCommand, theme::Theme},
+};
+
+/// State of the controls.
+#[derive(Default)]
+pub(crate) struct Controls {
+    validity: objective::Validity,
+    hidden_text: Option<String>,
+}
+
+impl Controls {
+    /// Draws the controls into the whole of `ui`.
+    pub(crate) fn ui(&mut self, ui: &mut Ui, view: &View, actions: &mut Vec<Action>) {
+        preset_ui(ui, view, actions);
+        ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+            // Room for the scroll bar.
+            ui.set_max_width((ui.available_width() - 8.0).max(60.0));
+            section(ui, "Objective", true, |ui| {
+                self.objective_ui(ui, view, actions)
+            });
+            section(ui, "MARA", true, |ui| {
+                edit_objective(ui, view, actions, objective::mara_ui)
+            });
+            section(ui, "Training", true, |ui| {
+                let mut training = view.preset.training.clone();
+                training::training_ui(ui, view, &mut training, &mut self.hidden_text);
+                if training != view.preset.training {
+                    actions.push(edit(ui, Edit::Training(Box::new(training))));
+                }
+            });
+            section(ui, "Stop rule", false, |ui| {
+                let mut stop = view.preset.training.stop;
+                stop::stop_ui(ui, &mut stop);
+                if stop != view.preset.training.stop {
+                    actions.push(edit(ui, Edit::Stop(stop)));
+                }
+            });
+            section(ui, "Modes", false, |ui| {
+                let mut modes = view.preset.bandit.modes.clone();
+                modes::modes_ui(ui, view, &mut modes);
+                if modes != view.preset.bandit.modes {
+                    actions.push(edit(ui, Edit::Modes(modes)));
+                }
+            });
+            ui.add_space(12.0);
+        });
+    }
+
+    fn objective_ui(&mut self, ui: &mut Ui, view: &View, actions: &mut Vec<Action>) {
+        let mut objective = view.preset.objective;
+        let beta_done = objective::objective_ui(ui, view, &mut objective, &mut self.validity);
+        let changed = objective != view.preset.objective;
+        match beta_done {
+            // The β slider knows itself when its gesture is over.
+            Some(done) => actions.push(Action::Edit {
+                edit: Edit::Objective(objective),
+                done,
+            }),
+            None if changed => actions.push(edit(ui, Edit::Objective(objective))),
+            None => {}
+        }
+    }
+}
+
+fn edit_objective(
+    ui: &mut Ui,
+    view: &View,
+    actions: &mut Vec<Action>,
+    add: fn(&mut Ui, &View, &mut crate::theory::Objective),
+) {
+    let mut objective = view.preset.objective;
+    add(ui, view, &mut objective);
+    if objective != view.preset.objective {
+        actions.push(edit(ui, Edit::Objective(objective)));
+    }
+}
+
+/// An edit whose gesture lasts as long as the pointer is held.
+fn edit(ui: &Ui, edit: Edit) -> Action {
+    let done = ui.input(|input| !input.pointer.any_down());
+    Action::Edit { edit, done }
+}
+
+/// What is open, and the way to others.
+fn preset_ui(ui: &mut Ui, view: &View, actions: &mut Vec<Action>) {
+    ui.horizontal(|ui| {
+        let tip = format!(
+            "{}  {}",
+            UiCommand::Gallery.tip(),
+            UiCommand::Gallery.shortcut_text(ui.ctx())
+        );
+        if ui.button("Presets").on_hover_text(tip).clicked() {
+            actions.push(UiCommand::Gallery.action());
+        }
+        let title = RichText::new(&view.preset.title).strong();
+        let tip = format!("{}\n\n{}", view.preset.summary, view.preset.look_for);
+        ui.add(egui::Label::new(title).truncate())
+            .on_hover_text(tip.trim().to_owned());
+    });
+    if !view.preset.look_for.is_empty() {
+        let theme = Theme::of(ui);
+        ui.add(
+            egui::Label::new(
+                RichText::new(&view.preset.look_for)
+                    .small()
+                    .color(theme.muted),
+            )
+            .wrap(),
+        );
+    }
+    ui.add_space(2.0);
+}
+
+fn section(ui: &mut Ui, title: &str, open: bool, add: impl FnOnce(&mut Ui)) {
+    ui.separator();
+    CollapsingHeader::new(RichText::new(title).strong())
+        .default_open(open)
+        .show_unindented(ui, |ui| {
+            ui.spacing_mut().item_spacing.y = 4.0;
+            add(ui);
+            ui.add_space(2.0);
+        });
+}

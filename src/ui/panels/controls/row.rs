@@ -1,0 +1,250 @@
+//! One row of controls: a label of fixed width, then the control over the rest; and the few kinds of control there are.
+
+use egui::{
+    Align, ComboBox, DragValue, Label, Layout, Response, RichText, Slider, SliderClamping, Ui, vec2,
+};
+
+use crate::ui::theme::Theme;
+
+/// Width of the labels, in points.
+const LABEL_WIDTH: f32 = 92.0;
+
+/// A label and a control. `tip` explains both; the control's accessible name is the label's.
+pub(super) fn row(
+    ui: &mut Ui,
+    label: &str,
+    tip: &str,
+    add: impl FnOnce(&mut Ui) -> Response,
+) -> Response {
+    ui.horizontal(|ui| {
+        let label_width = LABEL_WIDTH.min(ui.available_width() * 0.4);
+        let size = vec2(label_width, ui.spacing().interact_size.y);
+        let label = ui
+            .allocate_ui_with_layout(size, Layout::left_to_right(Align::Center), |ui| {
+                ui.set_min_width(label_width);
+                ui.add(Label::new(label).truncate())
+            })
+            .inner
+            .on_hover_text(tip);
+        add(ui).labelled_by(label.id).on_hover_text(tip)
+    })
+    .inner
+}
+
+/// A logarithmic slider with a field for typing.
+pub(super) fn log_slider(
+    ui: &mut Ui,
+    label: &str,
+    tip: &str,
+    value: &mut f64,
+    range: std::ops::RangeInclusive<f64>,
+) -> bool {
+    row(ui, label, tip, |ui| {
+        fit_slider(ui);
+        ui.add(
+            Slider::new(value, range.clone())
+                .logarithmic(true)
+                .smallest_positive(1e-6)
+                .clamping(SliderClamping::Edits)
+                .custom_formatter(|value, _| compact(value))
+                .update_while_editing(false),
+        )
+    })
+    .changed()
+}
+
+/// A linear slider with a field for typing.
+pub(super) fn slider(
+    ui: &mut Ui,
+    label: &str,
+    tip: &str,
+    value: &mut f64,
+    range: std::ops::RangeInclusive<f64>,
+) -> bool {
+    row(ui, label, tip, |ui| {
+        fit_slider(ui);
+        ui.add(
+            Slider::new(value, range)
+                .clamping(SliderClamping::Edits)
+                .custom_formatter(|value, _| compact(value))
+                .update_while_editing(false),
+        )
+    })
+    .changed()
+}
+
+/// A whole number on a logarithmic slider.
+pub(super) fn count_slider(
+    ui: &mut Ui,
+    label: &str,
+    tip: &str,
+    value: &mut usize,
+    range: std::ops::RangeInclusive<usize>,
+) -> bool {
+    row(ui, label, tip, |ui| {
+        fit_slider(ui);
+        ui.add(
+            Slider::new(value, range)
+                .logarithmic(true)
+                .update_while_editing(false),
+        )
+    })
+    .changed()
+}
+
+/// A number to drag or type.
+pub(super) fn number(
+    ui: &mut Ui,
+    label: &str,
+    tip: &str,
+    value: &mut f64,
+    range: std::ops::RangeInclusive<f64>,
+    speed: f64,
+) -> bool {
+    row(ui, label, tip, |ui| {
+        wide(
+            ui,
+            DragValue::new(value)
+                .range(range)
+                .speed(speed)
+                .custom_formatter(|value, _| compact(value))
+                .update_while_editing(false),
+        )
+    })
+    .changed()
+}
+
+/// A control as wide as the row allows.
+pub(super) fn wide(ui: &mut Ui, widget: impl egui::Widget) -> Response {
+    let size = vec2(ui.available_width().max(24.0), ui.spacing().interact_size.y);
+    ui.add_sized(size, widget)
+}
+
+/// One of several, with a line about each. An option with a `why_not` is shown but cannot be taken.
+pub(super) struct Choice<T> {
+    /// What it means.
+    pub(super) value: T,
+    /// Its name.
+    pub(super) name: &'static str,
+    /// A line about it, with the formula.
+    pub(super) tip: &'static str,
+    /// Why it cannot be taken now, if so.
+    pub(super) why_not: Option<&'static str>,
+}
+
+impl<T> Choice<T> {
+    /// An option that can always be taken.
+    pub(super) fn new(value: T, name: &'static str, tip: &'static str) -> Self {
+        Self {
+            value,
+            name,
+            tip,
+            why_not: None,
+        }
+    }
+
+    /// The same, not to be taken where there is a reason against it.
+    pub(super) fn unless(mut self, refused: bool, why: &'static str) -> Self {
+        if refused {
+            self.why_not = Some(why);
+        }
+        self
+    }
+}
+
+/// A drop-down of choices; true if another one was taken.
+pub(super) fn combo<T: PartialEq + Clone>(
+    ui: &mut Ui,
+    label: &str,
+    tip: &str,
+    value: &mut T,
+    choices: &[Choice<T>],
+) -> bool {
+    let before = value.clone();
+    let current = choices.iter().find(|choice| choice.value == *value);
+    let selected = current.map_or("As given", |choice| choice.name);
+    let tip = match current {
+        Some(choice) if !choice.tip.is_empty() => {
+            format!("{tip}\n\n{}\n{}", choice.name, choice.tip)
+        }
+        _ => tip.to_owned(),
+    };
+    row(ui, label, &tip, |ui| {
+        ComboBox::from_id_salt(label)
+            .selected_text(selected)
+            .truncate()
+            .width(ui.available_width())
+            .show_ui(ui, |ui| {
+                for choice in choices {
+                    let enabled = choice.why_not.is_none();
+                    let chosen = *value == choice.value;
+                    let response = ui
+                        .add_enabled(enabled, egui::Button::selectable(chosen, choice.name))
+                        .on_hover_text(choice.tip)
+                        .on_disabled_hover_text(choice.why_not.unwrap_or_default());
+                    if response.clicked() {
+                        *value = choice.value.clone();
+                    }
+                }
+            })
+            .response
+    });
+    *value != before
+}
+
+/// A few choices side by side.
+pub(super) fn segments<T: PartialEq + Clone>(ui: &mut Ui, value: &mut T, choices: &[Choice<T>]) {
+    let count = choices.len() as f32;
+    let gap = 2.0;
+    let width = ((ui.available_width() - gap * (count - 1.0)) / count).max(20.0);
+    ui.horizontal(|ui| {
+        ui.spacing_mut().item_spacing.x = gap;
+        for choice in choices {
+            let chosen = *value == choice.value;
+            let button = egui::Button::selectable(chosen, choice.name)
+                .min_size(vec2(width, 24.0))
+                .truncate()
+                .frame_when_inactive(true);
+            let response = ui
+                .add_enabled(choice.why_not.is_none(), button)
+                .on_hover_text(choice.tip)
+                .on_disabled_hover_text(choice.why_not.unwrap_or_default());
+            if response.clicked() {
+                *value = choice.value.clone();
+            }
+        }
+    });
+}
+
+/// A line that explains why something has no effect or is unusual.
+pub(super) fn note(ui: &mut Ui, text: &str) {
+    let theme = Theme::of(ui);
+    ui.add(Label::new(RichText::new(text).small().color(theme.muted)).wrap());
+}
+
+/// The slider takes what is left beside its field.
+fn fit_slider(ui: &mut Ui) {
+    let field = 62.0;
+    ui.spacing_mut().interact_size.x = field - 8.0;
+    ui.spacing_mut().slider_width =
+        (ui.available_width() - field - ui.spacing().item_spacing.x).max(24.0);
+}
+
+/// Three or four significant digits, powers of ten where digits would not fit.
+pub(super) fn compact(value: f64) -> String {
+    let size = value.abs();
+    if size != 0.0 && !(1e-4..1e6).contains(&size) {
+        return format!("{value:.1e}");
+    }
+    let decimals = if size == 0.0 {
+        0
+    } else {
+        (3 - size.log10().floor() as i32).clamp(0, 6) as usize
+    };
+    let text = format!("{value:.decimals$}");
+    if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    } else {
+        text
+    }
+}

@@ -1,0 +1,456 @@
+//! The whole window without a screen: every part by the name a screen reader knows it by.
+#![cfg(feature = "gui")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests may panic")]
+
+use std::path::Path;
+
+use egui::{Key, Modifiers, Vec2};
+use egui_kittest::{Harness, kittest::Queryable};
+use modescope::{
+    theory::Direction,
+    ui::{Workbench, WorkbenchOptions},
+};
+
+struct Bench {
+    options: WorkbenchOptions,
+    workbench: Option<Workbench>,
+}
+
+impl Bench {
+    fn workbench(&self) -> &Workbench {
+        self.workbench.as_ref().expect("made in the first frame")
+    }
+}
+
+fn open_sized(
+    options: WorkbenchOptions,
+    size: Vec2,
+    pixels_per_point: f32,
+) -> Harness<'static, Bench> {
+    let mut harness = Harness::builder()
+        .with_size(size)
+        .with_pixels_per_point(pixels_per_point)
+        .with_max_steps(40)
+        .build_ui_state(
+            |ui, bench: &mut Bench| {
+                let options = &bench.options;
+                let workbench = bench.workbench.get_or_insert_with(|| {
+                    Workbench::new(ui.ctx(), options.clone()).expect("the default preset opens")
+                });
+                workbench.logic(ui.ctx());
+                workbench.ui(ui);
+            },
+            Bench {
+                options,
+                workbench: None,
+            },
+        );
+    harness.run_steps(3);
+    harness
+}
+
+fn open(options: WorkbenchOptions) -> Harness<'static, Bench> {
+    open_sized(options, Vec2::new(1280.0, 800.0), 1.0)
+}
+
+/// Paused, nothing kept, nothing offered.
+fn quiet() -> WorkbenchOptions {
+    WorkbenchOptions {
+        open: Some("figure-5".to_owned()),
+        plain_dialogs: true,
+        ..WorkbenchOptions::default()
+    }
+}
+
+fn kept_in(dir: &Path) -> WorkbenchOptions {
+    WorkbenchOptions {
+        state_dir: Some(dir.to_owned()),
+        plain_dialogs: true,
+        ..WorkbenchOptions::default()
+    }
+}
+
+fn beta(harness: &Harness<'_, Bench>) -> f64 {
+    harness.state().workbench().preset().objective.beta.get()
+}
+
+/// Runs a command of the palette by typing its name.
+fn command(harness: &mut Harness<'_, Bench>, name: &str) {
+    harness.key_press_modifiers(Modifiers::COMMAND, Key::K);
+    harness.run_steps(2);
+    harness.event(egui::Event::Text(name.to_owned()));
+    harness.run_steps(2);
+    harness.key_press(Key::Enter);
+    harness.run_steps(3);
+}
+
+#[test]
+fn every_size_and_scale_draws_without_panic() {
+    for size in [
+        (1.0, 1.0),
+        (30.0, 900.0),
+        (200.0, 150.0),
+        (421.0, 300.0),
+        (640.0, 400.0),
+        (1280.0, 800.0),
+        (3840.0, 2160.0),
+    ] {
+        for scale in [1.0, 1.5, 2.0] {
+            let mut harness = open_sized(quiet(), Vec2::from(size), scale);
+            for key in [Key::G, Key::F1] {
+                harness.key_press(key);
+                harness.run_steps(2);
+                harness.key_press(Key::Escape);
+                harness.run_steps(1);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_default_view_shows_sentence_controls_transport_and_panes() {
+    let harness = open(quiet());
+    for name in [
+        "Run",
+        "One step",
+        "Reset",
+        "Reseed",
+        "Pin this run",
+        "Timeline",
+        "Reverse KL",
+        "Forward KL",
+        "α dial",
+        "Batch",
+        "Learning rate",
+    ] {
+        assert!(
+            harness.query_all_by_label(name).next().is_some(),
+            "{name} is missing"
+        );
+    }
+    for pane in [
+        "Distributions",
+        "Modes",
+        "Over time",
+        "Inspector",
+        "Estimators",
+        "Phase diagram",
+        "Pins",
+        "Log",
+    ] {
+        assert!(
+            harness.query_all_by_label(pane).next().is_some(),
+            "the pane {pane} is missing"
+        );
+    }
+}
+
+#[test]
+fn every_command_is_in_a_menu() {
+    let mut harness = open(quiet());
+    let menus = [
+        (
+            "File",
+            &[
+                "Presets…",
+                "Open…",
+                "Open recent",
+                "Save",
+                "Save as…",
+                "Save run…",
+                "Quit",
+            ][..],
+        ),
+        (
+            "Edit",
+            &["Undo", "Redo", "Copy preset as RON", "Copy as command line"],
+        ),
+        (
+            "View",
+            &[
+                "Command palette",
+                "Light or dark",
+                "Larger",
+                "Smaller",
+                "Normal size",
+                "Reset layout",
+            ],
+        ),
+        (
+            "Run",
+            &[
+                "Run or pause",
+                "One step",
+                "Ten steps",
+                "Reset",
+                "Reseed",
+                "Pin this run",
+                "Back to live",
+            ],
+        ),
+        (
+            "Help",
+            &["Guided tour", "Keyboard shortcuts", "About Modescope"],
+        ),
+    ];
+    for (menu, commands) in menus {
+        harness.get_by_label(menu).click();
+        harness.run_steps(3);
+        for command in commands {
+            let found = harness
+                .query_all(egui_kittest::kittest::by().predicate(|node| {
+                    node.label().is_some_and(|label| label.starts_with(command))
+                }));
+            assert!(found.count() > 0, "{menu} lacks {command}");
+        }
+        harness.key_press(Key::Escape);
+        harness.run_steps(3);
+    }
+}
+
+#[test]
+fn a_direction_button_changes_the_target_and_undo_takes_it_back() {
+    let mut harness = open(quiet());
+    harness.get_by_label("Forward KL").click();
+    harness.run_steps(3);
+    assert_eq!(
+        harness.state().workbench().preset().objective.direction,
+        Direction::Forward
+    );
+    assert!(harness.state().workbench().is_dirty());
+    harness.key_press_modifiers(Modifiers::COMMAND, Key::Z);
+    harness.run_steps(3);
+    assert_eq!(
+        harness.state().workbench().preset().objective.direction,
+        Direction::Reverse
+    );
+    assert!(!harness.state().workbench().is_dirty());
+    harness.key_press_modifiers(Modifiers::COMMAND, Key::Y);
+    harness.run_steps(3);
+    assert_eq!(
+        harness.state().workbench().preset().objective.direction,
+        Direction::Forward
+    );
+}
+
+#[test]
+fn a_drag_is_one_step_of_undo() {
+    let mut harness = open(quiet());
+    let before = beta(&harness);
+    let rail = harness
+        .get_by_role_and_label(egui::Role::Slider, "β")
+        .rect();
+    let start = rail.left_center() + egui::vec2(rail.width() * 0.4, 0.0);
+    harness.drag_at(start);
+    harness.run_steps(1);
+    for step in 1..=8 {
+        harness.hover_at(start + egui::vec2(6.0 * step as f32, 0.0));
+        harness.run_steps(1);
+    }
+    let during = beta(&harness);
+    harness.drop_at(start + egui::vec2(48.0, 0.0));
+    harness.run_steps(2);
+    assert!(
+        during > before * 1.5,
+        "dragging to the right raised β from {before} to {during} only"
+    );
+    harness.key_press_modifiers(Modifiers::COMMAND, Key::Z);
+    harness.run_steps(3);
+    assert_eq!(beta(&harness), before);
+    assert!(!harness.state().workbench().is_dirty());
+}
+
+#[test]
+fn the_palette_finds_presets_and_commands() {
+    let mut harness = open(quiet());
+    command(&mut harness, "open preset figure-3");
+    assert!(
+        harness
+            .state()
+            .workbench()
+            .preset()
+            .title
+            .starts_with("Figure 3")
+    );
+    command(&mut harness, "pin this run");
+    assert!(
+        harness
+            .query_all_by_label_contains("Pinned as")
+            .next()
+            .is_some()
+    );
+}
+
+#[test]
+fn letters_typed_into_a_field_run_no_command() {
+    let mut harness = open(quiet());
+    harness.key_press_modifiers(Modifiers::COMMAND, Key::K);
+    harness.run_steps(2);
+    // T alone would switch the theme, G open the gallery.
+    let dark = harness.ctx.global_style().visuals.dark_mode;
+    harness.key_press(Key::T);
+    harness.key_press(Key::G);
+    harness.run_steps(2);
+    assert_eq!(harness.ctx.global_style().visuals.dark_mode, dark);
+    assert!(harness.query_by_label("Search presets").is_none());
+}
+
+#[test]
+fn a_session_comes_back_with_unsaved_changes() {
+    let dir = tempfile::tempdir().unwrap();
+    {
+        let mut harness = open(kept_in(dir.path()));
+        assert!(
+            harness.query_by_label("Take the tour").is_some(),
+            "the tour is offered at the first start"
+        );
+        harness.get_by_label("Forward KL").click();
+        harness.run_steps(3);
+        harness.state_mut().workbench.as_mut().unwrap().on_exit();
+    }
+    let harness = open(kept_in(dir.path()));
+    assert_eq!(
+        harness.state().workbench().preset().objective.direction,
+        Direction::Forward
+    );
+    assert!(harness.state().workbench().is_dirty());
+    assert!(
+        harness.query_by_label("Take the tour").is_none(),
+        "the tour is offered only once"
+    );
+}
+
+#[test]
+fn a_damaged_session_starts_afresh_and_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("session.ron"), "(format: 1, clean_ex").unwrap();
+    let harness = open(kept_in(dir.path()));
+    assert!(
+        harness
+            .state()
+            .workbench()
+            .preset()
+            .title
+            .starts_with("Figure 5")
+    );
+    assert!(
+        harness
+            .query_all_by_label_contains("damaged")
+            .next()
+            .is_some()
+    );
+}
+
+#[test]
+fn a_second_window_leaves_the_session_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut first = open(kept_in(dir.path()));
+    let mut second = open(kept_in(dir.path()));
+    second.get_by_label("Forward KL").click();
+    second.run_steps(3);
+    second.state_mut().workbench.as_mut().unwrap().on_exit();
+    first.state_mut().workbench.as_mut().unwrap().on_exit();
+    drop((first, second));
+    let harness = open(kept_in(dir.path()));
+    assert_eq!(
+        harness.state().workbench().preset().objective.direction,
+        Direction::Reverse
+    );
+}
+
+#[test]
+fn unsaved_changes_are_asked_about_and_can_be_saved() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("mine.ron");
+    let text =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/presets/figure-4.ron"))
+            .unwrap();
+    std::fs::write(&file, text).unwrap();
+    let mut harness = open(WorkbenchOptions {
+        open: Some(file.display().to_string()),
+        ..quiet()
+    });
+    harness.get_by_label("Forward KL").click();
+    harness.run_steps(3);
+    command(&mut harness, "open preset figure-3");
+    harness.get_by_label("Save the changes?");
+    harness.get_by_label("Cancel").click();
+    harness.run_steps(3);
+    assert!(
+        harness
+            .state()
+            .workbench()
+            .preset()
+            .title
+            .starts_with("Figure 4")
+    );
+    command(&mut harness, "open preset figure-3");
+    harness
+        .get_by_role_and_label(egui::Role::Button, "Save")
+        .click();
+    harness.run_steps(3);
+    assert!(
+        harness
+            .state()
+            .workbench()
+            .preset()
+            .title
+            .starts_with("Figure 3")
+    );
+    let saved = modescope::experiment::load_preset(&file).unwrap();
+    assert_eq!(saved.objective.direction, Direction::Forward);
+}
+
+#[test]
+fn saving_asks_for_a_path_where_the_desktop_has_no_dialog() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("new.ron");
+    let mut harness = open(quiet());
+    harness.key_press_modifiers(Modifiers::COMMAND, Key::S);
+    harness.run_steps(3);
+    let field = harness.get_by_label("Path");
+    field.focus();
+    field.set_text_value_accesskit(&file.display().to_string());
+    harness.run_steps(2);
+    harness
+        .get_by_role_and_label(egui::Role::Button, "Save")
+        .click();
+    harness.run_steps(3);
+    let saved = modescope::experiment::load_preset(&file).unwrap();
+    assert!(saved.title.starts_with("Figure 5"));
+}
+
+#[test]
+fn the_tour_drives_the_real_controls_to_its_end() {
+    let mut harness = open(quiet());
+    command(&mut harness, "guided tour");
+    harness.get_by_label("What does the objective ask for?");
+    let next = |harness: &mut Harness<'_, Bench>| {
+        harness.get_by_label("Next").click();
+        harness.run_steps(4);
+    };
+    next(&mut harness);
+    assert_eq!(beta(&harness), 1.0);
+    next(&mut harness);
+    assert_eq!(
+        harness.state().workbench().preset().objective.direction,
+        Direction::Forward
+    );
+    next(&mut harness);
+    let objective = harness.state().workbench().preset().objective;
+    assert!(objective.mara.is_some() && objective.direction == Direction::Reverse);
+    next(&mut harness);
+    assert_eq!(harness.state().workbench().pins().len(), 1);
+    next(&mut harness);
+    harness.get_by_label("Finish").click();
+    harness.run_steps(3);
+    assert!(harness.query_by_label("Finish").is_none());
+}
+
+#[test]
+fn a_paused_window_asks_for_no_more_frames() {
+    let mut harness = open(quiet());
+    // A frame that wants another one at once would never settle.
+    harness.run_steps(10);
+    assert!(harness.try_run().is_ok());
+}
