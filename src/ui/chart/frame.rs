@@ -90,6 +90,8 @@ impl Frame {
                 let y = self.inside.round_to_pixel_center(y);
                 self.inside
                     .hline(self.rect.x_range(), y, Stroke::new(1.0, self.grid));
+                // Labels at the ends stay beside the data area: above it is a title.
+                let y = y.clamp(self.rect.top() + 4.0, self.rect.bottom() - 3.0);
                 self.label(
                     pos2(self.rect.left() - 4.0, y),
                     Align2::RIGHT_CENTER,

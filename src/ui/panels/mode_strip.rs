@@ -5,16 +5,16 @@ use std::sync::Arc;
 
 use egui::{
     Align, Align2, Color32, DragValue, Layout, Pos2, Rect, RichText, ScrollArea, Sense, Stroke, Ui,
-    pos2, vec2,
+    UiBuilder, pos2, vec2,
 };
 
-use super::main_plot::{Series, analysis};
+use super::main_plot::Series;
 use crate::{
     bandit::Problem,
     theory::{Metric, coverage},
     ui::{
         Action, Theme, View,
-        chart::{Pen, elide, hatched_rect, line, number},
+        chart::{Held, Pen, Values, elide, hatched_rect, line, number},
         figures,
         widgets::plot_menu::{plot_context_menu, plot_menu},
     },
@@ -27,6 +27,16 @@ const ROWS: [Series; 4] = [
     Series::Policy,
     Series::Samples,
 ];
+/// The columns of the table that are metrics of section 5; the others depend on n.
+const COLUMNS: [(&str, Metric); 5] = [
+    ("covered", Metric::CoveredModes),
+    ("effective", Metric::EffectiveModes),
+    ("balance", Metric::Balance),
+    ("largest", Metric::LargestShare),
+    ("on modes", Metric::ModeMass),
+];
+/// Width of the table beside the bars.
+const TABLE: f32 = 530.0;
 /// Height of one bar, in points.
 const BAR: f32 = 5.0;
 /// Height of one mode.
@@ -55,112 +65,112 @@ impl ModeStrip {
     /// Draws the strip into the whole of `ui`.
     pub(crate) fn ui(&mut self, ui: &mut Ui, view: &View, actions: &mut Vec<Action>) {
         self.masses.update(view, self.draws);
-        self.header_ui(ui, view, actions);
         if view.problem.modes.is_empty() {
             ui.weak("This problem has no modes: no arm reaches the reward threshold");
             return;
         }
-        self.numbers_ui(ui, view);
         let outer = ui.available_rect_before_wrap();
         if !outer.is_finite() || outer.width() < 20.0 || outer.height() < 8.0 {
             return;
         }
+        if outer.width() > TABLE + 200.0 {
+            let split = outer.right() - TABLE;
+            let left = Rect::from_min_max(outer.min, pos2(split - 10.0, outer.bottom()));
+            let right = Rect::from_min_max(pos2(split, outer.top()), outer.max);
+            ui.scope_builder(UiBuilder::new().max_rect(right).id_salt("table"), |ui| {
+                ui.shrink_clip_rect(right);
+                self.table_ui(ui, view, actions);
+            });
+            ui.scope_builder(UiBuilder::new().max_rect(left).id_salt("bars"), |ui| {
+                self.bars_ui(ui, view, actions);
+            });
+        } else {
+            ScrollArea::horizontal()
+                .id_salt("table")
+                .show(ui, |ui| self.table_ui(ui, view, actions));
+            self.bars_ui(ui, view, actions);
+        }
+    }
+
+    fn bars_ui(&mut self, ui: &mut Ui, view: &View, actions: &mut Vec<Action>) {
         let order = self.order(view);
         let top = self.largest();
+        ui.spacing_mut().item_spacing.y = 0.0;
         ScrollArea::vertical()
             .auto_shrink([false, false])
             .show_rows(ui, MODE, order.len(), |ui, rows| {
-                ui.spacing_mut().item_spacing.y = 0.0;
                 for &mode in order.get(rows).unwrap_or(&[]) {
                     self.mode_ui(ui, mode, top, view, actions);
                 }
             });
     }
 
-    fn header_ui(&mut self, ui: &mut Ui, view: &View, actions: &mut Vec<Action>) {
+    /// Coverage in numbers, one row per series; the swatches are the legend of the bars.
+    fn table_ui(&mut self, ui: &mut Ui, view: &View, actions: &mut Vec<Action>) {
         let theme = Theme::of(ui);
-        ui.horizontal_wrapped(|ui| {
-            for (series, masses) in ROWS.into_iter().zip(&self.masses.rows) {
-                if masses.is_some() {
-                    let (rect, response) = ui.allocate_exact_size(vec2(14.0, 10.0), Sense::hover());
-                    bar(ui, rect, series, &theme);
-                    response.on_hover_text(series.explanation());
-                    ui.label(RichText::new(series.label()).small());
+        let count = view.problem.modes.len();
+        let mut draws = self.draws;
+        ui.spacing_mut().interact_size.y = 15.0;
+        ui.spacing_mut().button_padding.y = 0.0;
+        egui::Grid::new("coverage")
+            .num_columns(9)
+            .spacing([10.0, 2.0])
+            .min_col_width(0.0)
+            .min_row_height(15.0)
+            .show(ui, |ui| {
+                ui.horizontal(|ui| {
+                    let dark = ui.visuals().dark_mode;
+                    plot_menu(ui, "mode strip", actions, || self.figure(view, dark));
+                    if count > 2 {
+                        ui.toggle_value(&mut self.sorted, RichText::new("sort").small())
+                            .on_hover_text("Modes with the most target mass first");
+                    }
+                });
+                for (name, metric) in COLUMNS {
+                    right(ui, |ui| {
+                        ui.label(RichText::new(name).small().color(theme.muted))
+                            .on_hover_text(metric.formula());
+                    });
                 }
-            }
-            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                let dark = ui.visuals().dark_mode;
-                plot_menu(ui, "mode strip", actions, || self.figure(view, dark));
-                if view.problem.modes.len() > 2 {
-                    ui.toggle_value(&mut self.sorted, "largest first")
-                        .on_hover_text("Sort modes by their target mass");
+                ui.horizontal(|ui| {
+                    ui.spacing_mut().item_spacing.x = 2.0;
+                    ui.label(RichText::new("seen @").small().color(theme.muted))
+                        .on_hover_text(format!("coverage@n = {}", Metric::Coverage.formula()));
+                    ui.add(DragValue::new(&mut draws).range(1..=1_000_000).speed(0.2))
+                        .on_hover_text("Draws n of coverage@n")
+                        .accessible_name("Draws for coverage");
+                });
+                for share in ["n for 50 %", "n for 95 %"] {
+                    right(ui, |ui| {
+                        ui.label(RichText::new(share).small().color(theme.muted))
+                            .on_hover_text(
+                                "Fewest draws whose expected coverage reaches this share of the modes",
+                            );
+                    });
+                }
+                ui.end_row();
+                for (row, series) in ROWS.into_iter().enumerate() {
+                    let Some(measured) = &self.masses.measured[row] else {
+                        continue;
+                    };
+                    ui.horizontal(|ui| {
+                        ui.spacing_mut().item_spacing.x = 5.0;
+                        let (rect, _) = ui.allocate_exact_size(vec2(12.0, 9.0), Sense::hover());
+                        bar(ui, rect, series, &theme);
+                        ui.label(RichText::new(series.label()).small())
+                            .on_hover_text(series.explanation());
+                    });
+                    for text in measured.texts(count) {
+                        right(ui, |ui| {
+                            ui.label(RichText::new(text).size(11.5));
+                        });
+                    }
+                    ui.end_row();
                 }
             });
-        });
-    }
-
-    /// Coverage in numbers, policy beside target.
-    fn numbers_ui(&mut self, ui: &mut Ui, view: &View) {
-        let count = view.problem.modes.len();
-        let policy = view.metrics();
-        let target = &analysis(view).target_metrics;
-        let both = |metric: Metric| (policy.get(metric), target.get(metric));
-        let changed = ui
-            .horizontal_wrapped(|ui| {
-                ui.spacing_mut().item_spacing.x = 4.0;
-                let covered = both(Metric::CoveredModes);
-                pair_ui(
-                    ui,
-                    "covered",
-                    (&whole(covered.0), &whole(covered.1)),
-                    &format!("of {count}"),
-                    Metric::CoveredModes.formula(),
-                );
-                for (name, metric) in [
-                    ("effective", Metric::EffectiveModes),
-                    ("balance", Metric::Balance),
-                    ("largest share", Metric::LargestShare),
-                    ("mass on modes", Metric::ModeMass),
-                ] {
-                    let (p, t) = both(metric);
-                    pair_ui(ui, name, (&short(p), &short(t)), "", metric.formula());
-                }
-                ui.label(RichText::new("coverage@").small().weak());
-                let changed = ui
-                    .add(
-                        DragValue::new(&mut self.draws)
-                            .range(1..=1_000_000)
-                            .speed(0.2),
-                    )
-                    .on_hover_text("Draws n of coverage@n")
-                    .accessible_name("Draws for coverage")
-                    .changed();
-                let (p, t) = (self.masses.coverage[0], self.masses.coverage[1]);
-                pair_ui(
-                    ui,
-                    "",
-                    (&short(p), &short(t)),
-                    "",
-                    Metric::Coverage.formula(),
-                );
-                for (place, share) in ["50 %", "95 %"].into_iter().enumerate() {
-                    let n = |row: usize| {
-                        self.masses.draws_for[row][place]
-                            .map_or_else(|| "never".to_owned(), number_of_draws)
-                    };
-                    pair_ui(
-                        ui,
-                        &format!("n for {share}"),
-                        (&n(0), &n(1)),
-                        "",
-                        "Fewest draws whose expected coverage reaches this share of the modes",
-                    );
-                }
-                changed
-            })
-            .inner;
-        if changed {
-            self.masses.forget_coverage();
+        if draws != self.draws {
+            self.draws = draws;
+            self.masses.forget();
         }
     }
 
@@ -327,84 +337,82 @@ impl ModeStrip {
     }
 }
 
-/// Mode masses of every row, computed again only when what they come from changes.
+/// Mode masses of every row and what they measure, computed again only when what they come from changes.
 #[derive(Default)]
 struct ModeMasses {
     rows: [Option<Vec<f64>>; ROWS.len()],
-    /// Problem that the rows belong to.
-    problem: Option<Arc<Problem>>,
-    /// Step and epoch of the policy and samples counted.
-    step: Option<(u64, u64, Option<u64>)>,
-    /// coverage@n of policy and target.
-    coverage: [f64; 2],
-    /// n for 50 % and 95 %, of policy and target.
-    draws_for: [[Option<u64>; 2]; 2],
-    policy_seen: Option<Vec<f64>>,
-    target_seen: Option<Vec<f64>>,
+    measured: [Option<Measured>; ROWS.len()],
+    /// Where each row came from.
+    held: [Option<(Held, Arc<Problem>)>; ROWS.len()],
+}
+
+/// The coverage of one row.
+#[derive(Debug, Clone, Copy)]
+struct Measured {
+    coverage: coverage::Coverage,
+    seen: f64,
+    draws_for: [Option<u64>; 2],
+}
+
+impl Measured {
+    fn new(masses: &[f64], draws: u64) -> Option<Self> {
+        Some(Self {
+            coverage: coverage::measure(masses, coverage::EPSILON)?,
+            seen: coverage::coverage_at(masses, draws),
+            draws_for: [0.5, 0.95].map(|share| coverage::draws_for(masses, share)),
+        })
+    }
+
+    /// The cells of a row, in the order of the header.
+    fn texts(&self, modes: usize) -> [String; 8] {
+        let draws = |n: Option<u64>| n.map_or_else(|| "never".to_owned(), number_of_draws);
+        [
+            format!("{} of {modes}", self.coverage.covered),
+            short(self.coverage.effective),
+            short(self.coverage.balance),
+            short(self.coverage.largest_share),
+            short(self.coverage.mass),
+            short(self.seen),
+            draws(self.draws_for[0]),
+            draws(self.draws_for[1]),
+        ]
+    }
 }
 
 impl ModeMasses {
     fn update(&mut self, view: &View, draws: u64) {
-        let problem = view.problem;
-        let modes = problem.modes.len();
-        let analysis = analysis(view);
-        let fitting = |masses: &[f64]| (masses.len() == modes).then(|| masses.to_vec());
-        self.rows[0] = fitting(&view.analysis.reference_modes);
-        self.rows[1] = fitting(&analysis.target_modes);
-        let same_problem = self
-            .problem
-            .as_ref()
-            .is_some_and(|known| Arc::ptr_eq(known, problem));
-        let step = (
-            view.snapshot.epoch,
-            view.snapshot.step,
-            view.scrub.map(|frame| frame.step),
-        );
-        if !same_problem || self.step != Some(step) {
-            self.problem = Some(problem.clone());
-            self.step = Some(step);
-            self.rows[2] = per_mode(problem, Series::Policy, view);
-            self.rows[3] = per_mode(problem, Series::Samples, view);
-        }
-        let (policy, target) = (self.rows[2].clone(), self.rows[1].clone());
-        if policy != self.policy_seen {
-            self.measure(0, policy.as_deref(), draws);
-            self.policy_seen = policy;
-        }
-        if target != self.target_seen {
-            self.measure(1, target.as_deref(), draws);
-            self.target_seen = target;
-        }
-    }
-
-    fn measure(&mut self, row: usize, masses: Option<&[f64]>, draws: u64) {
-        let masses = masses.unwrap_or(&[]);
-        if masses.is_empty() {
-            self.coverage[row] = f64::NAN;
-            self.draws_for[row] = [None; 2];
-        } else {
-            self.coverage[row] = coverage::coverage_at(masses, draws);
-            self.draws_for[row] = [0.5, 0.95].map(|share| coverage::draws_for(masses, share));
+        for (row, series) in ROWS.into_iter().enumerate() {
+            let Some((held, values)) = series.values(view) else {
+                self.rows[row] = None;
+                self.measured[row] = None;
+                self.held[row] = None;
+                continue;
+            };
+            let known = self.held[row].as_ref().is_some_and(|(old, problem)| {
+                old.same(&held) && Arc::ptr_eq(problem, view.problem)
+            });
+            if !known {
+                let masses = per_mode(view.problem, values);
+                self.measured[row] = Measured::new(&masses, draws);
+                self.rows[row] = Some(masses);
+                self.held[row] = Some((held, view.problem.clone()));
+            }
         }
     }
 
     /// Another n: measure again.
-    fn forget_coverage(&mut self) {
-        self.policy_seen = None;
-        self.target_seen = None;
+    fn forget(&mut self) {
+        self.held = Default::default();
     }
 }
 
-/// A series summed over the arms of each mode; none where it does not exist.
-fn per_mode(problem: &Problem, series: Series, view: &View) -> Option<Vec<f64>> {
-    let (_, values) = series.values(view)?;
-    Some(
-        problem
-            .modes
-            .iter()
-            .map(|mode| mode.arms.iter().map(|arm| values.get(*arm as usize)).sum())
-            .collect(),
-    )
+/// A series summed over the arms of each mode.
+fn per_mode(problem: &Problem, values: Values<'_>) -> Vec<f64> {
+    problem
+        .modes
+        .iter()
+        .map(|mode| mode.arms.iter().map(|arm| values.get(*arm as usize)).sum())
+        .collect()
 }
 
 /// The mode's arm with the highest reward; among equals the one with the most target mass.
@@ -453,25 +461,9 @@ fn dashed_box(ui: &Ui, rect: Rect, color: Color32) {
     line(ui.painter(), &path, Pen::Dashed, Stroke::new(1.5, color));
 }
 
-/// A name, the policy's value, and the target's in brackets.
-fn pair_ui(ui: &mut Ui, name: &str, (policy, target): (&str, &str), of: &str, formula: &str) {
-    let theme = Theme::of(ui);
-    let mut job = egui::text::LayoutJob::default();
-    let font = egui::FontId::proportional(11.0);
-    let mut add = |text: &str, color: Color32| {
-        job.append(text, 0.0, egui::TextFormat::simple(font.clone(), color));
-    };
-    if !name.is_empty() {
-        add(name, theme.muted);
-        add(" ", theme.muted);
-    }
-    add(policy, ui.visuals().strong_text_color());
-    if !of.is_empty() {
-        add(" ", theme.muted);
-        add(of, theme.muted);
-    }
-    add(&format!(" (target {target})  "), theme.muted);
-    ui.label(job).on_hover_text(formula);
+/// Right-aligned contents of a table cell.
+fn right(ui: &mut Ui, add: impl FnOnce(&mut Ui)) {
+    ui.with_layout(Layout::right_to_left(Align::Center), add);
 }
 
 fn short(value: f64) -> String {
@@ -486,14 +478,6 @@ fn short(value: f64) -> String {
         format!("{value:.decimals$}").replace('-', "−")
     } else {
         number(value)
-    }
-}
-
-fn whole(value: f64) -> String {
-    if value.is_finite() {
-        format!("{value:.0}")
-    } else {
-        "–".to_owned()
     }
 }
 

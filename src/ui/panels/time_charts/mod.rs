@@ -27,9 +27,9 @@ use crate::{
 };
 
 /// The least height of a chart before the panel scrolls.
-const LEAST_HEIGHT: f32 = 92.0;
+const LEAST_HEIGHT: f32 = 76.0;
 /// The width from which another chart fits beside.
-const LEAST_WIDTH: f32 = 190.0;
+const LEAST_WIDTH: f32 = 165.0;
 
 /// A pin's number and one trace per curve.
 pub(crate) type PinTraces = (usize, Vec<Vec<Point>>);
