@@ -19,6 +19,9 @@ mod panels;
 mod perform;
 mod run;
 mod session;
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod testing;
 mod theme;
 mod toasts;
 mod view;

@@ -51,7 +51,7 @@ impl Default for HeatMaps {
         Self {
             hidden: [false; MAPS.len()],
             log: false,
-            shared: true,
+            shared: false,
             brush: None,
             brush_value: None,
             brush_radius: 1,
@@ -589,7 +589,7 @@ fn labels(
     if place.right() - rect.right() > 20.0 {
         let x = frame.x(cells.x_range.0, cells.x_range.1);
         let y = frame.y(cells.y_range.0, cells.y_range.1);
-        let few = (rect.width() / 60.0).clamp(2.0, 6.0) as usize;
+        let few = (rect.width() / 42.0).clamp(2.0, 6.0) as usize;
         frame.bottom_axis(x, &ticks(x.low, x.high, few), false);
         for tick in ticks(y.low, y.high, few) {
             frame.label(

@@ -19,3 +19,6 @@ pub(crate) mod time_charts;
 pub(crate) mod timeline;
 pub(crate) mod tour;
 pub(crate) mod transport;
+
+#[cfg(test)]
+mod plot_tests;

@@ -607,7 +607,8 @@ impl Shading {
         let fill = ui.visuals().text_color().gamma_multiply(0.05);
         let mut free_from = f32::NEG_INFINITY;
         let mut filled_to = f32::NEG_INFINITY;
-        for &(from, to, mode) in &self.runs {
+        let mut last_end = f32::NEG_INFINITY;
+        for (index, &(from, to, mode)) in self.runs.iter().enumerate() {
             if to <= plot.window.first || from >= plot.window.end {
                 continue;
             }
@@ -624,14 +625,21 @@ impl Shading {
                 filled_to = right;
             }
             let above = frame.rect.top() - frame.outside.clip_rect().top() > 12.0;
-            if above && right - left > 12.0 && left >= free_from {
+            if above && right - left > 4.0 && left >= free_from {
                 let galley = frame.outside.layout_no_wrap(
                     problem.modes[mode].label.clone(),
                     frame.font(),
                     frame.text_color(),
                 );
                 let x = (left + right - galley.size().x) / 2.0;
-                let fits = galley.size().x <= right - left + 8.0
+                // A label may stand out over its mode but not reach the modes beside it.
+                let next = self.runs.get(index + 1).map_or(frame.rect.right(), |next| {
+                    plot.x.at(next.0 as f64).max(right)
+                });
+                let room = (left - last_end.max(frame.rect.left()))
+                    .min(next.min(frame.rect.right()) - right)
+                    .max(4.0);
+                let fits = galley.size().x <= right - left + 2.0 * room
                     && x > frame.rect.left()
                     && x + galley.size().x < frame.rect.right();
                 if fits && x >= free_from {
@@ -640,6 +648,7 @@ impl Shading {
                     frame.outside.galley(pos2(x, y), galley, frame.text_color());
                 }
             }
+            last_end = right;
         }
     }
 }

@@ -1,0 +1,203 @@
+//! A world for panel tests: a preset with its problem, analysis and a hand-made snapshot, and what the shell would do
+//! with the actions that panels ask for.
+
+use std::sync::Arc;
+
+use super::{Action, Pin, Selection, View};
+use crate::{
+    bandit::{Analysis, Problem, ProblemSource, measure, mode_masses},
+    engine::{EditMark, History, Keyframe, Series, Snapshot, Status},
+    experiment::{Preset, apply, builtin_preset, parse_preset},
+    theory::Metric,
+};
+
+/// Everything that a [`View`] borrows.
+pub(crate) struct World {
+    pub(crate) preset: Preset,
+    source: ProblemSource,
+    pub(crate) problem: Arc<Problem>,
+    pub(crate) analysis: Arc<Analysis>,
+    pub(crate) snapshot: Snapshot,
+    pub(crate) scrub: Option<Keyframe>,
+    pub(crate) pins: Vec<Pin>,
+    pub(crate) selection: Selection,
+    /// Every action that panels asked for, in order.
+    pub(crate) actions: Vec<Action>,
+}
+
+impl World {
+    /// The world of an embedded preset.
+    pub(crate) fn builtin(name: &str) -> Self {
+        Self::new(builtin_preset(name).unwrap())
+    }
+
+    /// A problem on a line from lists.
+    pub(crate) fn of_lists(reference: &[f64], rewards: &[f64], beta: f64) -> Self {
+        Self::new(
+            parse_preset(&format!(
+                "(format: 1, title: \"Test\", bandit: (arms: Line(count: {}), reference: List({reference:?}), \
+                 rewards: List({rewards:?})), objective: (direction: Reverse, beta: {beta:?}))",
+                reference.len()
+            ))
+            .unwrap(),
+        )
+    }
+
+    /// The world of a preset: the policy half way between reference and target, with samples and a history.
+    pub(crate) fn new(preset: Preset) -> Self {
+        let source = ProblemSource::evaluate(&preset.bandit, None).unwrap();
+        let problem = Arc::new(source.problem(&preset.bandit, &preset.objective).unwrap());
+        let analysis = Arc::new(Analysis::new(&problem, &preset.objective).unwrap());
+        let snapshot = snapshot(&preset, &problem, &analysis);
+        Self {
+            preset,
+            source,
+            problem,
+            analysis,
+            snapshot,
+            scrub: None,
+            pins: Vec::new(),
+            selection: Selection::default(),
+            actions: Vec::new(),
+        }
+    }
+
+    /// Lets a panel draw, then does what it asked for, as the shell does.
+    pub(crate) fn draw(&mut self, panel: impl FnOnce(&View<'_>, &mut Vec<Action>)) {
+        let mut actions = Vec::new();
+        let view = View {
+            preset: &self.preset,
+            problem: &self.problem,
+            analysis: &self.analysis,
+            snapshot: &self.snapshot,
+            scrub: self.scrub.as_ref(),
+            pins: &self.pins,
+            selection: &self.selection,
+        };
+        panel(&view, &mut actions);
+        for action in &actions {
+            self.perform(action);
+        }
+        self.actions.extend(actions);
+    }
+
+    fn perform(&mut self, action: &Action) {
+        match action {
+            Action::Edit { edit, .. } => {
+                apply(&mut self.preset, edit, self.problem.arms()).unwrap();
+                let objective = &self.preset.objective;
+                self.problem = Arc::new(
+                    self.source
+                        .problem(&self.preset.bandit, objective)
+                        .unwrap(),
+                );
+                self.analysis = Arc::new(Analysis::new(&self.problem, objective).unwrap());
+            }
+            Action::Hover(arm) => self.selection.hovered = *arm,
+            Action::TogglePin(index) => self.pins[*index].visible ^= true,
+            _ => {}
+        }
+    }
+
+    /// A new snapshot of the same policy, as the trainer publishes 60 times a second.
+    pub(crate) fn publish(&mut self) {
+        self.snapshot.step += 1;
+        self.snapshot.policy = self.snapshot.policy.to_vec().into();
+        self.snapshot.samples = self.snapshot.samples.to_vec().into();
+    }
+
+    /// Pins the run as it is.
+    pub(crate) fn pin(&mut self, label: &str) {
+        self.pins.push(Pin {
+            label: label.to_owned(),
+            visible: true,
+            snapshot: Arc::new(self.snapshot.clone()),
+            preset: Arc::new(self.preset.clone()),
+        });
+    }
+
+    /// Shows the reference as the policy of an earlier step.
+    pub(crate) fn scrub_to_start(&mut self) {
+        self.scrub = Some(Keyframe {
+            step: 3,
+            policy: self
+                .problem
+                .reference
+                .masses()
+                .iter()
+                .map(|m| *m as f32)
+                .collect(),
+            metrics: self.analysis.reference_metrics,
+            analysis: self.analysis.clone(),
+        });
+    }
+
+    /// How many edits were final, and how many were on the way.
+    pub(crate) fn edits(&self) -> (usize, usize) {
+        let count = |wanted: bool| {
+            self.actions
+                .iter()
+                .filter(|a| matches!(a, Action::Edit { done, .. } if *done == wanted))
+                .count()
+        };
+        (count(true), count(false))
+    }
+}
+
+fn snapshot(preset: &Preset, problem: &Arc<Problem>, analysis: &Arc<Analysis>) -> Snapshot {
+    let policy: Vec<f64> = problem
+        .reference
+        .masses()
+        .iter()
+        .zip(&analysis.target.masses)
+        .map(|(a, b)| 0.5 * (a + b))
+        .collect();
+    let log_policy: Vec<f64> = policy.iter().map(|m| m.ln()).collect();
+    let samples: Arc<[u32]> = policy.iter().map(|m| (m * 4096.0).round() as u32).collect();
+    let history = History {
+        series: Metric::ALL
+            .iter()
+            .enumerate()
+            .map(|(i, _)| wave(i as f64))
+            .collect(),
+    };
+    Snapshot {
+        epoch: 1,
+        status: Status::Running,
+        step: 12_000,
+        elapsed_secs: 3.0,
+        steps_per_second: 4_000.0,
+        problem: problem.clone(),
+        objective: preset.objective,
+        training: Arc::new(preset.training.clone()),
+        analysis: analysis.clone(),
+        sample_count: samples.iter().map(|c| u64::from(*c)).sum(),
+        samples,
+        best_fit: None,
+        metrics: measure(problem, &preset.objective, analysis, &log_policy),
+        policy_modes: mode_masses(problem, &policy).into(),
+        policy: policy.into(),
+        history: Arc::new(history),
+        keyframes: Arc::new([]),
+        marks: Arc::new([EditMark {
+            step: 6_000,
+            label: "β 0.1 → 0.05".to_owned(),
+        }]),
+    }
+}
+
+/// A decaying wave of 2,000 buckets over 12,000 steps.
+fn wave(phase: f64) -> Series {
+    let mean: Vec<f32> = (0..2000)
+        .map(|i| {
+            let t = f64::from(i) / 200.0;
+            (0.5 + 0.4 * (-0.3 * t).exp() * (t + phase).sin()) as f32
+        })
+        .collect();
+    Series {
+        steps: (0..2000).map(|i| 6.0 * f64::from(i)).collect(),
+        min: mean.iter().map(|v| v - 0.05).collect(),
+        max: mean.iter().map(|v| v + 0.05).collect(),
+        mean,
+    }
+}
