@@ -86,11 +86,8 @@ impl World {
             Action::Edit { edit, .. } => {
                 apply(&mut self.preset, edit, self.problem.arms()).unwrap();
                 let objective = &self.preset.objective;
-                self.problem = Arc::new(
-                    self.source
-                        .problem(&self.preset.bandit, objective)
-                        .unwrap(),
-                );
+                self.problem =
+                    Arc::new(self.source.problem(&self.preset.bandit, objective).unwrap());
                 self.analysis = Arc::new(Analysis::new(&self.problem, objective).unwrap());
             }
             Action::Hover(arm) => self.selection.hovered = *arm,

@@ -35,6 +35,12 @@ const COLUMNS: [(&str, Metric); 5] = [
     ("largest", Metric::LargestShare),
     ("on modes", Metric::ModeMass),
 ];
+/// Up to this many modes coverage is measured with every snapshot, above it every `PAUSE_SECS`.
+const FEW_MODES: usize = 200;
+/// See `FEW_MODES`.
+const PAUSE_SECS: f64 = 0.25;
+/// Above this many modes the number of draws for a wanted coverage is not looked for: it takes too long for a frame.
+const MOST_MODES: usize = 2000;
 /// Width of the table beside the bars.
 const TABLE: f32 = 530.0;
 /// Height of one bar, in points.
@@ -64,7 +70,8 @@ impl Default for ModeStrip {
 impl ModeStrip {
     /// Draws the strip into the whole of `ui`.
     pub(crate) fn ui(&mut self, ui: &mut Ui, view: &View, actions: &mut Vec<Action>) {
-        self.masses.update(view, self.draws);
+        let now = ui.input(|input| input.time);
+        self.masses.update(view, self.draws, now);
         if view.problem.modes.is_empty() {
             ui.weak("This problem has no modes: no arm reaches the reward threshold");
             return;
@@ -342,6 +349,8 @@ impl ModeStrip {
 struct ModeMasses {
     rows: [Option<Vec<f64>>; ROWS.len()],
     measured: [Option<Measured>; ROWS.len()],
+    /// When coverage was last measured, in seconds of the window.
+    measured_at: f64,
     /// Where each row came from.
     held: [Option<(Held, Arc<Problem>)>; ROWS.len()],
 }
@@ -351,7 +360,8 @@ struct ModeMasses {
 struct Measured {
     coverage: coverage::Coverage,
     seen: f64,
-    draws_for: [Option<u64>; 2],
+    /// n for 50 % and 95 %; not looked for where that takes too long.
+    draws_for: Option<[Option<u64>; 2]>,
 }
 
 impl Measured {
@@ -359,13 +369,17 @@ impl Measured {
         Some(Self {
             coverage: coverage::measure(masses, coverage::EPSILON)?,
             seen: coverage::coverage_at(masses, draws),
-            draws_for: [0.5, 0.95].map(|share| coverage::draws_for(masses, share)),
+            draws_for: (masses.len() <= MOST_MODES)
+                .then(|| [0.5, 0.95].map(|share| coverage::draws_for(masses, share))),
         })
     }
 
     /// The cells of a row, in the order of the header.
     fn texts(&self, modes: usize) -> [String; 8] {
-        let draws = |n: Option<u64>| n.map_or_else(|| "never".to_owned(), number_of_draws);
+        let draws = |place: usize| match self.draws_for {
+            Some(n) => n[place].map_or_else(|| "never".to_owned(), number_of_draws),
+            None => "–".to_owned(),
+        };
         [
             format!("{} of {modes}", self.coverage.covered),
             short(self.coverage.effective),
@@ -373,14 +387,18 @@ impl Measured {
             short(self.coverage.largest_share),
             short(self.coverage.mass),
             short(self.seen),
-            draws(self.draws_for[0]),
-            draws(self.draws_for[1]),
+            draws(0),
+            draws(1),
         ]
     }
 }
 
 impl ModeMasses {
-    fn update(&mut self, view: &View, draws: u64) {
+    fn update(&mut self, view: &View, draws: u64, now: f64) {
+        let fresh = now - self.measured_at >= PAUSE_SECS || view.problem.modes.len() <= FEW_MODES;
+        if fresh {
+            self.measured_at = now;
+        }
         for (row, series) in ROWS.into_iter().enumerate() {
             let Some((held, values)) = series.values(view) else {
                 self.rows[row] = None;
@@ -393,7 +411,9 @@ impl ModeMasses {
             });
             if !known {
                 let masses = per_mode(view.problem, values);
-                self.measured[row] = Measured::new(&masses, draws);
+                if fresh || self.measured[row].is_none() {
+                    self.measured[row] = Measured::new(&masses, draws);
+                }
                 self.rows[row] = Some(masses);
                 self.held[row] = Some((held, view.problem.clone()));
             }

@@ -11,7 +11,11 @@ use super::{main_plot::MainPlot, mode_strip::ModeStrip, time_charts::TimeCharts}
 use crate::{
     experiment::Edit,
     figure::{Figure, MarkKind},
-    ui::{Action, testing::World},
+    ui::{
+        Action,
+        testing::World,
+        theme::{self, ThemeChoice},
+    },
 };
 
 /// All plot panels with the world they show.
@@ -40,10 +44,8 @@ fn harness<'a>(world: World, panel: Panel, size: (f32, f32)) -> Harness<'a, Stag
     Harness::builder()
         .with_size(vec2(size.0, size.1))
         .with_max_steps(20)
-        .build_ui_state(
-            move |ui, stage: &mut Stage| draw(ui, stage, panel),
-            stage,
-        )
+        .with_context_setup(|context| theme::apply(context, ThemeChoice::Dark))
+        .build_ui_state(move |ui, stage: &mut Stage| draw(ui, stage, panel), stage)
 }
 
 fn draw(ui: &mut egui::Ui, stage: &mut Stage, panel: Panel) {
@@ -76,10 +78,7 @@ fn draw(ui: &mut egui::Ui, stage: &mut Stage, panel: Panel) {
 /// Where the main plot's data area is.
 fn plot_rect(harness: &Harness<'_, Stage>) -> Rect {
     let outer = harness.get_by_label("Main plot").rect();
-    Rect::from_min_max(
-        outer.min + vec2(46.0, 16.0),
-        outer.max - vec2(46.0, 30.0),
-    )
+    Rect::from_min_max(outer.min + vec2(46.0, 16.0), outer.max - vec2(46.0, 30.0))
 }
 
 fn drag(harness: &mut Harness<'_, Stage>, path: &[Pos2]) {
@@ -108,10 +107,16 @@ fn export(harness: &mut Harness<'_, Stage>, name: &str) -> Figure {
     harness.run();
     harness.get_by_label("Export…").click();
     harness.run();
-    let figure = harness.state().world.actions.iter().rev().find_map(|a| match a {
-        Action::ExportFigure(figure) => Some(figure.as_ref().clone()),
-        _ => None,
-    });
+    let figure = harness
+        .state()
+        .world
+        .actions
+        .iter()
+        .rev()
+        .find_map(|a| match a {
+            Action::ExportFigure(figure) => Some(figure.as_ref().clone()),
+            _ => None,
+        });
     figure.unwrap()
 }
 
@@ -129,13 +134,22 @@ fn a_reward_handle_dragged_up_is_one_edit_of_that_arm() {
     let y = |reward: f32| rect.bottom() - rect.height() * reward / 1.15;
     drag(
         &mut harness,
-        &[pos2(x, y(1.0)), pos2(x, y(0.8)), pos2(x, y(0.6)), pos2(x, y(0.5))],
+        &[
+            pos2(x, y(1.0)),
+            pos2(x, y(0.8)),
+            pos2(x, y(0.6)),
+            pos2(x, y(0.5)),
+        ],
     );
     let world = &harness.state().world;
     let (done, going) = world.edits();
     assert_eq!(done, 1);
     assert!(going >= 2, "{going}");
-    assert!((world.problem.rewards[1] - 0.5).abs() < 0.02, "{:?}", world.problem.rewards);
+    assert!(
+        (world.problem.rewards[1] - 0.5).abs() < 0.02,
+        "{:?}",
+        world.problem.rewards
+    );
     assert_eq!(world.problem.rewards[2], 0.5);
 }
 
@@ -163,6 +177,9 @@ fn a_reference_bar_goes_where_the_pointer_puts_it() {
     assert!((masses[1] / masses[2] - 1.5).abs() < 1e-9);
     assert_eq!(harness.state().world.edits().0, 1);
     // A second drag knows the scale that the first one left.
+    let figure = export(&mut harness, "Export main plot");
+    let top = figure.axes[0].y.bounds.unwrap().1 as f32;
+    let y = |mass: f32| rect.bottom() - rect.height() * mass / top;
     drag(
         &mut harness,
         &[pos2(x, y(0.3)), pos2(x, y(0.22)), pos2(x, y(0.25))],
@@ -190,7 +207,12 @@ fn painting_many_arms_leaves_no_gap_and_ends_once() {
     drag(&mut harness, &[at(30.0, 0.5), at(35.0, 0.5), at(45.0, 0.5)]);
     let world = &harness.state().world;
     let rewards = &world.problem.rewards;
-    assert!(rewards[31..=45].iter().all(|r| (r - rewards[45]).abs() < 1e-9 && *r > 0.3), "{rewards:?}");
+    assert!(
+        rewards[31..=45]
+            .iter()
+            .all(|r| (r - rewards[45]).abs() < 1e-9 && *r > 0.3),
+        "{rewards:?}"
+    );
     assert_eq!(rewards[46..], before[46..]);
     assert_eq!(rewards[..29], before[..29]);
     assert_eq!(world.edits().0, 1);
@@ -256,7 +278,11 @@ fn a_hidden_series_and_the_log_switch_show_in_the_exported_figure() {
     let mut harness = harness(three_arms(), Panel::Main, (800.0, 400.0));
     harness.run();
     let names = |figure: &Figure| -> Vec<String> {
-        figure.axes[0].marks.iter().map(|m| m.name.clone()).collect()
+        figure.axes[0]
+            .marks
+            .iter()
+            .map(|m| m.name.clone())
+            .collect()
     };
     let figure = export(&mut harness, "Export main plot");
     assert!(names(&figure).contains(&"policy".to_owned()));
@@ -361,7 +387,9 @@ fn a_mode_is_picked_by_its_best_arm() {
     harness.run();
     let label = harness.state().world.problem.modes[1].label.clone();
     let best = harness.state().world.problem.modes[1].arms[0] as usize;
-    harness.get_by_label_contains(&format!("Mode {label}, ")).click();
+    harness
+        .get_by_label_contains(&format!("Mode {label}, "))
+        .click();
     harness.run();
     let picked = harness.state().world.actions.iter().find_map(|a| match a {
         Action::Pick(arm) => Some(*arm),
@@ -383,7 +411,9 @@ fn time_charts_are_chosen_and_put_on_a_log_axis() {
     harness.key_press(egui::Key::Escape);
     harness.run();
     assert!(harness.query_by_label("Entropy over time").is_some());
-    harness.get_by_label("Expected reward on a log axis").click();
+    harness
+        .get_by_label("Expected reward on a log axis")
+        .click();
     harness.run();
     let figure = export(&mut harness, "Export time charts");
     assert_eq!(figure.axes.len(), 7);
@@ -460,6 +490,7 @@ fn frame_millis(world: World, frames: usize) -> (f64, f64) {
         time: TimeCharts::default(),
     };
     let context = egui::Context::default();
+    theme::apply(&context, ThemeChoice::Dark);
     let mut times: Vec<f64> = (0..frames)
         .map(|frame| {
             stage.world.publish();

@@ -4,16 +4,13 @@
 mod draw;
 mod edit;
 mod layout;
+mod marks;
 mod readout;
 mod series;
+mod shading;
 
-use std::sync::Arc;
+use egui::{Align, CursorIcon, Layout, PointerButton, Pos2, Response, Sense, Stroke, Ui, pos2};
 
-use egui::{
-    Align, Align2, CursorIcon, Layout, PointerButton, Pos2, Rect, Response, Sense, Stroke, Ui, pos2,
-};
-
-use self::layout::{Bounds, arm_ticks, axis_name};
 pub(crate) use self::{
     draw::pin_color,
     edit::{Bar, edit, stroke},
@@ -21,13 +18,14 @@ pub(crate) use self::{
     readout::tooltip,
     series::{Prepared, Series, analysis},
 };
+use self::{layout::Bounds, shading::Shading};
 use super::heat_map::HeatMaps;
 use crate::{
-    bandit::{Problem, Shape},
+    bandit::Shape,
     experiment::Edit,
     ui::{
         Action, Theme, View,
-        chart::{Window, legend_toggle, steps_label, ticks},
+        chart::{Window, legend_toggle},
         figures,
         widgets::plot_menu::{plot_context_menu, plot_menu},
     },
@@ -190,9 +188,9 @@ impl MainPlot {
         };
         let theme = Theme::of(ui);
         self.shading.draw(ui, &plot, view.problem);
-        axes(&plot, view, &theme);
+        marks::axes(&plot, view, &theme);
         draw::series(&plot, &self.prepared, view, &theme);
-        marks(ui, &plot, view, &theme);
+        marks::marks(ui, &plot, view, &theme);
         self.view_by_pointer(ui, &response, &plot);
         self.edit_by_pointer(ui, &response, &plot, view, actions);
         self.hover(ui, &response, &plot, view, actions);
@@ -484,195 +482,4 @@ fn value_at(plot: &Plot, bar: Bar, y: f32) -> f64 {
             }
         }
     }
-}
-
-fn axes(plot: &Plot, view: &View, theme: &Theme) {
-    let frame = &plot.frame;
-    let rect = frame.rect;
-    let clip = frame.outside.clip_rect();
-    let roomy = rect.left() - clip.left() > 20.0;
-    if clip.bottom() - rect.bottom() > 14.0 {
-        frame.bottom_axis(plot.x, &arm_ticks(view.problem, plot), false);
-        frame.label(
-            pos2(rect.center().x, rect.bottom() + 15.0),
-            Align2::CENTER_TOP,
-            axis_name(view.problem),
-            frame.text_color(),
-        );
-    }
-    let named = rect.top() - clip.top() > 12.0;
-    if roomy {
-        frame.left_axis(plot.mass.scale, &plot.mass.ticks(rect.height()));
-    }
-    if named {
-        frame.label(
-            pos2(clip.left() + 2.0, rect.top() - 2.0),
-            Align2::LEFT_BOTTOM,
-            if plot.mass.log { "mass (log)" } else { "mass" },
-            frame.text_color(),
-        );
-    }
-    if let Some(scale) = plot.reward {
-        if roomy {
-            let wanted = (rect.height() / 45.0).clamp(2.0, 8.0) as usize;
-            frame.right_axis(scale, &ticks(scale.low, scale.high, wanted), theme.reward);
-        }
-        if named {
-            frame.label(
-                pos2(clip.right() - 2.0, rect.top() - 2.0),
-                Align2::RIGHT_BOTTOM,
-                "reward",
-                theme.reward,
-            );
-        }
-    }
-    frame.outline();
-}
-
-/// Picked arms, the arm hovered elsewhere, and a note while an earlier step is shown.
-fn marks(ui: &Ui, plot: &Plot, view: &View, theme: &Theme) {
-    let frame = &plot.frame;
-    let column = |arm: usize, strength: f32| {
-        if arm >= plot.window.first && arm < plot.window.end {
-            let (left, right) = plot.slot(arm);
-            let x = if right - left > 6.0 {
-                (left + 1.0, right - 1.0)
-            } else {
-                (plot.centre(arm) - 0.75, plot.centre(arm) + 0.75)
-            };
-            frame.inside.rect_filled(
-                Rect::from_x_y_ranges(x.0..=x.1, frame.rect.y_range()),
-                0.0,
-                theme.accent.gamma_multiply(strength),
-            );
-            return Some(plot.centre(arm));
-        }
-        None
-    };
-    if let Some(arm) = view.selection.hovered {
-        let wide = plot.slot(arm).1 - plot.slot(arm).0 > 6.0;
-        column(arm, if wide { 0.10 } else { 0.45 });
-    }
-    for (name, arm) in [("A", view.selection.pair.0), ("B", view.selection.pair.1)] {
-        let Some(arm) = arm else { continue };
-        let wide = plot.slot(arm).1 - plot.slot(arm).0 > 6.0;
-        if let Some(x) = column(arm, if wide { 0.12 } else { 0.6 }) {
-            let at = pos2(x, frame.rect.top() + 9.0);
-            frame.inside.circle_filled(at, 7.5, theme.accent);
-            frame.inside.text(
-                at,
-                Align2::CENTER_CENTER,
-                name,
-                frame.font(),
-                ui.visuals().extreme_bg_color,
-            );
-        }
-    }
-    if let Some(keyframe) = view.scrub {
-        let text = format!("policy at step {}", steps_label(keyframe.step as f64));
-        let galley = frame
-            .inside
-            .layout_no_wrap(text, frame.font(), ui.visuals().extreme_bg_color);
-        let at = frame.rect.left_top() + egui::vec2(8.0, 22.0);
-        frame.inside.rect_filled(
-            Rect::from_min_size(at, galley.size()).expand2(egui::vec2(5.0, 2.0)),
-            4.0,
-            theme.accent,
-        );
-        frame
-            .inside
-            .galley(at, galley, ui.visuals().extreme_bg_color);
-    }
-}
-
-/// Runs of neighbouring arms of each mode, found once per problem.
-#[derive(Default)]
-struct Shading {
-    problem: Option<Arc<Problem>>,
-    /// First arm, one past the last, mode.
-    runs: Vec<(usize, usize, usize)>,
-}
-
-impl Shading {
-    fn draw(&mut self, ui: &Ui, plot: &Plot, problem: &Arc<Problem>) {
-        if self
-            .problem
-            .as_ref()
-            .is_none_or(|p| !Arc::ptr_eq(p, problem))
-        {
-            self.runs = runs(problem);
-            self.problem = Some(problem.clone());
-        }
-        let frame = &plot.frame;
-        let fill = ui.visuals().text_color().gamma_multiply(0.05);
-        let mut free_from = f32::NEG_INFINITY;
-        let mut filled_to = f32::NEG_INFINITY;
-        let mut last_end = f32::NEG_INFINITY;
-        for (index, &(from, to, mode)) in self.runs.iter().enumerate() {
-            if to <= plot.window.first || from >= plot.window.end {
-                continue;
-            }
-            let left = plot.x.at(from as f64).max(frame.rect.left());
-            let right = plot.x.at(to as f64).min(frame.rect.right());
-            // Thousands of runs share pixels; each pixel is shaded once.
-            if right > filled_to + 0.5 {
-                let from = left.max(filled_to);
-                frame.inside.rect_filled(
-                    Rect::from_x_y_ranges(from..=right, frame.rect.y_range()),
-                    0.0,
-                    fill,
-                );
-                filled_to = right;
-            }
-            let above = frame.rect.top() - frame.outside.clip_rect().top() > 12.0;
-            if above && right - left > 4.0 && left >= free_from {
-                let galley = frame.outside.layout_no_wrap(
-                    problem.modes[mode].label.clone(),
-                    frame.font(),
-                    frame.text_color(),
-                );
-                let x = (left + right - galley.size().x) / 2.0;
-                // A label may stand out over its mode but not reach the modes beside it.
-                let next = self.runs.get(index + 1).map_or(frame.rect.right(), |next| {
-                    plot.x.at(next.0 as f64).max(right)
-                });
-                let room = (left - last_end.max(frame.rect.left()))
-                    .min(next.min(frame.rect.right()) - right)
-                    .max(4.0);
-                let fits = galley.size().x <= right - left + 2.0 * room
-                    && x > frame.rect.left()
-                    && x + galley.size().x < frame.rect.right();
-                if fits && x >= free_from {
-                    free_from = x + galley.size().x + 6.0;
-                    let y = frame.rect.top() - galley.size().y - 1.0;
-                    frame.outside.galley(pos2(x, y), galley, frame.text_color());
-                }
-            }
-            last_end = right;
-        }
-    }
-}
-
-/// Maximal runs of neighbouring arms that belong to the same mode, ascending.
-fn runs(problem: &Problem) -> Vec<(usize, usize, usize)> {
-    let mut runs: Vec<(usize, usize, usize)> = Vec::new();
-    for (index, mode) in problem.modes.iter().enumerate() {
-        let mut open: Option<(usize, usize)> = None;
-        for &arm in &mode.arms {
-            let arm = arm as usize;
-            match &mut open {
-                Some((_, end)) if *end == arm => *end += 1,
-                Some((start, end)) => {
-                    runs.push((*start, *end, index));
-                    open = Some((arm, arm + 1));
-                }
-                None => open = Some((arm, arm + 1)),
-            }
-        }
-        if let Some((start, end)) = open {
-            runs.push((start, end, index));
-        }
-    }
-    runs.sort_unstable();
-    runs
 }

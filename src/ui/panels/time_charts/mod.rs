@@ -1,14 +1,16 @@
 //! Metrics over time as small multiples with one linked time axis: smoothing with the recorded range behind, edit marks,
 //! pins, one cross-hair through all charts.
 
+mod draw;
 mod kinds;
 mod trace;
 
 use egui::{
-    Align, Align2, Color32, Layout, PointerButton, Pos2, Rect, Response, RichText, ScrollArea,
-    Sense, Stroke, Ui, UiBuilder, pos2, vec2,
+    Align, Color32, Layout, PointerButton, Rect, Response, RichText, ScrollArea, Sense, Stroke, Ui,
+    UiBuilder, pos2, vec2,
 };
 
+use self::draw::{curves, dot, edit_marks, fit, lanes};
 pub(crate) use self::{
     kinds::{CHARTS, Chart, Curve},
     trace::{Point, trace},
@@ -18,9 +20,7 @@ use crate::{
     engine::{History, Snapshot},
     ui::{
         Action, Theme, View,
-        chart::{
-            Frame, Margins, Pen, Scale, band, decades, line, number, steps_label, ticks, time_ticks,
-        },
+        chart::{Frame, Margins, decades, line, number, steps_label, ticks, time_ticks},
         figures,
         widgets::plot_menu,
     },
@@ -529,275 +529,18 @@ fn last_step(view: &View) -> f64 {
         .max(1.0)
 }
 
-/// Vertical bounds that hold what is drawn, at round numbers so that they hold still; logs if `log`.
-fn fit<'a>(traces: impl Iterator<Item = &'a Vec<Point>>, log: bool) -> (f64, f64) {
-    let mut low = f64::INFINITY;
-    let mut high = f64::NEG_INFINITY;
-    for point in traces.flatten() {
-        for value in [point.low, point.high] {
-            let value = if log { value.log10() } else { value };
-            if value.is_finite() {
-                low = low.min(value);
-                high = high.max(value);
-            }
-        }
-    }
-    if low > high {
-        return if log { (-2.0, 0.0) } else { (0.0, 1.0) };
-    }
-    if log {
-        // A value that touches zero must not push everything else to the top.
-        low = low.max(high - 12.0);
-        let pad = 0.05 * (high - low).max(0.1);
-        return (low - pad, high + pad);
-    }
-    if low >= 0.0 && low < 0.4 * high {
-        low = 0.0;
-    }
-    let span = (high - low).max(1e-3 * high.abs()).max(1e-12);
-    let step = 10f64.powf((span / 4.0).log10().floor());
-    (
-        ((low - 0.02 * span) / step)
-            .floor()
-            .max(if low == 0.0 { 0.0 } else { f64::NEG_INFINITY })
-            * step,
-        ((high + 0.04 * span) / step).ceil() * step,
-    )
-}
-
-fn curves(
-    frame: &Frame,
-    (x, y, log): (Scale, Scale, bool),
-    chart: &Chart,
-    traces: &[Vec<Point>],
-    pins: &[PinTraces],
-    theme: &Theme,
-) {
-    let at = |value: f64| vertical(y, log, value);
-    for (index, traces) in pins {
-        for (points, _) in traces.iter().zip(chart.curves) {
-            line(
-                &frame.inside,
-                &path(points, x, at),
-                Pen::DashDot,
-                Stroke::new(1.1, pin_color(*index)),
-            );
-        }
-    }
-    for (curve, points) in chart.curves.iter().zip(traces) {
-        let color = (curve.color)(theme);
-        let range: Vec<(f32, f32, f32)> = points
-            .iter()
-            .map(|p| (x.at(p.step), at(p.low), at(p.high)))
-            .collect();
-        band(&frame.inside, &range, color.gamma_multiply(0.22));
-        line(
-            &frame.inside,
-            &path(points, x, at),
-            curve.pen,
-            Stroke::new(1.6, color),
-        );
-    }
-}
-
-/// One lane per curve. Divergences share one scale and total variations another, so that lanes of a unit compare.
-fn lanes(
-    frame: &Frame,
-    x: Scale,
-    chart: &Chart,
-    traces: &[Vec<Point>],
-    pins: &[PinTraces],
-    theme: &Theme,
-) {
-    use crate::theory::Metric;
-    let is_divergence = |curve: &Curve| curve.metric == Metric::CauseTarget;
-    let top = |divergence: bool| {
-        chart
-            .curves
-            .iter()
-            .zip(traces)
-            .filter(|(curve, _)| is_divergence(curve) == divergence)
-            .flat_map(|(_, points)| points.iter().map(|p| p.high))
-            .filter(|v| v.is_finite())
-            .fold(0.0, f64::max)
-    };
-    let height = frame.rect.height() / chart.curves.len().max(1) as f32;
-    for (lane, (curve, points)) in chart.curves.iter().zip(traces).enumerate() {
-        let bottom = frame.rect.top() + height * (lane + 1) as f32;
-        let top_value = top(is_divergence(curve)).max(1e-6);
-        let y = Scale::new(0.0, top_value, bottom - 1.0, bottom - height + 3.0);
-        let color = (curve.color)(theme);
-        for (index, traces) in pins {
-            if let Some(points) = traces.get(lane) {
-                line(
-                    &frame.inside,
-                    &path(points, x, |v| y.at(v)),
-                    Pen::DashDot,
-                    Stroke::new(1.1, pin_color(*index)),
-                );
-            }
-        }
-        let filled: Vec<_> = points
-            .iter()
-            .map(|p| (x.at(p.step), y.from, y.at(p.mean)))
-            .collect();
-        band(&frame.inside, &filled, color.gamma_multiply(0.25));
-        line(
-            &frame.inside,
-            &path(points, x, |v| y.at(v)),
-            curve.pen,
-            Stroke::new(1.4, color),
-        );
-        let last = points
-            .last()
-            .map_or_else(|| "–".to_owned(), |p| number(p.mean));
-        let name = curve.metric.label().trim_start_matches("cause: ");
-        let text = frame.inside.layout_no_wrap(
-            format!("{name} {last}"),
-            frame.font(),
-            color.lerp_to_gamma(frame.text_color(), 0.5),
-        );
-        if text.size().y <= height + 2.0 {
-            let back = Rect::from_min_size(
-                pos2(frame.rect.left() + 3.0, bottom - height + 1.0),
-                text.size(),
-            );
-            frame.inside.galley(back.min, text, frame.text_color());
-        }
-        frame.inside.hline(
-            frame.rect.x_range(),
-            bottom,
-            Stroke::new(1.0, frame.text_color().gamma_multiply(0.3)),
-        );
-    }
-}
-
-fn path(points: &[Point], x: Scale, at: impl Fn(f64) -> f32) -> Vec<Pos2> {
-    points
-        .iter()
-        .map(|p| pos2(x.at(p.step), at(p.mean)))
-        .collect()
-}
-
-fn vertical(y: Scale, log: bool, value: f64) -> f32 {
-    let value = if log { value.log10() } else { value };
-    if value.is_nan() {
-        f32::NAN
-    } else if value == f64::NEG_INFINITY {
-        y.at(y.low)
-    } else {
-        y.at(value)
-    }
-}
-
-fn dot(
-    frame: &Frame,
-    (x, y, log): (Scale, Scale, bool),
-    points: &[Point],
-    step: f64,
-    color: Color32,
-) {
-    let Some(point) = trace::at(points, step) else {
-        return;
-    };
-    let at = pos2(x.at(step), vertical(y, log, point.mean));
-    if at.y.is_finite() {
-        frame.inside.circle_filled(at, 3.0, color);
-    }
-}
-
-/// Lines where edits took effect; returns the label of the one under the pointer.
-fn edit_marks<'v>(
-    frame: &Frame,
-    x: Scale,
-    view: &'v View<'_>,
-    response: &Response,
-    theme: &Theme,
-) -> Option<&'v str> {
-    let pointer = response.hover_pos();
-    let mut last = f32::NEG_INFINITY;
-    let mut nearest: Option<(f32, &str)> = None;
-    for mark in view.snapshot.marks.iter() {
-        let at = x.at(mark.step as f64);
-        if !frame.rect.x_range().contains(at) {
-            continue;
-        }
-        if let Some(pointer) = pointer {
-            let distance = (pointer.x - at).abs();
-            // Of several edits at one place the last one counts.
-            if distance < 5.0 && nearest.is_none_or(|(best, _)| distance <= best) {
-                nearest = Some((distance, &mark.label));
-            }
-        }
-        // A drag leaves hundreds of marks on a few pixels.
-        if at - last < 3.0 {
-            continue;
-        }
-        last = at;
-        line(
-            &frame.inside,
-            &[pos2(at, frame.rect.top()), pos2(at, frame.rect.bottom())],
-            Pen::Dotted,
-            Stroke::new(1.0, theme.edit_mark),
-        );
-        frame.inside.add(crate::ui::chart::marker(
-            pos2(at, frame.rect.top() + 3.0),
-            2,
-            2.5,
-            theme.edit_mark,
-        ));
-    }
-    let (_, label) = nearest?;
-    frame.outside.text(
-        frame.rect.left_bottom() + vec2(3.0, -2.0),
-        Align2::LEFT_BOTTOM,
-        label,
-        frame.font(),
-        theme.edit_mark,
-    );
-    Some(label)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn point(low: f64, high: f64) -> Point {
-        Point {
-            step: 0.0,
-            low,
-            high,
-            mean: (low + high) / 2.0,
-        }
-    }
-
-    #[test]
-    fn bounds_hold_every_value_and_are_round() {
-        for (low, high) in [
-            (0.0, 1.0),
-            (0.93, 0.97),
-            (-3.0, 2.0),
-            (5.0, 5.0),
-            (1e-9, 2e-9),
-        ] {
-            let trace = vec![point(low, high)];
-            let (from, to) = fit([&trace].into_iter(), false);
-            assert!(from <= low && to >= high && from < to, "{from} {to}");
-        }
-        assert_eq!(fit([&vec![point(0.1, 0.9)]].into_iter(), false).0, 0.0);
-        assert_eq!(fit(std::iter::empty(), false), (0.0, 1.0));
-        let zero = vec![point(0.0, 1.0)];
-        let (from, to) = fit([&zero].into_iter(), true);
-        assert!(from.is_finite() && to >= 0.0);
-    }
-
     #[test]
     fn charts_fill_the_panel_without_ragged_rows() {
-        let outer = Rect::from_min_size(Pos2::ZERO, vec2(1000.0, 300.0));
-        assert_eq!(grid(outer, 6).0, 3);
+        let outer = Rect::from_min_size(egui::Pos2::ZERO, vec2(1000.0, 300.0));
+        assert_eq!(grid(outer, 6).0, 6);
+        assert_eq!(grid(outer.with_max_x(700.0), 6).0, 3);
         assert_eq!(grid(outer, 1).0, 1);
         assert_eq!(
-            grid(Rect::from_min_size(Pos2::ZERO, vec2(30.0, 30.0)), 6).0,
+            grid(Rect::from_min_size(egui::Pos2::ZERO, vec2(30.0, 30.0)), 6).0,
             1
         );
     }

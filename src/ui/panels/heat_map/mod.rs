@@ -1,20 +1,23 @@
 //! Problems on a grid: one heat map per series, linked by cross-hair, colour scale and brush.
 
+mod draw;
+mod raster;
+
 use egui::{
-    Align, Align2, Color32, ColorImage, CursorIcon, DragValue, Layout, PointerButton, Pos2, Rect,
-    Sense, Stroke, TextureHandle, TextureOptions, Ui, pos2, vec2,
+    Align, Color32, CursorIcon, DragValue, Layout, PointerButton, Pos2, Rect, Sense, Ui, pos2,
 };
 
+use self::{
+    draw::{arrange, crosshair, labels, margins},
+    raster::{Map, Painted},
+};
 use super::main_plot::{Bar, Series, edit, tooltip};
 use crate::{
     bandit::Shape,
     experiment::Edit,
-    figure::viridis,
     ui::{
         Action, Theme, View,
-        chart::{
-            Frame, Held, Margins, Scale, Values, decades, number, settle, settle_decades, ticks,
-        },
+        chart::{Frame, settle, settle_decades},
         figures,
         widgets::plot_menu::{plot_context_menu, plot_menu},
     },
@@ -67,28 +70,6 @@ impl Default for HeatMaps {
 struct Painting {
     last: usize,
     sent: Option<Edit>,
-}
-
-/// One map: its values at screen resolution and their picture.
-#[derive(Default)]
-struct Map {
-    key: Option<(Held, (usize, usize))>,
-    /// Largest value of each block of cells, row 0 at the bottom.
-    raster: Vec<f64>,
-    width: usize,
-    height: usize,
-    low: f64,
-    top: f64,
-    lowest_positive: f64,
-    painted: Option<Painted>,
-    texture: Option<TextureHandle>,
-}
-
-/// What a picture was made with.
-#[derive(Clone, Copy, PartialEq)]
-struct Painted {
-    range: (f64, f64),
-    log: bool,
 }
 
 /// The grid of the problem.
@@ -444,257 +425,6 @@ impl HeatMaps {
     }
 }
 
-impl Map {
-    /// Brings the raster up to date: the largest value of each block of cells that shares a pixel.
-    fn update(
-        &mut self,
-        held: Held,
-        values: Values<'_>,
-        cells: Cells,
-        (width, height): (usize, usize),
-    ) {
-        if let Some((old, size)) = &self.key
-            && *size == (width, height)
-            && old.same(&held)
-        {
-            return;
-        }
-        self.key = Some((held, (width, height)));
-        self.painted = None;
-        (self.width, self.height) = (width, height);
-        self.raster.clear();
-        self.raster.resize(width * height, f64::NAN);
-        self.low = f64::INFINITY;
-        self.top = f64::NEG_INFINITY;
-        self.lowest_positive = f64::INFINITY;
-        for y in 0..height {
-            let rows = cells.rows * y / height..cells.rows * (y + 1) / height;
-            for x in 0..width {
-                let columns = cells.columns * x / width..cells.columns * (x + 1) / width;
-                let mut best = f64::NAN;
-                for row in rows.clone() {
-                    let start = row * cells.columns;
-                    best = best.max(values.highest(start + columns.start, start + columns.end));
-                }
-                self.raster[y * width + x] = best;
-                self.top = self.top.max(best);
-                self.low = self.low.min(best);
-                if best > 0.0 {
-                    self.lowest_positive = self.lowest_positive.min(best);
-                }
-            }
-        }
-    }
-
-    /// The picture, made anew only when values or scale changed.
-    fn texture(&mut self, ui: &Ui, name: &str, wanted: Painted) -> Option<egui::TextureId> {
-        if self.width == 0 || self.height == 0 {
-            return None;
-        }
-        if self.painted != Some(wanted) || self.texture.is_none() {
-            self.painted = Some(wanted);
-            let palette = palette();
-            let (low, high) = wanted.range;
-            let factor = if high > low {
-                255.0 / (high - low)
-            } else {
-                0.0
-            };
-            let mut pixels = Vec::with_capacity(self.raster.len());
-            // Pictures start at the top, the grid at the bottom.
-            for row in self.raster.chunks_exact(self.width).rev() {
-                pixels.extend(row.iter().map(|&value| {
-                    let value = if wanted.log { value.log10() } else { value };
-                    if value.is_nan() {
-                        Color32::TRANSPARENT
-                    } else {
-                        palette[((value - low) * factor).clamp(0.0, 255.0) as usize]
-                    }
-                }));
-            }
-            let image = ColorImage::new([self.width, self.height], pixels);
-            match &mut self.texture {
-                Some(texture) => texture.set(image, TextureOptions::NEAREST),
-                None => {
-                    self.texture =
-                        Some(ui.ctx().load_texture(name, image, TextureOptions::NEAREST));
-                }
-            }
-        }
-        self.texture.as_ref().map(TextureHandle::id)
-    }
-}
-
-fn palette() -> [Color32; 256] {
-    std::array::from_fn(|i| {
-        let [r, g, b] = viridis(i as f64 / 255.0);
-        Color32::from_rgb(r, g, b)
-    })
-}
-
-fn margins(place: Rect) -> Margins {
-    let roomy = place.width() > 170.0 && place.height() > 130.0;
-    Margins {
-        left: if roomy { 38.0 } else { 4.0 },
-        right: if roomy { 58.0 } else { 4.0 },
-        top: 16.0,
-        bottom: if roomy { 18.0 } else { 4.0 },
-    }
-}
-
-/// Places for `count` maps: the number of columns that makes them largest, in the grid's proportions.
-fn arrange(outer: Rect, count: usize, cells: Cells) -> Vec<Rect> {
-    let aspect = (cells.columns as f32 / cells.rows as f32).clamp(0.25, 4.0);
-    let size_of = |across: usize| {
-        let down = count.div_ceil(across);
-        let room = vec2(outer.width() / across as f32, outer.height() / down as f32);
-        let margin = margins(Rect::from_min_size(pos2(0.0, 0.0), room));
-        let width = (room.x - margin.left - margin.right).max(1.0);
-        let height = (room.y - margin.top - margin.bottom).max(1.0);
-        (room, margin, width.min(height * aspect))
-    };
-    let Some(across) = (1..=count).max_by(|a, b| size_of(*a).2.total_cmp(&size_of(*b).2)) else {
-        return Vec::new();
-    };
-    let (room, margin, width) = size_of(across);
-    let size = vec2(
-        width + margin.left + margin.right,
-        width / aspect + margin.top + margin.bottom,
-    );
-    (0..count)
-        .map(|i| {
-            let corner =
-                outer.min + vec2((i % across) as f32 * room.x, (i / across) as f32 * room.y);
-            Rect::from_min_size(corner, size.min(room))
-        })
-        .collect()
-}
-
-fn labels(
-    frame: &Frame,
-    place: Rect,
-    series: Series,
-    range: (f64, f64),
-    log: bool,
-    cells: Cells,
-    theme: &Theme,
-) {
-    let rect = frame.rect;
-    frame.label(
-        pos2(rect.left(), rect.top() - 2.0),
-        Align2::LEFT_BOTTOM,
-        series.label(),
-        series.color(theme),
-    );
-    if place.right() - rect.right() > 20.0 {
-        let x = frame.x(cells.x_range.0, cells.x_range.1);
-        let y = frame.y(cells.y_range.0, cells.y_range.1);
-        let few = (rect.width() / 42.0).clamp(2.0, 6.0) as usize;
-        frame.bottom_axis(x, &ticks(x.low, x.high, few), false);
-        for tick in ticks(y.low, y.high, few) {
-            frame.label(
-                pos2(rect.left() - 4.0, y.at(tick.value)),
-                Align2::RIGHT_CENTER,
-                &tick.label,
-                frame.text_color(),
-            );
-        }
-        color_bar(frame, range, log);
-    }
-    frame.outline();
-}
-
-fn color_bar(frame: &Frame, (low, high): (f64, f64), log: bool) {
-    let rect = frame.rect;
-    let bar = Rect::from_min_max(
-        pos2(rect.right() + 6.0, rect.top()),
-        pos2(rect.right() + 14.0, rect.bottom()),
-    );
-    let mut mesh = egui::Mesh::default();
-    const STRIPES: usize = 48;
-    for i in 0..STRIPES {
-        let [r, g, b] = viridis((i as f64 + 0.5) / STRIPES as f64);
-        let share = |i: usize| bar.bottom() - bar.height() * i as f32 / STRIPES as f32;
-        mesh.add_colored_rect(
-            Rect::from_min_max(pos2(bar.left(), share(i + 1)), pos2(bar.right(), share(i))),
-            Color32::from_rgb(r, g, b),
-        );
-    }
-    frame.outside.add(egui::Shape::mesh(mesh));
-    let scale = Scale::new(low, high, bar.bottom(), bar.top());
-    let few = (rect.height() / 45.0).clamp(2.0, 5.0) as usize;
-    let marks = if log {
-        decades(low, high, few)
-    } else {
-        ticks(low, high, few)
-    };
-    for tick in marks {
-        let y = scale.at(tick.value);
-        if y >= bar.top() - 0.5 && y <= bar.bottom() + 0.5 {
-            frame.label(
-                pos2(bar.right() + 3.0, y),
-                Align2::LEFT_CENTER,
-                &tick.label,
-                frame.text_color(),
-            );
-        }
-    }
-    if low >= high {
-        frame.label(
-            pos2(bar.right() + 3.0, bar.center().y),
-            Align2::LEFT_CENTER,
-            &number(low),
-            frame.text_color(),
-        );
-    }
-}
-
-/// Cross-hair on the hovered arm, boxes on the picked ones.
-fn crosshair(ui: &Ui, frame: &Frame, cells: Cells, view: &View, theme: &Theme) {
-    let size = vec2(
-        frame.rect.width() / cells.columns as f32,
-        frame.rect.height() / cells.rows as f32,
-    );
-    let cell = |arm: usize| {
-        (arm < cells.rows * cells.columns).then(|| {
-            let (row, column) = (arm / cells.columns, arm % cells.columns);
-            Rect::from_min_size(
-                pos2(
-                    frame.rect.left() + column as f32 * size.x,
-                    frame.rect.bottom() - (row + 1) as f32 * size.y,
-                ),
-                size,
-            )
-        })
-    };
-    if let Some(cell) = view.selection.hovered.and_then(cell) {
-        let centre = cell.center();
-        for (width, color) in [
-            (2.5, Color32::from_black_alpha(110)),
-            (1.0, Color32::from_white_alpha(220)),
-        ] {
-            let stroke = Stroke::new(width, color);
-            frame.inside.hline(frame.rect.x_range(), centre.y, stroke);
-            frame.inside.vline(centre.x, frame.rect.y_range(), stroke);
-        }
-    }
-    for (name, arm) in [("A", view.selection.pair.0), ("B", view.selection.pair.1)] {
-        if let Some(cell) = arm.and_then(cell) {
-            let at = cell.center();
-            frame
-                .inside
-                .circle(at, 7.5, theme.accent, Stroke::new(1.0, Color32::WHITE));
-            frame.inside.text(
-                at,
-                Align2::CENTER_CENTER,
-                name,
-                frame.font(),
-                ui.visuals().extreme_bg_color,
-            );
-        }
-    }
-}
-
 /// The arms under a round brush moved from one cell to another.
 fn brushed(from: usize, to: usize, radius: usize, cells: Cells) -> Vec<usize> {
     let at = |arm: usize| ((arm % cells.columns) as f64, (arm / cells.columns) as f64);
@@ -742,20 +472,5 @@ mod tests {
         assert_eq!(brushed(0, 0, 1, CELLS), [0, 1, 5]);
         assert_eq!(brushed(0, 4, 0, CELLS), [0, 1, 2, 3, 4]);
         assert!(brushed(19, 0, 3, CELLS).iter().all(|arm| *arm < 20));
-    }
-
-    #[test]
-    fn maps_get_places_inside_the_panel_that_do_not_overlap() {
-        let outer = Rect::from_min_size(pos2(3.0, 5.0), vec2(800.0, 300.0));
-        for count in 0..=7 {
-            let places = arrange(outer, count, CELLS);
-            assert_eq!(places.len(), count);
-            for (i, a) in places.iter().enumerate() {
-                assert!(outer.expand(0.1).contains_rect(*a), "{a:?}");
-                for b in &places[..i] {
-                    assert!(!a.shrink(0.1).intersects(b.shrink(0.1)));
-                }
-            }
-        }
     }
 }
