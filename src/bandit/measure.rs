@@ -2,7 +2,8 @@
 
 use super::{Analysis, Problem};
 use crate::theory::{
-    Divergence, Metric, Metrics, Objective, Target, coverage, divergence, kernels,
+    Divergence, Metric, Metrics, Objective, Target, coverage, divergence,
+    kernels::{self, Compared},
 };
 
 /// All metrics of a policy given by its log masses that do not need a trainer; the causes of dynamics, sampling and
@@ -55,29 +56,25 @@ pub(super) fn measure_target(
     let mut metrics = Metrics::default();
     let reference = problem.reference.log_masses();
     let target = ground.target;
-    metrics.set(Metric::ExpectedReward, kernels::dot(masses, ground.rewards));
-    let gap = objective_gap(objective, ground, masses, log_policy);
+    let sums = kernels::compare(Compared {
+        masses,
+        log_masses: log_policy,
+        log_reference: reference,
+        target: &target.masses,
+        log_target: &target.log_masses,
+        rewards: ground.rewards,
+    });
+    let gap = objective_gap(objective, ground, masses, log_policy, sums.kl_to_target);
+    metrics.set(Metric::ExpectedReward, sums.expected_reward);
     metrics.set(Metric::ObjectiveGap, gap);
     metrics.set(Metric::OptimalObjective, target.optimal_value);
     metrics.set(Metric::Objective, target.optimal_value - gap);
-    metrics.set(Metric::KlToReference, divergence::kl(log_policy, reference));
-    metrics.set(
-        Metric::KlFromReference,
-        divergence::kl(reference, log_policy),
-    );
-    metrics.set(
-        Metric::KlToTarget,
-        divergence::kl(log_policy, &target.log_masses),
-    );
-    metrics.set(
-        Metric::KlFromTarget,
-        divergence::kl(&target.log_masses, log_policy),
-    );
-    metrics.set(
-        Metric::TvToTarget,
-        divergence::total_variation(masses, &target.masses),
-    );
-    metrics.set(Metric::Entropy, divergence::entropy(log_policy));
+    metrics.set(Metric::KlToReference, sums.kl_to_reference);
+    metrics.set(Metric::KlFromReference, sums.kl_from_reference);
+    metrics.set(Metric::KlToTarget, sums.kl_to_target);
+    metrics.set(Metric::KlFromTarget, sums.kl_from_target);
+    metrics.set(Metric::TvToTarget, sums.tv_to_target);
+    metrics.set(Metric::Entropy, sums.entropy);
     metrics.set(Metric::EffectiveBeta, objective.beta.get());
     metrics.set(Metric::CauseTarget, cause_target(problem, target));
     set_coverage(&mut metrics, &mode_masses(problem, masses));
@@ -138,19 +135,35 @@ fn cause_target(problem: &Problem, target: &Target) -> f64 {
     }
 }
 
-/// J* − J(π), never negative, as a Bregman divergence from the target: it loses no digits near the optimum.
+/// J* − J(π), never negative. Written as a divergence from the target, so that it loses no digits near the optimum.
 fn objective_gap(
     objective: &Objective,
     ground: &Ground,
     masses: &[f64],
     log_policy: &[f64],
+    kl_to_target: f64,
 ) -> f64 {
     let beta = objective.beta.get();
     let eta = objective.entropy;
     let target = ground.target;
     match Divergence::from(objective.direction) {
-        Divergence::Reverse => (beta + eta) * divergence::kl(log_policy, &target.log_masses),
-        Divergence::Forward | Divergence::Alpha(_) => {
+        Divergence::Reverse => (beta + eta) * kl_to_target,
+        Divergence::Forward => {
+            // With an entropy bonus the target reaches every arm, and η KL(π‖G) takes the outside part's place.
+            let rate = if eta > 0.0 { -1.0 } else { beta };
+            let lambda = target.lambda.unwrap_or(0.0);
+            let inside = kernels::forward_gap(
+                ground.paid_reference,
+                log_policy,
+                &target.log_masses,
+                ground.paid_rewards,
+                lambda,
+                rate,
+            );
+            let bonus = if eta > 0.0 { eta * kl_to_target } else { 0.0 };
+            beta * inside + bonus
+        }
+        Divergence::Alpha(_) => {
             let value = objective_value(
                 objective,
                 ground.paid_reference,

@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use super::kernels;
+
 /// A normalised distribution over a finite set of arms, held as natural-log masses (−∞ for an impossible arm).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Distribution {
@@ -40,8 +42,9 @@ impl Distribution {
     /// Names the first weight that is negative or not finite, an empty list, or weights that are all zero.
     pub fn from_weights(weights: &[f64]) -> Result<Self, DistributionError> {
         check(weights)?;
-        let log_weights: Vec<f64> = weights.iter().map(|w| w.ln()).collect();
-        Self::from_log_weights(&log_weights)
+        let mut log_masses = vec![0.0; weights.len()];
+        kernels::ln(weights, &mut log_masses);
+        Self::normalise(log_masses)
     }
 
     /// Takes masses that already sum to one (within 1e-6) and removes the remaining rounding.
@@ -50,7 +53,7 @@ impl Distribution {
     /// As [`Self::from_weights`], and [`DistributionError::NotNormalised`].
     pub fn from_masses(masses: &[f64]) -> Result<Self, DistributionError> {
         check(masses)?;
-        let sum: f64 = masses.iter().sum();
+        let sum = kernels::sum(masses);
         if (sum - 1.0).abs() > 1e-6 {
             return Err(DistributionError::NotNormalised { sum });
         }
@@ -65,25 +68,19 @@ impl Distribution {
         if log_weights.is_empty() {
             return Err(DistributionError::Empty);
         }
-        let mut max = f64::NEG_INFINITY;
         for (arm, &value) in log_weights.iter().enumerate() {
             if value.is_nan() || value == f64::INFINITY {
                 return Err(DistributionError::BadMass { arm, value });
             }
-            max = max.max(value);
         }
-        if max == f64::NEG_INFINITY {
+        Self::normalise(log_weights.to_vec())
+    }
+
+    fn normalise(mut log_masses: Vec<f64>) -> Result<Self, DistributionError> {
+        if kernels::normalise_log(&mut log_masses) == f64::NEG_INFINITY {
             return Err(DistributionError::AllZero);
         }
-        let log_sum = max
-            + log_weights
-                .iter()
-                .map(|w| (w - max).exp())
-                .sum::<f64>()
-                .ln();
-        Ok(Self {
-            log_masses: log_weights.iter().map(|w| w - log_sum).collect(),
-        })
+        Ok(Self { log_masses })
     }
 
     /// The uniform distribution over `arms` arms (at least one).
@@ -103,7 +100,9 @@ impl Distribution {
     /// Masses, one per arm, freshly allocated.
     #[must_use]
     pub fn masses(&self) -> Vec<f64> {
-        self.log_masses.iter().map(|l| l.exp()).collect()
+        let mut masses = vec![0.0; self.log_masses.len()];
+        kernels::exp(&self.log_masses, &mut masses);
+        masses
     }
 
     /// The number of arms; never zero.

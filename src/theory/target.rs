@@ -7,7 +7,10 @@ mod reverse;
 
 use thiserror::Error;
 
-use super::{Direction, Distribution, Objective, kernels};
+use super::{
+    Direction, Distribution, Objective,
+    kernels::{self, Survey},
+};
 
 /// The distribution an objective asks for, with the multiplier that proves it.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -151,7 +154,7 @@ pub fn solve_into(
     objective: &Objective,
     target: &mut Target,
 ) -> Result<(), TargetError> {
-    check(log_reference, rewards, objective)?;
+    let survey = check(log_reference, rewards, objective)?;
     let beta = objective.beta.get();
     let eta = objective.entropy;
     target.masses.resize(rewards.len(), 0.0);
@@ -159,15 +162,23 @@ pub fn solve_into(
     target.lambda = None;
     target.outside_support = 0.0;
     match Divergence::from(objective.direction) {
-        Divergence::Reverse => reverse::solve(log_reference, rewards, beta, eta, target),
-        Divergence::Forward if eta == 0.0 => forward::solve(log_reference, rewards, beta, target),
-        Divergence::Forward => entropic::solve(log_reference, rewards, beta, eta, target),
-        Divergence::Alpha(alpha) => alpha::solve(log_reference, rewards, beta, alpha, target),
+        Divergence::Reverse => reverse::solve(log_reference, rewards, beta, eta, survey, target),
+        Divergence::Forward if eta == 0.0 => {
+            forward::solve(log_reference, rewards, beta, survey, target)
+        }
+        Divergence::Forward => entropic::solve(log_reference, rewards, beta, eta, survey, target),
+        Divergence::Alpha(alpha) => {
+            alpha::solve(log_reference, rewards, beta, alpha, survey, target)
+        }
     }
     Ok(())
 }
 
-fn check(log_reference: &[f64], rewards: &[f64], objective: &Objective) -> Result<(), TargetError> {
+fn check(
+    log_reference: &[f64],
+    rewards: &[f64],
+    objective: &Objective,
+) -> Result<Survey, TargetError> {
     if log_reference.len() != rewards.len() || rewards.is_empty() {
         return Err(TargetError::Lengths {
             reference: log_reference.len(),
@@ -188,7 +199,8 @@ fn check(log_reference: &[f64], rewards: &[f64], objective: &Objective) -> Resul
             });
         }
     }
-    let (low, high) = kernels::finite_range(rewards);
+    let survey = kernels::survey(rewards, log_reference);
+    let Survey { low, high, .. } = survey;
     if !(high - low).is_finite() {
         return Err(
             match rewards.iter().position(|reward| !reward.is_finite()) {
@@ -200,12 +212,7 @@ fn check(log_reference: &[f64], rewards: &[f64], objective: &Objective) -> Resul
             },
         );
     }
-    Ok(())
-}
-
-/// Largest reward among arms that the reference can produce.
-fn best_supported_reward(log_reference: &[f64], rewards: &[f64]) -> f64 {
-    kernels::max_where_finite(rewards, log_reference)
+    Ok(survey)
 }
 
 /// Gives a dominant arm its log mass from what the others hold, −log1p instead of ln of almost one, so that log masses
@@ -244,13 +251,4 @@ fn place_outside(
         }
     }
     target.outside_support = mass;
-}
-
-/// Largest reward among arms that the reference can not produce, −∞ if there is none.
-fn best_unsupported_reward(log_reference: &[f64], rewards: &[f64]) -> f64 {
-    log_reference
-        .iter()
-        .zip(rewards)
-        .filter(|(log_mass, _)| **log_mass == f64::NEG_INFINITY)
-        .fold(f64::NEG_INFINITY, |best, (_, &reward)| best.max(reward))
 }

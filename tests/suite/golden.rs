@@ -46,18 +46,23 @@ fn each_case(mut check: impl FnMut(&Case)) {
 }
 
 impl Case {
+    /// 1e-12, but where R/β exceeds 1e6 the decimal rewards of the vectors and their doubles differ by more than that: 1e-6
+    /// (R/β is 1e10 there).
+    fn tolerance(&self) -> f64 {
+        let top = self.rewards.iter().fold(0.0_f64, |top, r| top.max(r.abs()));
+        if top / self.beta > 1e6 { 1e-6 } else { 1e-12 }
+    }
+
     fn solve(&self, direction: Direction) -> Target {
         let objective = Objective::new(direction, Beta::new(self.beta).unwrap());
         solve(&self.reference, &self.rewards, &objective).unwrap()
     }
 }
 
-/// 1e-12 relative above 1e-300, absolute below. Where R/β exceeds 1e6 the decimal rewards of the vectors and their doubles
-/// differ by more than that, 1e-6 (R/β = 1e10 there).
+/// Within the case's tolerance above 1e-300, absolute below.
 fn same_masses(case: &Case, what: &str, got: &[f64], want: &[f64]) {
     assert_eq!(got.len(), want.len());
-    let top = case.rewards.iter().fold(0.0_f64, |top, r| top.max(r.abs()));
-    let relative = if top / case.beta > 1e6 { 1e-6 } else { 1e-12 };
+    let relative = case.tolerance();
     for (arm, (&g, &w)) in got.iter().zip(want).enumerate() {
         let tolerance = if w > 1e-300 { relative * w } else { 1e-12 };
         assert!(
@@ -72,7 +77,9 @@ fn same_masses(case: &Case, what: &str, got: &[f64], want: &[f64]) {
 fn same_number(case: &Case, what: &str, got: f64, want: f64) {
     assert!(
         // Sixty digits end at 1e-60: a log mass closer to zero than that reads zero there.
-        got == want || (got - want).abs() <= 1e-12 * want.abs() || (got - want).abs() < 1e-58,
+        got == want
+            || (got - want).abs() <= case.tolerance() * want.abs()
+            || (got - want).abs() < 1e-58,
         "{} {what}: {got:e}, expected {want:e}, relative error {:e}",
         case.name,
         (got - want).abs() / want.abs()

@@ -7,6 +7,7 @@
 mod arith;
 mod exponential;
 mod logarithm;
+mod measuring;
 mod passes;
 mod solving;
 
@@ -16,11 +17,12 @@ pub use arith::{Arith, InstructionSet, instruction_set};
 pub use arith::{Fused, Separate};
 pub use exponential::exp_one;
 pub use logarithm::ln_one;
+pub use measuring::{Compared, Comparison, compare, forward_gap};
 pub use passes::{
-    BLOCK, Compensated, LANES, add_lanes, block_sum, dot, exp, exp_in_place, exp_shifted, ln,
-    log_sum_exp, max, normalise_log, scale, softmax, subtract, sum, sum_exp_above,
+    BLOCK, Compensated, LANES, add_lanes, block_sum, dot, dot_exp, exp, exp_in_place, exp_shifted,
+    fold, ln, log_sum_exp, max, normalise_log, scale, softmax, subtract, sum, sum_exp_above,
 };
 pub use solving::{
-    PoleSums, argmax, cross_divergence, distances, finite_range, max_where_finite, pole_sums,
-    poles, position_above, tilt,
+    Distances, PoleSums, Poles, Survey, Tilted, cross_divergence, distances, excess, pole_sums,
+    poles, position_above, settle, survey, tilt,
 };

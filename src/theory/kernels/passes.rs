@@ -23,7 +23,8 @@ pub fn add_lanes(lanes: &mut [f64; LANES], values: &[f64]) {
 
 /// Sum of the lanes, pairwise.
 #[inline(always)]
-fn fold(lanes: [f64; LANES]) -> f64 {
+#[must_use]
+pub fn fold(lanes: [f64; LANES]) -> f64 {
     let mut values = lanes;
     let mut width = LANES / 2;
     while width > 0 {
@@ -141,6 +142,22 @@ vectorised! {
             for ((s, &a), &b) in scratch.iter_mut().zip(a).zip(b) {
                 let product = a * b;
                 *s = if a == 0.0 || b == 0.0 { 0.0 } else { product };
+            }
+            total.add(block_sum(scratch));
+        }
+        total.get()
+    }
+}
+
+vectorised! {
+    /// Σ e^xᵢ yᵢ, a mean of y under log masses x; impossible arms add 0.
+    pub fn dot_exp<A>(log_masses: &[f64], values: &[f64]) -> f64 {
+        let mut total = Compensated::default();
+        let mut scratch = [0.0; BLOCK];
+        for (x, y) in log_masses.chunks(BLOCK).zip(values.chunks(BLOCK)) {
+            let scratch = &mut scratch[..x.len().min(y.len())];
+            for ((s, &x), &y) in scratch.iter_mut().zip(x).zip(y) {
+                *s = exp_one::<A>(x) * y;
             }
             total.add(block_sum(scratch));
         }

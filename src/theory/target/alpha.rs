@@ -5,8 +5,11 @@
 //! passes; a bracket catches the rest. For α < 1, z of the best arms may be as small as (p*)^{1−α}: there the unknown is that
 //! z itself.
 
-use super::{Target, best_supported_reward, best_unsupported_reward, place_outside, sharpen};
-use crate::theory::{divergence::f_alpha, kernels};
+use super::{Target, place_outside, sharpen};
+use crate::theory::{
+    divergence::f_alpha,
+    kernels::{self, Survey},
+};
 
 /// How z follows from an arm's distance y.
 #[derive(Debug, Clone, Copy)]
@@ -46,11 +49,15 @@ pub(super) fn solve(
     rewards: &[f64],
     beta: f64,
     alpha: f64,
+    survey: Survey,
     target: &mut Target,
 ) {
     let epsilon = alpha - 1.0;
-    let best = best_supported_reward(log_reference, rewards);
-    let outside = best_unsupported_reward(log_reference, rewards);
+    let Survey {
+        best,
+        best_outside: outside,
+        ..
+    } = survey;
     let distance: Vec<f64> = rewards
         .iter()
         .map(|&reward| ((best - reward) / beta).min(1e300))

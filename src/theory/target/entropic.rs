@@ -2,20 +2,18 @@
 //! u = β π_ref/(η π) and c = (λ'−R)/η + ln(β π_ref/η), λ' = λ + η: u = ω(c) is the Wright omega function and
 //! log π = (R−λ')/η + ω(c). The outer root in λ' is Newton on log Σπ, which is decreasing and convex in λ'.
 
-use super::{Target, best_supported_reward};
-use crate::theory::kernels;
+use super::Target;
+use crate::theory::kernels::{self, Survey};
 
 pub(super) fn solve(
     log_reference: &[f64],
     rewards: &[f64],
     beta: f64,
     eta: f64,
+    survey: Survey,
     target: &mut Target,
 ) {
-    let best = rewards
-        .iter()
-        .copied()
-        .fold(best_supported_reward(log_reference, rewards), f64::max);
+    let best = survey.high;
     let scale = (beta / eta).ln();
     // t = (λ' − best)/η. Σπ ≥ Σ e^{(R−λ')/η}, so the root lies above the entropic one.
     let distance: Vec<f64> = rewards

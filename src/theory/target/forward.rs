@@ -1,48 +1,54 @@
 //! Forward KL: G = β π_ref/(Λ − R). With m the best reward on the support, u = (Λ−m)/β and d = (m−R)/β, the mass of an arm
 //! is π_ref/(u + d) and u is the root of h(u) = Σ π_ref/(u + d) = 1 in [p*, 1], p* the reference mass of the best arms.
 
-use super::{Target, best_supported_reward, best_unsupported_reward, place_outside, sharpen};
-use crate::theory::kernels::{self, PoleSums};
+use super::{Target, place_outside, sharpen};
+use crate::theory::kernels::{self, Distances, PoleSums, Survey};
 
-pub(super) fn solve(log_reference: &[f64], rewards: &[f64], beta: f64, target: &mut Target) {
-    let best = best_supported_reward(log_reference, rewards);
-    let outside = best_unsupported_reward(log_reference, rewards);
+pub(super) fn solve(
+    log_reference: &[f64],
+    rewards: &[f64],
+    beta: f64,
+    survey: Survey,
+    target: &mut Target,
+) {
+    let Survey {
+        best, best_outside, ..
+    } = survey;
     let Target {
         masses, log_masses, ..
     } = target;
     // For now `masses` holds π_ref and `log_masses` holds d.
-    kernels::exp(log_reference, masses);
-    kernels::distances(rewards, best, beta, log_masses);
+    let found = kernels::distances(log_reference, rewards, best, 1.0 / beta, masses, log_masses);
     let (reference, distance) = (&*masses, &*log_masses);
 
-    let log_best = log_mass_at_zero(log_reference, distance);
-    let floor = (outside - best) / beta;
-    let support = kernels::sum(reference);
+    let floor = (best_outside - best) / beta;
     let mut inside_leftover = None;
     let mut outside_leftover = 0.0;
-    let u = if floor > 0.0 && kernels::pole_sums(reference, distance, floor).value < 1.0 {
-        // The best unsupported arm is worth more than Λ would be: Λ rises to its reward.
-        outside_leftover = 1.0 - kernels::pole_sums(reference, distance, floor).value;
-        floor
+    let at_floor = if floor > 0.0 {
+        kernels::pole_sums(reference, distance, floor).value
     } else {
-        let lowest = log_best.exp();
-        if lowest < 1e-280 {
-            // p* is below what a double holds: the others decide, the best arms share what is left.
-            let others = kernels::pole_sums(reference, distance, f64::MIN_POSITIVE);
-            let others = others.value - lowest / f64::MIN_POSITIVE;
-            if others < 1.0 {
-                inside_leftover = Some(1.0 - others);
-                f64::MIN_POSITIVE
-            } else {
-                root(reference, distance, f64::MIN_POSITIVE, support)
-            }
+        f64::INFINITY
+    };
+    let u = if at_floor < 1.0 {
+        // The best unsupported arm is worth more than Λ would be: Λ rises to its reward.
+        outside_leftover = 1.0 - at_floor;
+        floor
+    } else if found.at_zero < 1e-280 {
+        // p* is below what a double holds: the others decide, the best arms share what is left.
+        let tiny = f64::MIN_POSITIVE;
+        let others = kernels::pole_sums(reference, distance, tiny).value - found.at_zero / tiny;
+        if others < 1.0 {
+            inside_leftover = Some((1.0 - others, log_mass_at_zero(log_reference, distance)));
+            tiny
         } else {
-            root(reference, distance, lowest, support.max(lowest))
+            root(reference, distance, tiny, found)
         }
+    } else {
+        root(reference, distance, found.at_zero, found)
     };
 
-    kernels::poles(log_reference, masses, log_masses, u);
-    if let Some(left) = inside_leftover {
+    let poles = kernels::poles(log_reference, masses, log_masses, u);
+    if let Some((left, log_best)) = inside_leftover {
         for (arm, &reward) in rewards.iter().enumerate() {
             if reward == best && log_reference[arm] > f64::NEG_INFINITY {
                 log_masses[arm] = log_reference[arm] - log_best + left.ln();
@@ -50,13 +56,25 @@ pub(super) fn solve(log_reference: &[f64], rewards: &[f64], beta: f64, target: &
             }
         }
     }
-    place_outside(log_reference, rewards, outside, outside_leftover, target);
-    sharpen(target);
     target.lambda = Some(best + beta * u);
-    // J* = E_G[R] − β Σ π_ref log(π_ref/G)
-    let gain = kernels::dot(&target.masses, rewards);
-    target.optimal_value =
-        gain - beta * kernels::cross_divergence(log_reference, &target.log_masses);
+    // E_G[R] = Λ − β Σ π_ref and Σ π_ref log(π_ref/G) = Σ π_ref ln(u+d). With ln(1+x) = x − excess, x = u + d − 1, the parts
+    // that grow with β cancel on paper.
+    let spare = if (found.support - 1.0).abs() < 1e-9 {
+        0.0
+    } else {
+        u * (1.0 - found.support)
+    };
+    target.optimal_value = best + beta * (spare - found.mean + poles.excess);
+    place_outside(
+        log_reference,
+        rewards,
+        best_outside,
+        outside_leftover,
+        target,
+    );
+    if poles.largest > 0.5 || inside_leftover.is_some() || outside_leftover > 0.5 {
+        sharpen(target);
+    }
 }
 
 /// log Σ π_ref over the arms at distance zero.
@@ -72,8 +90,38 @@ fn log_mass_at_zero(log_reference: &[f64], distance: &[f64]) -> f64 {
 
 /// The root of h(u) = 1 in [low, high]. 1/h is increasing and concave and exactly linear where one arm dominates, so
 /// third-order (Halley) steps on it converge in a few passes from anywhere; the bracket catches the rest.
-fn root(reference: &[f64], distance: &[f64], mut low: f64, mut high: f64) -> f64 {
-    let mut u = start(reference, distance, low, high);
+fn root(reference: &[f64], distance: &[f64], low: f64, found: Distances) -> f64 {
+    let high = found.support.max(low);
+    // h(u) ≥ S/(u + d̄) by convexity, so u ≥ S − d̄: close where β is large.
+    let mut u = (found.support - found.mean / found.support).clamp(low, high);
+    if reference.len() > 4 * SAMPLE {
+        // Every n-th arm tells u to a percent or so; the best arms' part is known.
+        let stride = reference.len() / SAMPLE;
+        let pick = |values: &[f64]| values.iter().step_by(stride).copied().collect::<Vec<_>>();
+        let (mut masses, mut distances) = (pick(reference), pick(distance));
+        for (mass, &d) in masses.iter_mut().zip(&distances) {
+            *mass *= if d > 0.0 { stride as f64 } else { 0.0 };
+        }
+        masses.push(found.at_zero);
+        distances.push(0.0);
+        u = halley_root(&masses, &distances, u, low, high, 1e-2);
+    }
+    halley_root(reference, distance, u, low, high, 1e-6)
+}
+
+/// Arms in the sample that the search starts from.
+const SAMPLE: usize = 4096;
+
+/// Stops once a step is below `tolerance`, after which the error is of the order of its cube.
+fn halley_root(
+    reference: &[f64],
+    distance: &[f64],
+    from: f64,
+    mut low: f64,
+    mut high: f64,
+    tolerance: f64,
+) -> f64 {
+    let mut u = from;
     for _ in 0..200 {
         let sums = kernels::pole_sums(reference, distance, u);
         if sums.value > 1.0 {
@@ -82,8 +130,7 @@ fn root(reference: &[f64], distance: &[f64], mut low: f64, mut high: f64) -> f64
             high = u;
         }
         let step = halley(sums);
-        if step.abs() <= 1e-6 * u {
-            // The next error is of the order of its cube.
+        if step.abs() <= tolerance * u {
             return (u + step).clamp(low, high);
         }
         let next = u + step;
@@ -112,11 +159,4 @@ fn halley(sums: PoleSums) -> f64 {
     } else {
         -phi / slope
     }
-}
-
-/// A lower bound that is close where β is large: h(u) ≥ S/(u + d̄) by convexity, so u ≥ S − d̄.
-fn start(reference: &[f64], distance: &[f64], low: f64, high: f64) -> f64 {
-    let support = kernels::sum(reference);
-    let mean = kernels::dot(reference, distance);
-    (support - mean / support).clamp(low, high)
 }

@@ -1,0 +1,124 @@
+//! Targets at K = 10⁵ and 10⁶ against one pass of a vectorised exp over as much data, one thread each.
+#![expect(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
+
+use divan::{Bencher, black_box};
+use modescope::{
+    bandit::{Analysis, Mode, Problem, Shape},
+    theory::{Beta, Direction, Distribution, Objective, Target, kernels, solve, solve_into},
+};
+
+fn main() {
+    divan::main();
+}
+
+/// Rough rewards with two modes on a reference that falls off.
+fn problem(count: usize) -> Problem {
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut uniform = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 11) as f64 / (1_u64 << 53) as f64
+    };
+    let weights: Vec<f64> = (0..count)
+        .map(|i| (1.0 - (i as f64 + 0.5) / count as f64).powi(4) * (0.5 + uniform()))
+        .collect();
+    let bump = |x: f64, centre: f64| (-0.5 * ((x - centre) / 0.03).powi(2)).exp();
+    let rewards: Vec<f64> = (0..count)
+        .map(|i| {
+            let x = (i as f64 + 0.5) / count as f64;
+            0.9 * bump(x, 0.2) + bump(x, 0.7) + 0.05 * uniform()
+        })
+        .collect();
+    let mode = |label: &str, from: f64, to: f64| Mode {
+        label: label.to_owned(),
+        arms: ((from * count as f64) as u32..(to * count as f64) as u32).collect(),
+    };
+    Problem {
+        shape: Shape::Line {
+            count,
+            range: (0.0, 1.0),
+        },
+        names: None,
+        reference: Distribution::from_weights(&weights).unwrap(),
+        rewards,
+        modes: vec![mode("left", 0.15, 0.25), mode("right", 0.65, 0.75)],
+    }
+}
+
+const SIZES: [usize; 2] = [100_000, 1_000_000];
+
+fn objective(direction: Direction) -> Objective {
+    Objective::new(direction, Beta::new(0.05).unwrap())
+}
+
+/// The yardstick.
+#[divan::bench(args = SIZES)]
+fn exp_pass(bencher: Bencher, count: usize) {
+    let problem = problem(count);
+    let mut output = vec![0.0; count];
+    bencher.bench_local(|| {
+        kernels::exp(black_box(problem.reference.log_masses()), &mut output);
+        black_box(output[0])
+    });
+}
+
+fn solve_again(bencher: Bencher, count: usize, objective: Objective) {
+    let problem = problem(count);
+    let mut target = Target::default();
+    bencher.bench_local(|| {
+        solve_into(
+            black_box(problem.reference.log_masses()),
+            &problem.rewards,
+            &objective,
+            &mut target,
+        )
+        .unwrap();
+        black_box(target.masses[0])
+    });
+}
+
+#[divan::bench(args = SIZES)]
+fn reverse(bencher: Bencher, count: usize) {
+    solve_again(bencher, count, objective(Direction::Reverse));
+}
+
+#[divan::bench(args = SIZES)]
+fn forward(bencher: Bencher, count: usize) {
+    solve_again(bencher, count, objective(Direction::Forward));
+}
+
+#[divan::bench(args = SIZES)]
+fn alpha_half(bencher: Bencher, count: usize) {
+    solve_again(bencher, count, objective(Direction::Alpha(0.5)));
+}
+
+#[divan::bench(args = SIZES)]
+fn forward_with_entropy(bencher: Bencher, count: usize) {
+    let mut objective = objective(Direction::Forward);
+    objective.entropy = 0.01;
+    solve_again(bencher, count, objective);
+}
+
+/// With fresh buffers each time.
+#[divan::bench(args = SIZES)]
+fn reverse_allocating(bencher: Bencher, count: usize) {
+    let problem = problem(count);
+    let objective = objective(Direction::Reverse);
+    bencher.bench_local(|| solve(&problem.reference, &problem.rewards, &objective).unwrap());
+}
+
+/// Target, metrics of target and reference, ties and sentence: what a β drag costs.
+#[divan::bench(args = SIZES)]
+fn analysis(bencher: Bencher, count: usize) {
+    let problem = problem(count);
+    let objective = objective(Direction::Reverse);
+    bencher.bench_local(|| Analysis::new(&problem, &objective).unwrap());
+}
+
+#[divan::bench(args = SIZES)]
+fn analysis_forward(bencher: Bencher, count: usize) {
+    let problem = problem(count);
+    let objective = objective(Direction::Forward);
+    bencher.bench_local(|| Analysis::new(&problem, &objective).unwrap());
+}
