@@ -4,9 +4,9 @@
 use super::{
     Problem,
     measure::{Ground, measure_target, mode_masses},
-    sentence::sentence,
+    sentence::{Facts, sentence},
 };
-use crate::theory::{self, Metrics, Objective, Target, TargetError, Tie, mara, ties};
+use crate::theory::{self, Metric, Metrics, Objective, Target, TargetError, Tie, Ties, mara};
 
 /// What an objective asks for on a problem.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,8 +35,10 @@ pub struct Analysis {
     pub sentence: String,
 }
 
-/// Up to this many arms the ties of all pairs are listed, beyond it the ones at which the winner changes.
-const PAIRWISE_ARMS: usize = 24;
+/// Up to this many arms (or modes) the ties of all pairs are listed, beyond it the ones at which the winner changes.
+const PAIRWISE: usize = 24;
+/// At most this many ties are listed on larger problems, evenly thinned: more than a slider can show.
+const TIES: usize = 1024;
 
 impl Analysis {
     /// Solves an objective on a problem.
@@ -52,12 +54,11 @@ impl Analysis {
             .collect();
         let classes: Vec<&[u32]> = problem.modes.iter().map(|mode| &*mode.arms).collect();
         let mara = mara::augment(log_reference, &rewards, objective, &classes)?;
-        let (augmented, swapped_reference) = match mara {
-            Some(mara) => (Some(mara.rewards), mara.log_reference),
-            None => (None, None),
-        };
-        let paid_rewards = augmented.as_deref().unwrap_or(&rewards);
-        let paid_reference = swapped_reference.as_deref().unwrap_or(log_reference);
+        let paid_rewards = mara.as_ref().map_or(&*rewards, |mara| &*mara.rewards);
+        let paid_reference = mara
+            .as_ref()
+            .and_then(|mara| mara.log_reference.as_deref())
+            .unwrap_or(log_reference);
         let target = theory::solve_weights(paid_reference, paid_rewards, objective)?;
 
         let ground = Ground {
@@ -78,13 +79,38 @@ impl Analysis {
             measure_target(problem, objective, &ground, &reference, log_reference);
         let reference_modes = mode_masses(problem, &reference);
         let target_modes = mode_masses(problem, &target.masses);
-        let ties = if problem.arms() <= PAIRWISE_ARMS {
-            ties::pairwise(log_reference, &rewards)
+        // Ties come from the form of MARA whose reward does not depend on β.
+        let swapped = mara
+            .as_ref()
+            .map(|mara| mara.swapped(log_reference, &rewards));
+        let (tie_reference, tie_rewards) = swapped
+            .as_ref()
+            .map_or((log_reference, &*rewards), |(logs, rewards)| {
+                (logs, rewards)
+            });
+        let ties = Ties::new(tie_reference, tie_rewards, objective.direction.into());
+        let arm_ties = if problem.arms() <= PAIRWISE {
+            ties.pairwise(&(0..problem.arms()).collect::<Vec<_>>())
         } else {
-            ties::envelope(log_reference, &rewards)
+            ties.envelope(TIES)
         };
-        let mode_ties = ties::modes(log_reference, &rewards, &classes);
-        let sentence = sentence(problem, &target, &target_modes, &mode_ties);
+        let mode_ties = ties.modes(&classes, PAIRWISE);
+        let sentence = sentence(&Facts {
+            problem,
+            objective,
+            mara: mara.as_ref(),
+            target: &target,
+            target_modes: &target_modes,
+            reference_modes: &reference_modes,
+            kl_to_reference: target_metrics.get(Metric::KlToReference),
+            ties: &ties,
+            rewards: paid_rewards,
+            log_reference: paid_reference,
+        });
+        let (augmented, swapped_reference) = match mara {
+            Some(mara) => (Some(mara.rewards), mara.log_reference),
+            None => (None, None),
+        };
         Ok(Self {
             augmented,
             swapped_reference,
@@ -93,7 +119,7 @@ impl Analysis {
             reference_metrics,
             reference_modes,
             target_modes,
-            ties,
+            ties: arm_ties,
             mode_ties,
             sentence,
             rewards,

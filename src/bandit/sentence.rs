@@ -1,42 +1,349 @@
-//! What the target looks like and why, in one or two plain sentences with numbers.
+//! What the target looks like and why, in at most two plain sentences with numbers.
 
 use super::Problem;
-use crate::theory::{Target, Tie};
+use crate::theory::{
+    Direction, Divergence, MaraAlgorithm, Objective, Target, Ties, coverage, mara::Augmentation,
+};
+
+/// What the sentence speaks of.
+pub(super) struct Facts<'a> {
+    pub(super) problem: &'a Problem,
+    pub(super) objective: &'a Objective,
+    pub(super) mara: Option<&'a Augmentation>,
+    pub(super) target: &'a Target,
+    pub(super) target_modes: &'a [f64],
+    pub(super) reference_modes: &'a [f64],
+    /// KL(G‖π_ref), nats.
+    pub(super) kl_to_reference: f64,
+    pub(super) ties: &'a Ties<'a>,
+    /// Rewards as optimised, MARA included.
+    pub(super) rewards: &'a [f64],
+    /// Log reference as optimised, MARA included.
+    pub(super) log_reference: &'a [f64],
+}
+
+/// Below this KL to the reference (nats) the target is said to stay there.
+const AT_REFERENCE: f64 = 1e-3;
+/// Mass off the modes beyond which that is the news.
+const OFF_MODES: f64 = 0.5;
+/// Mass outside the support worth a sentence.
+const OUTSIDE: f64 = 1e-3;
 
 /// Writes the sentence.
-pub(super) fn sentence(problem: &Problem, target: &Target, modes: &[f64], ties: &[Tie]) -> String {
-    let mass: f64 = modes.iter().sum();
-    let Some((top, share)) = modes
+pub(super) fn sentence(facts: &Facts) -> String {
+    if facts.problem.arms() == 1 {
+        return "There is one arm, so the target is that arm at every β.".to_owned();
+    }
+    if facts.target.outside_support >= OUTSIDE {
+        return format!("{} {}", outside(facts), capital(&shape(facts, false)));
+    }
+    if let Some(mara) = facts.mara {
+        return with_mara(facts, mara);
+    }
+    if facts.kl_to_reference < AT_REFERENCE {
+        return format!(
+            "β = {} outweighs the rewards, so the target stays at the reference; {}",
+            number(facts.objective.beta.get()),
+            shape(facts, false)
+        );
+    }
+    capital(&shape(facts, true))
+}
+
+/// "3.0 % of the mass lies outside the reference's support, on arm 4."
+fn outside(facts: &Facts) -> String {
+    let reference = facts.problem.reference.log_masses();
+    let mut arms = (0..facts.problem.arms())
+        .filter(|&arm| reference[arm] == f64::NEG_INFINITY && facts.target.masses[arm] > 0.0);
+    let place = match (arms.next(), arms.count()) {
+        (Some(arm), 0) => format!(", on {}", arm_name(facts.problem, arm)),
+        (_, others) => format!(", spread over {} arms", others + 1),
+    };
+    format!(
+        "{} of the mass lies outside the reference's support{place}.",
+        percent(facts.target.outside_support)
+    )
+}
+
+fn with_mara(facts: &Facts, mara: &Augmentation) -> String {
+    let per_class = facts.objective.mara.is_some_and(|mara| mara.per_class);
+    let reverse = Divergence::from(facts.objective.direction) == Divergence::Reverse;
+    let right = reverse || mara.anchored.algorithm == MaraAlgorithm::SwapRewardAndReference;
+    if !right {
+        let (arm, mass) = likeliest(facts.target);
+        return format!(
+            "Algorithm 1 of MARA does not make good arms equal under {}; {} holds {} of the target.",
+            direction_name(facts.objective.direction),
+            arm_name(facts.problem, arm),
+            percent(mass)
+        );
+    }
+    if per_class {
+        let classes = facts.target_modes.len();
+        let mass: f64 = facts.target_modes.iter().sum();
+        return format!(
+            "MARA makes the {} equal; together they hold {} of the target.",
+            counted(classes, "mode"),
+            percent(mass)
+        );
+    }
+    let mass: f64 = (0..facts.problem.arms())
+        .filter(|&arm| facts.rewards[arm] >= mara.anchored.threshold)
+        .map(|arm| facts.target.masses[arm])
+        .sum();
+    let lead = match mara.good {
+        1 => "Only one arm is good, so MARA changes nothing".to_owned(),
+        good => format!("MARA makes the {good} good arms equal"),
+    };
+    let hold = if mara.good == 1 {
+        "it holds"
+    } else {
+        "together they hold"
+    };
+    format!("{lead}; {hold} {} of the target.", percent(mass))
+}
+
+/// The shape of the target over modes; `why` adds the reason where there is one.
+fn shape(facts: &Facts, why: bool) -> String {
+    let masses = facts.target_modes;
+    let Some(found) = coverage::measure(masses, coverage::EPSILON) else {
+        let (arm, mass) = likeliest(facts.target);
+        return format!(
+            "no arm counts as a mode; the likeliest, {}, holds {} of the target.",
+            arm_name(facts.problem, arm),
+            percent(mass)
+        );
+    };
+    let on_modes = found.mass;
+    if on_modes < 1.0 - OFF_MODES {
+        let (arm, mass) = likeliest(facts.target);
+        return format!(
+            "only {} of the target sits on the {}; the likeliest arm, {}, holds {}.",
+            percent(on_modes),
+            counted(masses.len(), "mode"),
+            arm_name(facts.problem, arm),
+            percent(mass)
+        );
+    }
+    let order = leaders(masses);
+    let (top, share) = order[0];
+    let Some(&(next, next_mass)) = order.get(1) else {
+        return format!(
+            "{} of the target sits on the only mode, {}.",
+            percent(share),
+            facts.problem.modes[top].label
+        );
+    };
+    let count = masses.len();
+    let reason = if why { reason(facts, top, next) } else { None };
+    let reason = reason.map_or_else(|| ".".to_owned(), |reason| format!("; {reason}."));
+    if found.largest_share > coverage::UNIMODAL {
+        let name = &facts.problem.modes[top].label;
+        return format!(
+            "{} of the target sits on one of {count} modes, {name}{reason}",
+            percent(share)
+        );
+    }
+    if count == 2 {
+        let level = if next_mass > 0.8 * share {
+            "almost evenly "
+        } else {
+            ""
+        };
+        return format!(
+            "the target is split {level}between 2 modes, {} on {} and {} on {}{reason}",
+            percent(share),
+            facts.problem.modes[top].label,
+            percent(next_mass),
+            facts.problem.modes[next].label,
+        );
+    }
+    if found.effective > 0.9 * count as f64 {
+        return format!(
+            "the target covers all {count} modes almost evenly ({} effective modes, {} of the mass).",
+            number(found.effective),
+            percent(on_modes)
+        );
+    }
+    format!(
+        "the target covers {} of {count} modes ({} effective); the largest, {}, holds {}{reason}",
+        found.covered,
+        number(found.effective),
+        facts.problem.modes[top].label,
+        percent(share)
+    )
+}
+
+/// Why the top mode outweighs the next, told by their best arms.
+fn reason(facts: &Facts, top: usize, next: usize) -> Option<String> {
+    let modes = &facts.problem.modes;
+    let first = facts.ties.best_arm(&modes[top].arms)?;
+    let second = facts.ties.best_arm(&modes[next].arms)?;
+    let single = modes[top].arms.len() == 1 && modes[next].arms.len() == 1;
+    let gap = facts.rewards[first] - facts.rewards[second];
+    let support = facts.log_reference[first] - facts.log_reference[second];
+    let scale = facts.rewards[first].abs().max(facts.rewards[second].abs());
+    let equal_rewards = gap.abs() <= 1e-12 * scale;
+    let whom = if modes.len() == 2 {
+        "they".to_owned()
+    } else {
+        format!("{} and {}", modes[top].label, modes[next].label)
+    };
+    if equal_rewards {
+        // Flat modes keep the ratio of their masses, peaked ones that of their best arms.
+        let flat = |mode: usize, reward: f64| {
+            modes[mode]
+                .arms
+                .iter()
+                .all(|&arm| facts.rewards[arm as usize] == reward)
+        };
+        let whole = flat(top, facts.rewards[first]) && flat(next, facts.rewards[second]);
+        let ratio = if whole {
+            facts.reference_modes[top] / facts.reference_modes[next]
+        } else {
+            support.exp()
+        };
+        let subject = if whole { "rewards" } else { "best rewards" };
+        return if facts.objective.entropy > 0.0 {
+            Some(format!(
+                "equal {subject}, so the reference alone tells them apart"
+            ))
+        } else if (ratio - 1.0).abs() < 1e-9 {
+            Some(format!("equal {subject} and equal reference"))
+        } else if ratio > 1.0 {
+            Some(format!(
+                "equal {subject}, so the {} gap in reference mass stays at every β",
+                times(ratio)
+            ))
+        } else {
+            None
+        };
+    }
+    if let Some(tie) = facts.ties.between(first, second) {
+        let beta = facts.objective.beta.get();
+        let near = (tie.beta / beta).ln().abs() < 0.05;
+        let best = if single {
+            whom
+        } else if modes.len() == 2 {
+            "their best arms".to_owned()
+        } else {
+            format!("the best arms of {whom}")
+        };
+        let verb = if near { "tie" } else { "would tie" };
+        return Some(format!("{best} {verb} at β = {}", number(tie.beta)));
+    }
+    let beta = facts.objective.beta.get();
+    if gap > 0.0 && support.abs() < 1e-9 {
+        Some(format!(
+            "equal reference, so a reward gap of {} decides at β = {}",
+            number(gap),
+            number(beta)
+        ))
+    } else if gap > 0.0 && support > 0.0 {
+        Some("it leads in reward and in reference mass, so no β makes them tie".to_owned())
+    } else {
+        None
+    }
+}
+
+/// The two modes with the most mass, the first of equals first.
+fn leaders(masses: &[f64]) -> Vec<(usize, f64)> {
+    let mut order: Vec<(usize, f64)> = Vec::with_capacity(3);
+    for (mode, &mass) in masses.iter().enumerate() {
+        let place = order.iter().position(|&(_, other)| mass > other);
+        order.insert(place.unwrap_or(order.len()), (mode, mass));
+        order.truncate(2);
+    }
+    order
+}
+
+fn likeliest(target: &Target) -> (usize, f64) {
+    target
+        .masses
         .iter()
         .copied()
         .enumerate()
-        .max_by(|a, b| a.1.total_cmp(&b.1))
-    else {
-        let (arm, mass) = target
-            .masses
-            .iter()
-            .copied()
-            .enumerate()
-            .max_by(|a, b| a.1.total_cmp(&b.1))
-            .unwrap_or((0, 1.0));
-        return format!(
-            "No arm counts as a mode; the likeliest arm {} holds {:.1} % of the target.",
-            problem.arm_label(arm),
-            100.0 * mass
-        );
-    };
-    let tie = ties
-        .iter()
-        .find(|tie| tie.better_reward == top || tie.better_support == top)
-        .map_or(String::new(), |tie| {
-            format!("; they would tie at β = {:.3}", tie.beta)
-        });
-    format!(
-        "{:.1} % of the target sits on one of {} modes ({}), {:.1} % on all of them{}.",
-        100.0 * share,
-        modes.len(),
-        problem.modes[top].label,
-        100.0 * mass,
-        tie
-    )
+        .fold(
+            (0, 0.0),
+            |best, (arm, mass)| if mass > best.1 { (arm, mass) } else { best },
+        )
 }
+
+fn arm_name(problem: &Problem, arm: usize) -> String {
+    if problem.names.is_some() {
+        problem.arm_label(arm)
+    } else {
+        format!("arm {arm}")
+    }
+}
+
+fn direction_name(direction: Direction) -> &'static str {
+    match Divergence::from(direction) {
+        Divergence::Reverse => "reverse KL",
+        Divergence::Forward => "forward KL",
+        Divergence::Alpha(_) => "this divergence",
+    }
+}
+
+fn counted(count: usize, what: &str) -> String {
+    if count == 1 {
+        format!("1 {what}")
+    } else {
+        format!("{count} {what}s")
+    }
+}
+
+fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| {
+        first.to_uppercase().collect::<String>() + chars.as_str()
+    })
+}
+
+/// "98.7 %", never rounded to a false 100 or 0.
+fn percent(share: f64) -> String {
+    let value = 100.0 * share;
+    if value >= 100.0 - 1e-9 {
+        "100 %".to_owned()
+    } else if value >= 99.95 {
+        "over 99.9 %".to_owned()
+    } else if value >= 0.05 {
+        format!("{value:.1} %")
+    } else if value > 0.0 {
+        "under 0.1 %".to_owned()
+    } else {
+        "0 %".to_owned()
+    }
+}
+
+/// Three significant digits, plain where readable.
+fn number(value: f64) -> String {
+    if value == 0.0 {
+        return "0".to_owned();
+    }
+    let exponent = value.abs().log10().floor();
+    if (-4.0..5.0).contains(&exponent) {
+        let digits = (2.0 - exponent).max(0.0) as usize;
+        let text = format!("{value:.digits$}");
+        if text.contains('.') {
+            text.trim_end_matches('0').trim_end_matches('.').to_owned()
+        } else {
+            text
+        }
+    } else {
+        format!("{value:.2e}")
+    }
+}
+
+/// "15×".
+fn times(ratio: f64) -> String {
+    if ratio.is_finite() {
+        format!("{}×", number(ratio))
+    } else {
+        "boundless".to_owned()
+    }
+}
+
+#[cfg(test)]
+#[path = "sentence_tests.rs"]
+mod tests;

@@ -43,6 +43,34 @@ pub struct Augmentation {
     pub good: usize,
 }
 
+impl Augmentation {
+    /// Log reference and rewards in Algorithm 2's form, whichever is in use: the form that does not depend on β, from which
+    /// ties follow. Takes the reference and effective rewards that were augmented.
+    #[must_use]
+    pub fn swapped(&self, log_reference: &[f64], rewards: &[f64]) -> (Vec<f64>, Vec<f64>) {
+        let beta = self.anchored.beta;
+        let top = self.anchored.anchor.reward;
+        match (&self.log_reference, self.anchored.algorithm) {
+            (Some(swapped), MaraAlgorithm::SwapRewardAndReference) => {
+                (swapped.clone(), self.rewards.clone())
+            }
+            _ => log_reference
+                .iter()
+                .zip(rewards)
+                .zip(&self.rewards)
+                .map(|((&log_mass, &reward), &augmented)| {
+                    if reward < self.anchored.threshold || log_mass == f64::NEG_INFINITY {
+                        (log_mass, reward)
+                    } else {
+                        // R̄ = R(z) + β·lift: the lift moves to the reference.
+                        (log_mass + (augmented - top) / beta, top)
+                    }
+                })
+                .unzip(),
+        }
+    }
+}
+
 impl Mara {
     /// The form in use: the one asked for, or the right one for the divergence (1 for reverse KL, 2 otherwise).
     #[must_use]

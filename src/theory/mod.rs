@@ -12,9 +12,11 @@ mod log_ratio;
 pub mod mara;
 mod metric;
 mod objective;
+#[cfg(test)]
+mod properties;
 mod target;
 mod tie_beta;
-pub mod ties;
+mod ties;
 
 pub use distribution::{Distribution, DistributionError};
 pub use estimator::{
@@ -25,3 +27,4 @@ pub use metric::{Metric, Metrics};
 pub use objective::{Anchor, Beta, Direction, Mara, MaraAlgorithm, NotABeta, Objective, Threshold};
 pub use target::{Divergence, Target, TargetError, Tie, solve, solve_into, solve_weights};
 pub use tie_beta::tie_beta;
+pub use ties::Ties;

@@ -1,13 +1,11 @@
 //! The β at which two arms have the same target mass, for every direction (docs/math.md section 2).
 
-use super::{Beta, Direction, Objective, solve_weights};
+use super::{Beta, Divergence, Objective, Ties, solve_weights};
 
 /// β at which the arms tie, above it the better-supported one wins. None where no β in [1e-6, 1e6] makes them tie: the
 /// same arm is better in reward and support, or they do not differ in one of the two. MARA is not looked at.
 ///
-/// `Reverse` and `Forward` are closed forms; for `Forward` the multiplier at a tie is
-/// Λ* = (π_ref₁R₂ − π_ref₂R₁)/(π_ref₁ − π_ref₂), which must exceed every supported reward, and then
-/// β* = 1/Σ π_ref/(Λ*−R). Other α and the entropy bonus under `Forward` are searched by solving for the target, some
+/// A closed form ([`Ties`]), but for the entropy bonus under `Forward`, which is searched by solving for the target some
 /// hundred times.
 #[must_use]
 pub fn tie_beta(
@@ -23,30 +21,12 @@ pub fn tie_beta(
     if !(support.is_finite() && gap * support < 0.0) {
         return None;
     }
-    match objective.direction {
-        Direction::Reverse | Direction::Alpha(1.0) => Beta::new(-gap / support).ok(),
-        Direction::Forward | Direction::Alpha(0.0) if objective.entropy == 0.0 => {
-            forward(first, second, log_reference, rewards)
-        }
-        Direction::Forward | Direction::Alpha(_) => {
-            search(first, second, log_reference, rewards, objective)
-        }
+    if objective.entropy > 0.0 && Divergence::from(objective.direction) == Divergence::Forward {
+        return search(first, second, log_reference, rewards, objective);
     }
-}
-
-fn forward(first: usize, second: usize, log_reference: &[f64], rewards: &[f64]) -> Option<Beta> {
-    let masses = [log_reference[first].exp(), log_reference[second].exp()];
-    let lambda =
-        (masses[0] * rewards[second] - masses[1] * rewards[first]) / (masses[0] - masses[1]);
-    let mut sum = 0.0;
-    for (log_mass, reward) in log_reference.iter().zip(rewards) {
-        // An arm outside the support caps Λ from below as well: it takes the leftover mass.
-        if lambda <= *reward {
-            return None;
-        }
-        sum += log_mass.exp() / (lambda - reward);
-    }
-    Beta::new(1.0 / sum).ok()
+    let tie =
+        Ties::new(log_reference, rewards, objective.direction.into()).between(first, second)?;
+    Beta::new(tie.beta).ok()
 }
 
 /// First sign change of the log-ratio along ascending β, refined by bisection in log β.
@@ -98,6 +78,7 @@ fn search(
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
+    use crate::theory::Direction;
 
     #[test]
     fn targets_tie_at_the_tie_in_every_direction() {

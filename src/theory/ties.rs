@@ -1,109 +1,303 @@
-//! Tie points: the β* at which two arms have the same target mass (docs/math.md section 2).
+//! Tie points: the β* at which two arms have the same target mass (docs/math.md section 2), for every divergence.
+//!
+//! Below its tie the arm with the better reward wins, above it the better-supported one. Reverse has β* in closed form. For
+//! the α family G ∝ π_ref [(1−α)(μ − R)]^{1/(α−1)} with one multiplier μ (Λ for forward): two arms tie at a μ* that follows
+//! from them alone, and β* from μ* by one pass over all arms.
 
-use super::Tie;
+use super::{Divergence, Tie, kernels};
 
-/// The tie of two arms under reverse KL: β* = (R₁−R₂)/(log π_ref₂ − log π_ref₁), if positive.
-#[must_use]
-pub fn tie(first: usize, second: usize, log_reference: &[f64], rewards: &[f64]) -> Option<Tie> {
-    let (r1, r2) = (*rewards.get(first)?, *rewards.get(second)?);
-    let (l1, l2) = (*log_reference.get(first)?, *log_reference.get(second)?);
-    let (better, other, gap, support) = if r1 > r2 {
-        (first, second, r1 - r2, l2 - l1)
-    } else {
-        (second, first, r2 - r1, l1 - l2)
-    };
-    let beta = gap / support;
-    (beta > 0.0 && beta.is_finite()).then_some(Tie {
-        beta,
-        better_reward: better,
-        better_support: other,
-    })
+/// Beyond this many arms, ties that cost a pass each are thinned to [`FEW`].
+const MANY_ARMS: usize = 10_000;
+/// See [`MANY_ARMS`].
+const FEW: usize = 48;
+
+/// A reference (natural-log weights), effective rewards and a divergence: what ties depend on.
+#[derive(Debug, Clone, Copy)]
+pub struct Ties<'a> {
+    log_reference: &'a [f64],
+    rewards: &'a [f64],
+    divergence: Divergence,
+    /// For α < 1, μ stays above every reward that can hold mass.
+    top: f64,
 }
 
-/// The ties of all pairs, ascending in β.
-#[must_use]
-pub fn pairwise(log_reference: &[f64], rewards: &[f64]) -> Vec<Tie> {
-    let count = rewards.len();
-    let mut ties: Vec<Tie> = (0..count)
-        .flat_map(|i| (i + 1..count).map(move |j| (i, j)))
-        .filter_map(|(i, j)| tie(i, j, log_reference, rewards))
-        .collect();
-    ties.sort_by(|a, b| a.beta.total_cmp(&b.beta));
-    ties
+/// Two arms and the place of their tie on an axis that grows with β.
+#[derive(Debug, Clone, Copy)]
+struct Crossing {
+    better_reward: usize,
+    better_support: usize,
+    /// β* for reverse; with m the best reward, μ* − m for α < 1 and m − μ* for α > 1.
+    place: f64,
 }
 
-/// The ties at which the target's best arm changes, ascending in β: the corners of the upper envelope of the lines
-/// log π_ref + s·R over s = 1/β > 0, found as the upper right convex hull of the points (R, log π_ref).
-#[must_use]
-pub fn envelope(log_reference: &[f64], rewards: &[f64]) -> Vec<Tie> {
-    let mut points: Vec<usize> = (0..rewards.len())
-        .filter(|&arm| log_reference[arm] > f64::NEG_INFINITY)
-        .collect();
-    // Descending in reward, the better support first among equals.
-    points.sort_unstable_by(|&a, &b| {
-        rewards[b]
-            .total_cmp(&rewards[a])
-            .then(log_reference[b].total_cmp(&log_reference[a]))
-            .then(a.cmp(&b))
-    });
-    let mut hull: Vec<usize> = Vec::new();
-    for &arm in &points {
-        if let Some(&last) = hull.last()
-            && log_reference[arm] <= log_reference[last]
-        {
-            continue;
+impl<'a> Ties<'a> {
+    /// Ties of `rewards` (effective, after MARA) on `log_reference` (after MARA); both have one number per arm.
+    #[must_use]
+    pub fn new(log_reference: &'a [f64], rewards: &'a [f64], divergence: Divergence) -> Self {
+        let survey = kernels::survey(rewards, log_reference);
+        Self {
+            log_reference,
+            rewards,
+            divergence,
+            top: survey.best.max(survey.best_outside),
         }
-        while let [.., before, last] = hull[..] {
-            // The last corner stays only if it wins somewhere between its neighbours: ties ascend in β.
-            let first =
-                (rewards[before] - rewards[last]) / (log_reference[last] - log_reference[before]);
-            let second =
-                (rewards[last] - rewards[arm]) / (log_reference[arm] - log_reference[last]);
-            if second <= first {
-                hull.pop();
-            } else {
-                break;
+    }
+
+    /// The tie of two arms, if they have one.
+    #[must_use]
+    pub fn between(&self, first: usize, second: usize) -> Option<Tie> {
+        self.crossing(first, second)
+            .and_then(|crossing| self.at(crossing))
+    }
+
+    /// The ties of all pairs of `arms`, ascending in β.
+    #[must_use]
+    pub fn pairwise(&self, arms: &[usize]) -> Vec<Tie> {
+        let mut ties: Vec<Tie> = arms
+            .iter()
+            .enumerate()
+            .flat_map(|(i, &a)| arms[i + 1..].iter().map(move |&b| (a, b)))
+            .filter_map(|(a, b)| self.between(a, b))
+            .collect();
+        ties.sort_by(|a, b| a.beta.total_cmp(&b.beta));
+        ties
+    }
+
+    /// The ties at which the target's likeliest arm changes, ascending in β: the corners of the upper envelope of
+    /// log π_ref + R/β over β (a convex hull; alike for the α family). On many arms at most `limit` of them, evenly thinned.
+    #[must_use]
+    pub fn envelope(&self, limit: usize) -> Vec<Tie> {
+        let points = self.frontier();
+        let mut hull: Vec<usize> = Vec::new();
+        let mut places: Vec<f64> = Vec::new();
+        for arm in points {
+            while let Some(&last) = hull.last() {
+                let Some(crossing) = self.crossing(last, arm) else {
+                    hull.pop();
+                    places.pop();
+                    continue;
+                };
+                // The last corner stays only if it wins somewhere: places ascend along the hull.
+                if places
+                    .last()
+                    .is_some_and(|&before| crossing.place <= before)
+                {
+                    hull.pop();
+                    places.pop();
+                } else {
+                    places.push(crossing.place);
+                    break;
+                }
+            }
+            hull.push(arm);
+        }
+        let corners = hull.len().saturating_sub(1);
+        let limit = match self.divergence {
+            Divergence::Reverse => limit,
+            Divergence::Forward | Divergence::Alpha(_) if self.rewards.len() > MANY_ARMS => {
+                limit.min(FEW)
+            }
+            Divergence::Forward | Divergence::Alpha(_) => limit,
+        };
+        let kept = corners.min(limit);
+        (0..kept)
+            .map(|i| i * corners / kept.max(1))
+            .filter_map(|i| self.between(hull[i], hull[i + 1]))
+            .collect()
+    }
+
+    /// Supported arms that no other arm beats in both reward and support, descending in reward.
+    fn frontier(&self) -> Vec<usize> {
+        let (rewards, logs) = (self.rewards, self.log_reference);
+        let survey = kernels::survey(rewards, logs);
+        // Best support per slice of reward, then of all higher slices: what lies below that is beaten.
+        const SLICES: usize = 2048;
+        let scale = (SLICES - 1) as f64 / (survey.best - survey.low).max(f64::MIN_POSITIVE);
+        let slice = |reward: f64| (((reward - survey.low) * scale) as usize).min(SLICES - 1);
+        let mut support = vec![f64::NEG_INFINITY; SLICES + 1];
+        for (&reward, &log_mass) in rewards.iter().zip(logs) {
+            let place = &mut support[slice(reward)];
+            *place = if log_mass > *place { log_mass } else { *place };
+        }
+        for i in (0..SLICES).rev() {
+            support[i] = support[i].max(support[i + 1]);
+        }
+        let mut points: Vec<usize> = (0..rewards.len())
+            .filter(|&arm| {
+                logs[arm] > f64::NEG_INFINITY && logs[arm] > support[slice(rewards[arm]) + 1]
+            })
+            .collect();
+        points.sort_unstable_by(|&a, &b| {
+            rewards[b]
+                .total_cmp(&rewards[a])
+                .then(logs[b].total_cmp(&logs[a]))
+                .then(a.cmp(&b))
+        });
+        let mut best = f64::NEG_INFINITY;
+        points.retain(|&arm| {
+            let better = logs[arm] > best;
+            best = best.max(logs[arm]);
+            better
+        });
+        points
+    }
+
+    /// The ties between modes, each standing for its best arm; indices are modes.
+    #[must_use]
+    pub fn modes(&self, modes: &[&[u32]], pairwise_up_to: usize) -> Vec<Tie> {
+        let best: Vec<(usize, usize)> = modes
+            .iter()
+            .enumerate()
+            .filter_map(|(mode, arms)| Some((mode, self.best_arm(arms)?)))
+            .collect();
+        let crossings = best
+            .iter()
+            .enumerate()
+            .flat_map(|(i, &a)| best[i + 1..].iter().map(move |&b| (a, b)));
+        let mut ties: Vec<Tie> = if best.len() <= pairwise_up_to {
+            crossings
+                .filter_map(|((mode_a, a), (mode_b, b))| {
+                    let tie = self.between(a, b)?;
+                    let (better_reward, better_support) = if tie.better_reward == a {
+                        (mode_a, mode_b)
+                    } else {
+                        (mode_b, mode_a)
+                    };
+                    Some(Tie {
+                        better_reward,
+                        better_support,
+                        ..tie
+                    })
+                })
+                .collect()
+        } else {
+            // Neighbours in reward: enough to see where the lead changes.
+            let logs: Vec<f64> = best
+                .iter()
+                .map(|&(_, arm)| self.log_reference[arm])
+                .collect();
+            let tops: Vec<f64> = best.iter().map(|&(_, arm)| self.rewards[arm]).collect();
+            let few = Ties {
+                log_reference: &logs,
+                rewards: &tops,
+                ..*self
+            };
+            few.envelope_crossings()
+                .into_iter()
+                .filter_map(|(a, b)| {
+                    let tie = self.between(best[a].1, best[b].1)?;
+                    Some(Tie {
+                        better_reward: best[a].0,
+                        better_support: best[b].0,
+                        ..tie
+                    })
+                })
+                .take(FEW)
+                .collect()
+        };
+        ties.sort_by(|a, b| a.beta.total_cmp(&b.beta));
+        ties
+    }
+
+    /// Pairs of neighbours along the frontier, the better reward first.
+    fn envelope_crossings(&self) -> Vec<(usize, usize)> {
+        self.frontier()
+            .windows(2)
+            .map(|pair| (pair[0], pair[1]))
+            .collect()
+    }
+
+    /// A mode's best arm: best reward within the support, then best support, then the first.
+    #[must_use]
+    pub fn best_arm(&self, arms: &[u32]) -> Option<usize> {
+        let mut best: Option<(usize, f64, f64)> = None;
+        for &arm in arms {
+            let arm = arm as usize;
+            let (Some(&reward), Some(&log_mass)) =
+                (self.rewards.get(arm), self.log_reference.get(arm))
+            else {
+                continue;
+            };
+            let better = best.is_none_or(|(_, top, support)| {
+                reward > top || (reward == top && log_mass > support)
+            });
+            if log_mass > f64::NEG_INFINITY && better {
+                best = Some((arm, reward, log_mass));
             }
         }
-        hull.push(arm);
+        best.map(|(arm, ..)| arm)
     }
-    hull.windows(2)
-        .filter_map(|pair| tie(pair[0], pair[1], log_reference, rewards))
-        .collect()
-}
 
-/// The ties between modes, each standing for its best arm (best reward, then best support); indices are modes.
-#[must_use]
-pub fn modes(log_reference: &[f64], rewards: &[f64], modes: &[&[u32]]) -> Vec<Tie> {
-    let best: Vec<Option<usize>> = modes
-        .iter()
-        .map(|arms| best_arm(log_reference, rewards, arms))
-        .collect();
-    let logs: Vec<f64> = best
-        .iter()
-        .map(|arm| arm.map_or(f64::NEG_INFINITY, |arm| log_reference[arm]))
-        .collect();
-    let tops: Vec<f64> = best
-        .iter()
-        .map(|arm| arm.map_or(0.0, |arm| rewards[arm]))
-        .collect();
-    if modes.len() <= 24 {
-        pairwise(&logs, &tops)
-    } else {
-        envelope(&logs, &tops)
-    }
-}
-
-/// A mode's best arm: best reward within the support, then best support.
-#[must_use]
-pub fn best_arm(log_reference: &[f64], rewards: &[f64], arms: &[u32]) -> Option<usize> {
-    arms.iter()
-        .map(|&arm| arm as usize)
-        .filter(|&arm| log_reference[arm] > f64::NEG_INFINITY)
-        .max_by(|&a, &b| {
-            rewards[a]
-                .total_cmp(&rewards[b])
-                .then(log_reference[a].total_cmp(&log_reference[b]))
-                .then(b.cmp(&a))
+    fn crossing(&self, first: usize, second: usize) -> Option<Crossing> {
+        let (r1, r2) = (*self.rewards.get(first)?, *self.rewards.get(second)?);
+        let (l1, l2) = (
+            *self.log_reference.get(first)?,
+            *self.log_reference.get(second)?,
+        );
+        let (better_reward, better_support, top, gap, support) = if r1 > r2 {
+            (first, second, r1, r1 - r2, l2 - l1)
+        } else {
+            (second, first, r2, r2 - r1, l1 - l2)
+        };
+        if !(gap > 0.0 && support > 0.0 && support.is_finite()) {
+            return None;
+        }
+        // Multipliers are kept relative to the best reward, or they would lose the digits that matter.
+        let below = top - self.top;
+        let place = match self.divergence {
+            Divergence::Reverse => gap / support,
+            Divergence::Forward => below + gap / support.exp_m1(),
+            Divergence::Alpha(alpha) if alpha < 1.0 => {
+                below + gap / ((1.0 - alpha) * support).exp_m1()
+            }
+            Divergence::Alpha(alpha) => gap / ((alpha - 1.0) * support).exp_m1() + gap - below,
+        };
+        Some(Crossing {
+            better_reward,
+            better_support,
+            place,
         })
+    }
+
+    /// β at a crossing.
+    fn at(&self, crossing: Crossing) -> Option<Tie> {
+        let place = crossing.place;
+        let beta = match self.divergence {
+            Divergence::Reverse => place,
+            Divergence::Forward => self.family_beta(0.0, place),
+            Divergence::Alpha(alpha) if alpha < 1.0 => self.family_beta(alpha, place),
+            Divergence::Alpha(alpha) => self.family_beta(alpha, -place),
+        };
+        (beta > 0.0 && beta.is_finite()).then_some(Tie {
+            beta,
+            better_reward: crossing.better_reward,
+            better_support: crossing.better_support,
+        })
+    }
+
+    /// The β whose target has multiplier m + `offset`: ΣG = 1 solved for β. 0 where no β has it.
+    fn family_beta(&self, alpha: f64, offset: f64) -> f64 {
+        if alpha < 1.0 && offset <= 0.0 {
+            return 0.0;
+        }
+        let top = self.top;
+        if alpha == 0.0 {
+            return 1.0 / kernels::pole_sum_at(self.log_reference, self.rewards, top, offset);
+        }
+        let power = 1.0 / (alpha - 1.0);
+        let logs: Vec<f64> = self
+            .log_reference
+            .iter()
+            .zip(self.rewards)
+            .map(|(&log_mass, &reward)| {
+                let z = (alpha - 1.0) * ((reward - top) - offset);
+                if z > 0.0 && log_mass > f64::NEG_INFINITY {
+                    log_mass + power * z.ln()
+                } else {
+                    f64::NEG_INFINITY
+                }
+            })
+            .collect();
+        (kernels::log_sum_exp(&logs) * (alpha - 1.0)).exp()
+    }
 }

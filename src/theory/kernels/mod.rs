@@ -23,6 +23,6 @@ pub use passes::{
     fold, ln, log_sum_exp, max, normalise_log, scale, softmax, subtract, sum, sum_exp_above,
 };
 pub use solving::{
-    Distances, PoleSums, Poles, Survey, Tilted, cross_divergence, distances, excess, pole_sums,
-    poles, position_above, settle, survey, tilt,
+    Distances, PoleSums, Poles, Survey, Tilt, Tilted, cross_divergence, distances, excess,
+    pole_sum_at, pole_sums, poles, position_above, settle, survey, tilt,
 };

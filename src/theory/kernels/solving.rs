@@ -66,21 +66,35 @@ pub fn position_above(values: &[f64], limit: f64) -> Option<usize> {
     Some(start + offset)
 }
 
+/// How [`tilt`] weighs: w = power·x + (r − top)·rate, masses e^(w − shift).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Tilt {
+    /// Power of the reference.
+    pub power: f64,
+    /// Reward that adds nothing.
+    pub top: f64,
+    /// One over the temperature.
+    pub rate: f64,
+    /// Taken off before exponentials.
+    pub shift: f64,
+}
+
 /// What [`tilt`] found on its way.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Tilted {
-    /// Σ e^w.
+    /// Σ e^(w − shift).
     pub sum: f64,
     /// max w.
     pub highest: f64,
 }
 
 vectorised! {
-    /// w = `power`·x + (r − top)·`rate` into `weights` (−∞ where x is), e^(w − shift) into `masses`.
-    pub fn tilt<A>(x: &[f64], power: f64, rewards: &[f64], top: f64, rate: f64, shift: f64, weights: &mut [f64], masses: &mut [f64]) -> Tilted {
+    /// w into `weights` (−∞ where the log reference is), e^(w − shift) into `masses`.
+    pub fn tilt<A>(by: Tilt, log_reference: &[f64], rewards: &[f64], weights: &mut [f64], masses: &mut [f64]) -> Tilted {
+        let Tilt { power, top, rate, shift } = by;
         let mut total = Compensated::default();
-        let mut highest = f64::NEG_INFINITY;
-        for (((x, rewards), weights), masses) in x.chunks(BLOCK).zip(rewards.chunks(BLOCK))
+        let mut highest = [f64::NEG_INFINITY; LANES];
+        for (((x, rewards), weights), masses) in log_reference.chunks(BLOCK).zip(rewards.chunks(BLOCK))
             .zip(weights.chunks_mut(BLOCK)).zip(masses.chunks_mut(BLOCK))
         {
             for (((w, m), &x), &reward) in weights.iter_mut().zip(masses.iter_mut()).zip(x).zip(rewards) {
@@ -90,9 +104,9 @@ vectorised! {
                 *m = exp_one::<A>(weight - shift);
             }
             total.add(block_sum(masses));
-            highest = highest.max(block_max(weights));
+            max_lanes(&mut highest, weights);
         }
-        Tilted { sum: total.get(), highest }
+        Tilted { sum: total.get(), highest: highest.into_iter().fold(f64::NEG_INFINITY, f64::max) }
     }
 }
 
@@ -166,10 +180,9 @@ vectorised! {
     }
 }
 
-/// The largest of one block.
+/// Raises each lane to the largest value that falls to it.
 #[inline(always)]
-fn block_max(values: &[f64]) -> f64 {
-    let mut lanes = [f64::NEG_INFINITY; LANES];
+fn max_lanes(lanes: &mut [f64; LANES], values: &[f64]) {
     let (whole, rest) = values.as_chunks::<LANES>();
     for chunk in whole {
         for i in 0..LANES {
@@ -181,9 +194,8 @@ fn block_max(values: &[f64]) -> f64 {
         }
     }
     for (lane, &value) in lanes.iter_mut().zip(rest) {
-        *lane = lane.max(value);
+        *lane = if value > *lane { value } else { *lane };
     }
-    lanes.into_iter().fold(f64::NEG_INFINITY, f64::max)
 }
 
 /// Σ π/(u+d)^k for k = 1, 2, 3.
@@ -241,7 +253,7 @@ vectorised! {
     /// On entry `masses` holds π_ref and `log_masses` holds d; on return π_ref/(u+d) and log π_ref − ln(u+d).
     pub fn poles<A>(log_reference: &[f64], masses: &mut [f64], log_masses: &mut [f64], u: f64) -> Poles {
         let mut total = Compensated::default();
-        let mut largest = f64::NEG_INFINITY;
+        let mut largest = [f64::NEG_INFINITY; LANES];
         let mut scratch = [0.0; BLOCK];
         for ((masses, logs), reference) in masses.chunks_mut(BLOCK).zip(log_masses.chunks_mut(BLOCK))
             .zip(log_reference.chunks(BLOCK))
@@ -259,9 +271,9 @@ vectorised! {
                 *log_mass = log_q - log;
             }
             total.add(block_sum(scratch));
-            largest = largest.max(block_max(masses));
+            max_lanes(&mut largest, masses);
         }
-        Poles { largest, excess: total.get() }
+        Poles { largest: largest.into_iter().fold(f64::NEG_INFINITY, f64::max), excess: total.get() }
     }
 }
 
@@ -275,6 +287,22 @@ vectorised! {
             for ((s, &q), &p) in scratch.iter_mut().zip(q).zip(p) {
                 let term = exp_one::<A>(q) * (q - p);
                 *s = if q > f64::NEG_INFINITY { term } else { 0.0 };
+            }
+            total.add(block_sum(scratch));
+        }
+        total.get()
+    }
+}
+
+vectorised! {
+    /// Σ π_ref/(Λ − R) for Λ = top + offset, top the best reward.
+    pub fn pole_sum_at<A>(log_reference: &[f64], rewards: &[f64], top: f64, offset: f64) -> f64 {
+        let mut total = Compensated::default();
+        let mut scratch = [0.0; BLOCK];
+        for (x, rewards) in log_reference.chunks(BLOCK).zip(rewards.chunks(BLOCK)) {
+            let scratch = &mut scratch[..x.len()];
+            for ((s, &x), &reward) in scratch.iter_mut().zip(x).zip(rewards) {
+                *s = exp_one::<A>(x) / (offset + (top - reward));
             }
             total.add(block_sum(scratch));
         }

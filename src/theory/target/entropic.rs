@@ -52,7 +52,9 @@ pub(super) fn solve(
         }
         let step = mass.ln() * mass / slope;
         let next = t + step;
-        if step.abs() <= 2e-16 * t.abs().max(1e-300) || high - low <= 2e-16 * high.abs() {
+        if step.abs() <= 2e-16 * t.abs().max(1e-300)
+            || high.is_finite() && high - low <= 2e-16 * high.abs()
+        {
             break;
         }
         t = if next > low && next < high {

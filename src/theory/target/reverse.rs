@@ -3,7 +3,7 @@
 //! Three passes over the arms: a survey of the rewards, weights with their exponentials, and normalising.
 
 use super::Target;
-use crate::theory::kernels::{self, Survey, Tilted};
+use crate::theory::kernels::{self, Survey, Tilt, Tilted};
 
 /// A highest weight in this range needs no shift: no exponential overflows, and none above 1e-300 of the sum underflows.
 const UNSHIFTED: std::ops::RangeInclusive<f64> = -17.0..=17.0;
@@ -23,31 +23,18 @@ pub(super) fn solve(
     let Target {
         masses, log_masses, ..
     } = target;
-    let rate = 1.0 / temperature;
-    let mut shift = 0.0;
-    let mut tilted = kernels::tilt(
-        log_reference,
+    let mut by = Tilt {
         power,
-        rewards,
         top,
-        rate,
-        shift,
-        log_masses,
-        masses,
-    );
+        rate: 1.0 / temperature,
+        shift: 0.0,
+    };
+    let mut tilted = kernels::tilt(by, log_reference, rewards, log_masses, masses);
     if !UNSHIFTED.contains(&tilted.highest) {
-        shift = tilted.highest;
-        tilted = kernels::tilt(
-            log_reference,
-            power,
-            rewards,
-            top,
-            rate,
-            shift,
-            log_masses,
-            masses,
-        );
+        by.shift = tilted.highest;
+        tilted = kernels::tilt(by, log_reference, rewards, log_masses, masses);
     }
+    let Tilt { rate, shift, .. } = by;
     let Tilted { sum, highest } = tilted;
 
     let log_sum = if (highest - shift).exp() > 0.5 * sum {
