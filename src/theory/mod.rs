@@ -16,7 +16,7 @@ mod objective;
 mod properties;
 mod target;
 mod tie_beta;
-mod ties;
+pub mod ties;
 
 pub use distribution::{Distribution, DistributionError};
 pub use estimator::{

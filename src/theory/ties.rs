@@ -21,6 +21,12 @@ pub struct Ties<'a> {
     top: f64,
 }
 
+/// The tie of two arms under reverse KL: β* = (R₁−R₂)/(log π_ref₂ − log π_ref₁), if positive.
+#[must_use]
+pub fn tie(first: usize, second: usize, log_reference: &[f64], rewards: &[f64]) -> Option<Tie> {
+    Ties::new(log_reference, rewards, Divergence::Reverse).between(first, second)
+}
+
 /// Two arms and the place of their tie on an axis that grows with β.
 #[derive(Debug, Clone, Copy)]
 struct Crossing {
