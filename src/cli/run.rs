@@ -16,8 +16,8 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::open::{Opened, open};
 use crate::{
-    engine::{self, Budget, Ended, RunFolder, Session, StopReason, Summary},
-    experiment::{self, StopRule},
+    engine::{Budget, Ended, RunFolder, Session, StopReason, Summary},
+    experiment::{self, Journal, StopRule},
     theory::Metric,
 };
 
@@ -124,10 +124,14 @@ fn session(args: &Args) -> anyhow::Result<Session> {
         ));
     }
     let journal = match &args.journal {
-        Some(path) => engine::read_journal(path).with_context(|| path.display().to_string())?,
-        None => Vec::new(),
+        Some(path) => {
+            let file = || path.display().to_string();
+            let text = std::fs::read_to_string(path).with_context(file)?;
+            Journal::parse(&text).with_context(file)?
+        }
+        None => Journal::default(),
     };
-    Ok(Session::replay(preset, base_dir.as_deref(), journal)?)
+    Ok(Session::replay(preset, base_dir.as_deref(), &journal)?)
 }
 
 /// A flag that Ctrl-C and a polite kill set, so that a run ends with what there is.

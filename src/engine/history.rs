@@ -230,3 +230,108 @@ impl Bucket {
 fn to_f32(value: f64) -> f32 {
     value.clamp(f64::from(f32::MIN), f64::from(f32::MAX)) as f32
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests may panic")]
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn report(value: f64) -> StepReport {
+        StepReport {
+            expected_reward: value,
+            kl_to_target: -value,
+            entropy: f64::NAN,
+        }
+    }
+
+    fn metrics(value: f64) -> Metrics {
+        let mut metrics = Metrics::default();
+        metrics.set(Metric::TvToTarget, value);
+        metrics.set(Metric::ExpectedReward, value);
+        metrics
+    }
+
+    /// A value for a step that is not monotone, sometimes not finite.
+    fn value(step: u64) -> f64 {
+        match step % 97 {
+            13 => f64::NAN,
+            14 => f64::INFINITY,
+            _ => (step as f64 * 0.7).sin() * 1e3 + step as f64,
+        }
+    }
+
+    fn recorded(steps: u64) -> Recorder {
+        let mut recorder = Recorder::new();
+        recorder.record_metrics(0, &metrics(value(0)));
+        for step in 1..=steps {
+            recorder.record_step(step, &report(value(step)));
+            if crate::engine::schedule::is_measured(step, 100) {
+                recorder.record_metrics(step, &metrics(value(step)));
+            }
+        }
+        recorder
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn buckets_are_bounded_ascending_and_hold_every_step(steps in 0u64..40_000) {
+            let history = recorded(steps).history();
+            prop_assert_eq!(history.series.len(), Metric::ALL.len());
+            for series in &history.series {
+                let n = series.steps.len();
+                prop_assert!(n <= BUCKETS + 1);
+                prop_assert!(series.min.len() == n && series.max.len() == n && series.mean.len() == n);
+                prop_assert!(series.steps.windows(2).all(|pair| pair[0] < pair[1]));
+                for i in 0..n {
+                    let (min, mean, max) = (series.min[i], series.mean[i], series.max[i]);
+                    prop_assert!(min.is_finite() && max.is_finite());
+                    prop_assert!(min <= mean && mean <= max, "{min} {mean} {max}");
+                }
+            }
+            // Every step lies in a bucket whose interval holds its value.
+            let reward = history.get(Metric::ExpectedReward).unwrap();
+            prop_assert!(steps < 3000 || reward.steps.len() >= BUCKETS / 2);
+            for step in (0..=steps).filter(|&step| value(step).is_finite()) {
+                let bucket = reward.steps.partition_point(|&first| first <= step as f64) - 1;
+                let (min, max) = (reward.min[bucket], reward.max[bucket]);
+                let v = value(step) as f32;
+                prop_assert!((min..=max).contains(&v), "step {step}: {v} not in {min}..{max}");
+            }
+            prop_assert!(history.get(Metric::Entropy).unwrap().steps.is_empty(), "NaN is left out");
+        }
+    }
+
+    #[test]
+    fn means_are_exact_over_all_merges() {
+        let mut recorder = Recorder::new();
+        let steps = 1u64 << 15;
+        for step in 0..steps {
+            recorder.record_step(step, &report(step as f64));
+        }
+        let history = recorder.history();
+        let reward = history.get(Metric::ExpectedReward).unwrap();
+        let width = reward.steps[1] - reward.steps[0];
+        for (first, &mean) in reward.steps.iter().zip(&reward.mean) {
+            let expected = first + (width - 1.0) / 2.0;
+            assert!((f64::from(mean) - expected).abs() <= 1e-6 * expected.max(1.0));
+        }
+    }
+
+    #[test]
+    fn after_going_back_the_full_metrics_are_those_of_a_shorter_run() {
+        let rows: Vec<(u64, Metrics)> = (0..=5000)
+            .filter(|&step| crate::engine::schedule::is_measured(step, 100))
+            .map(|step| (step, metrics(value(step))))
+            .collect();
+        let rebuilt = Recorder::from_rows(rows.iter().map(|(step, m)| (*step, m))).history();
+        let straight = recorded(5000).history();
+        let tv = |history: &History| {
+            let series = history.get(Metric::TvToTarget).unwrap();
+            (series.steps.clone(), series.min.clone(), series.max.clone())
+        };
+        assert_eq!(tv(&rebuilt), tv(&straight));
+    }
+}

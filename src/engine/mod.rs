@@ -2,8 +2,8 @@
 //! snapshot come out. The window and the command line drive the same `Session`.
 
 mod edits;
+mod expectation;
 mod history;
-mod journal;
 mod keyframes;
 mod message;
 mod outbox;
@@ -17,7 +17,7 @@ mod stop;
 mod summary;
 mod thread;
 
-pub use journal::{JournalError, read_journal};
+pub use expectation::{CheckError, Checked, check_expectations};
 pub use message::{Command, Event, Speed, StopReason};
 pub use phase::{
     Item, Parameter, PhaseAxis, PhaseMap, PhaseQuantity, PhaseRequest, PhaseWorker, contour,

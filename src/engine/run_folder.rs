@@ -14,13 +14,12 @@ use std::{
 use thiserror::Error;
 
 use super::{
-    journal,
     session::{Row, Session},
     summary::{Ended, Summary},
 };
 use crate::{
     bandit::Problem,
-    experiment::{self, Preset, Source},
+    experiment::{self, Journal, Preset, Source},
     theory::Metric,
 };
 
@@ -119,14 +118,12 @@ impl RunFolder {
         }
         let edits = session
             .journal()
+            .entries()
             .get(self.edits_written..)
             .unwrap_or_default();
         if !edits.is_empty() {
             let path = self.folder.join(JOURNAL);
-            let lines = journal::to_lines(edits).map_err(|error| RunFolderError::Io {
-                path: path.clone(),
-                error: error.into(),
-            })?;
+            let lines = Journal::lines_of(edits);
             write_lines(&mut self.journal, &path, &lines)?;
             self.edits_written += edits.len();
         }

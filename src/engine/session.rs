@@ -26,7 +26,7 @@ use crate::{
     bandit::{
         self, Analysis, Problem, ProblemError, ProblemSource, TrainError, Trainer, TrainerState,
     },
-    experiment::{self, Edit, EditError, JournalEntry, Preset, Training},
+    experiment::{self, Edit, EditError, Journal, JournalEntry, Preset, Training},
     theory::{Metrics, TargetError},
 };
 
@@ -131,7 +131,7 @@ pub struct Session {
     rows: Vec<Row>,
     keyframes: Thinned<Keyframe>,
     states: Thinned<SavedState>,
-    journal: Vec<JournalEntry>,
+    journal: Journal,
     replay: VecDeque<JournalEntry>,
     marks: Marks,
     shown: Shown,
@@ -170,17 +170,17 @@ impl Session {
         Self::start(preset, base_dir.map(Path::to_owned), source)
     }
 
-    /// As [`Self::new`], and repeats these edits at their steps. They must be ascending in step.
+    /// As [`Self::new`], and repeats the edits of a journal at their steps.
     ///
     /// # Errors
     /// As [`Self::new`], and the first edit of step 0 that is not accepted.
     pub fn replay(
         preset: Preset,
         base_dir: Option<&Path>,
-        journal: Vec<JournalEntry>,
+        journal: &Journal,
     ) -> Result<Self, SessionError> {
         let mut session = Self::new(preset, base_dir)?;
-        session.replay = journal.into();
+        session.replay = journal.entries().to_vec().into();
         session.replay_due()?;
         session.set_boundary();
         Ok(session)
@@ -220,7 +220,7 @@ impl Session {
             rows: Vec::new(),
             keyframes: Thinned::new(schedule::max_keyframes(arms)),
             states: Thinned::new(2),
-            journal: Vec::new(),
+            journal: Journal::default(),
             replay: VecDeque::new(),
             marks: Marks::default(),
             shown: Shown::default(),
@@ -404,10 +404,7 @@ impl Session {
             match self.apply(&edit) {
                 Ok(()) => {
                     changed = true;
-                    self.journal.push(JournalEntry {
-                        step: self.step,
-                        edit,
-                    });
+                    self.journal.push(self.step, edit);
                 }
                 Err(error) => refused.push((edit, error)),
             }
@@ -546,7 +543,7 @@ impl Session {
         self.recorder = Recorder::from_rows(self.rows.iter().map(|row| (row.step, &row.metrics)));
         self.keyframes.truncate(step);
         self.states.truncate(step);
-        self.journal.retain(|entry| entry.step <= step);
+        self.journal.truncate(step);
         self.marks.truncate(step);
         self.shown = Shown::default();
         self.set_boundary();
@@ -693,7 +690,7 @@ impl Session {
 
     /// Edits made, with their steps.
     #[must_use]
-    pub fn journal(&self) -> &[JournalEntry] {
+    pub fn journal(&self) -> &Journal {
         &self.journal
     }
 

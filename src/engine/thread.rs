@@ -386,11 +386,11 @@ impl Worker {
         let Some(session) = &mut self.session else {
             return;
         };
-        let accepted = session.journal().len();
+        let accepted = session.journal().entries().len();
         let refused = catch(|| Ok(session.edit(edits)));
         match refused {
             Ok(refused) => {
-                let accepted: Vec<_> = session.journal()[accepted..].to_vec();
+                let accepted: Vec<_> = session.journal().entries()[accepted..].to_vec();
                 for entry in accepted {
                     self.outbox.send(Event::Edited {
                         step: entry.step,

@@ -6,7 +6,10 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::edit::{Edit, JournalEntry};
+use super::{
+    edit::{Edit, JournalEntry},
+    exact_json,
+};
 
 /// The edits of a run, ascending in step.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -59,8 +62,14 @@ impl Journal {
     /// The file: an entry a line.
     #[must_use]
     pub fn to_lines(&self) -> String {
+        Self::lines_of(&self.entries)
+    }
+
+    /// Some entries as lines, to append to the file.
+    #[must_use]
+    pub fn lines_of(entries: &[JournalEntry]) -> String {
         let mut lines = String::new();
-        for entry in &self.entries {
+        for entry in entries {
             // An entry is plain data with text keys, which JSON can always write.
             lines.push_str(&serde_json::to_string(entry).unwrap_or_default());
             lines.push('\n');
@@ -82,7 +91,7 @@ impl Journal {
                 line: index + 1,
                 message,
             };
-            let entry: JournalEntry = match serde_json::from_str(line) {
+            let entry: JournalEntry = match exact_json::from_str(line) {
                 Ok(entry) => entry,
                 Err(_) if !line.ends_with('\n') => break,
                 Err(error) => return Err(fail(format!("is no entry ({error})"))),

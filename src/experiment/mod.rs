@@ -6,6 +6,7 @@ mod builtin;
 pub(crate) mod closest;
 mod describe;
 mod edit;
+mod exact_json;
 pub mod formula;
 mod journal;
 mod layout;

@@ -1,6 +1,8 @@
 //! Behaviour a user can see, as one test program so that it links once: add a module per subject.
+
 mod cli;
 mod fuzz;
 mod golden;
 mod presets;
+mod run;
 mod saving;

@@ -44,7 +44,7 @@ fn objective(preset: &Preset, beta: f64) -> Edit {
     Edit::Objective(objective)
 }
 
-fn edits(preset: &Preset) -> Vec<JournalEntry> {
+fn edits(preset: &Preset) -> Journal {
     let mut forward = preset.objective;
     forward.direction = Direction::Forward;
     let slower = Training {
@@ -73,8 +73,10 @@ fn edits(preset: &Preset) -> Vec<JournalEntry> {
         ),
     ]
     .into_iter()
-    .map(|(step, edit)| JournalEntry { step, edit })
-    .collect()
+    .fold(Journal::default(), |mut journal, (step, edit)| {
+        journal.push(step, edit);
+        journal
+    })
 }
 
 fn bits(masses: &[f64]) -> Vec<u64> {
@@ -98,8 +100,8 @@ fn row_bits(session: &Session) -> Vec<(u64, Vec<u64>)> {
 }
 
 /// Drives a session as the window does: small slices of time, interruptions, snapshots in between.
-fn drive_like_the_window(session: &mut Session, journal: &[JournalEntry], steps: u64) {
-    let mut journal = journal.iter().peekable();
+fn drive_like_the_window(session: &mut Session, journal: &Journal, steps: u64) {
+    let mut journal = journal.entries().iter().peekable();
     let mut slice = 0;
     while session.step() < steps {
         while let Some(entry) = journal.next_if(|entry| entry.step <= session.step()) {
@@ -129,13 +131,13 @@ fn the_window_and_a_headless_replay_give_the_same_run_bit_for_bit() {
     let mut headless = Session::replay(
         window.initial_preset().as_ref().clone(),
         None,
-        window.journal().to_vec(),
+        window.journal(),
     )
     .unwrap();
     headless.advance(Budget::steps(3000), &never).unwrap();
 
-    assert_eq!(window.journal(), journal);
-    assert_eq!(headless.journal(), journal);
+    assert_eq!(window.journal(), &journal);
+    assert_eq!(headless.journal(), &journal);
     assert_eq!(bits(window.policy()), bits(headless.policy()));
     assert_eq!(row_bits(&window), row_bits(&headless));
     assert_eq!(window.preset(), headless.preset());
@@ -179,17 +181,21 @@ fn going_back_repeats_the_first_time_bit_for_bit() {
         (slower - 0.01).abs() < 1e-12,
         "the experiment is as it was then"
     );
-    assert!(session.journal().iter().all(|entry| entry.step <= reached));
+    assert!(
+        session
+            .journal()
+            .entries()
+            .iter()
+            .all(|entry| entry.step <= reached)
+    );
     assert!(session.rows().iter().all(|row| row.step <= reached));
     session
         .advance(Budget::steps(2000 - reached), &never)
         .unwrap();
 
-    let kept: Vec<_> = edits(&preset)
-        .into_iter()
-        .filter(|e| e.step <= reached)
-        .collect();
-    let mut straight = Session::replay(preset, None, kept).unwrap();
+    let mut kept = edits(&preset);
+    kept.truncate(reached);
+    let mut straight = Session::replay(preset, None, &kept).unwrap();
     straight.advance(Budget::steps(2000), &never).unwrap();
     assert_eq!(bits(session.policy()), bits(straight.policy()));
     assert_eq!(row_bits(&session), row_bits(&straight));
@@ -221,7 +227,7 @@ fn a_reset_starts_the_edited_experiment_over() {
     assert!(session.edit([objective(&preset, 0.5)]).is_empty());
     session.reset(Some(99)).unwrap();
     assert_eq!(session.step(), 0);
-    assert!(session.journal().is_empty());
+    assert!(session.journal().entries().is_empty());
     let initial = session.initial_preset();
     assert_eq!(initial.training.seed, 99);
     assert_eq!(initial.objective.beta.get().to_bits(), 0.5f64.to_bits());
@@ -253,7 +259,7 @@ fn an_impossible_edit_is_refused_and_changes_nothing() {
         assert_eq!(error.to_string().lines().count(), 1);
     }
     assert_eq!(
-        session.journal().len(),
+        session.journal().entries().len(),
         1,
         "the good one of them took effect"
     );
