@@ -81,7 +81,17 @@ pub(super) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
         None => None,
     };
     let interrupted = watch_for_interrupt()?;
-    let ended = train(&mut session, folder.as_mut(), &interrupted, args.json)?;
+    let ended = match train(&mut session, folder.as_mut(), &interrupted, args.json) {
+        Ok(ended) => ended,
+        Err(error) => {
+            if let Some(folder) = folder {
+                let summary = Summary::of(&mut session, Ended::Failed, false);
+                // The first error is the one to tell.
+                let _ = folder.finish(&mut session, &summary);
+            }
+            return Err(error);
+        }
+    };
     let summary = Summary::of(&mut session, ended, true);
     if let Some(folder) = folder {
         folder.finish(&mut session, &summary)?;
@@ -96,6 +106,7 @@ pub(super) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
     out.flush()?;
     Ok(match ended {
         Ended::Interrupted => ExitCode::from(INTERRUPTED),
+        Ended::Failed => ExitCode::FAILURE,
         Ended::Running | Ended::Steps | Ended::Converged | Ended::Seconds => ExitCode::SUCCESS,
     })
 }
@@ -286,6 +297,7 @@ fn write_table(out: &mut impl io::Write, session: &Session, summary: &Summary) -
         Ended::Converged => "converged",
         Ended::Seconds => "time is over",
         Ended::Interrupted => "interrupted",
+        Ended::Failed => "failed",
     };
     writeln!(out, "{}", summary.title)?;
     writeln!(

@@ -57,6 +57,8 @@ pub enum Ended {
     Seconds,
     /// The user stopped it.
     Interrupted,
+    /// Training failed; the numbers are those of the last good policy.
+    Failed,
 }
 
 /// Mass on one mode.
