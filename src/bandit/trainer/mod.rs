@@ -69,8 +69,8 @@ impl TrainerState {
     /// Roughly how much memory it takes.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        // Parameters and the optimiser's two moments of each.
-        3 * size_of::<f64>() * self.parameters.len() + size_of::<Self>()
+        // Parameters and the optimiser's two moments of each, as many again in a companion, and the mirror's logits.
+        7 * size_of::<f64>() * self.parameters.len() + size_of::<Self>()
     }
 }
 
