@@ -30,12 +30,9 @@ fn build(preset: Preset) -> Built {
 
 /// A trainer that has run until the preset's own stop rule of steps.
 fn train(built: &Built) -> Trainer {
-    let steps = built
-        .preset
-        .training
-        .stop
-        .steps
-        .expect("an expectation of a policy needs a number of steps");
+    let Some(steps) = built.preset.training.stop.steps else {
+        panic!("an expectation of a policy needs a number of steps");
+    };
     let mut trainer = Trainer::new(
         Arc::clone(&built.problem),
         built.preset.objective,
