@@ -54,7 +54,7 @@ pub enum ProblemError {
         error: FormulaError,
     },
     /// A CSV file that cannot be used.
-    #[error("{field}: {} {message}", path.display())]
+    #[error("{field}: {} {message}", path.display().to_string().replace(char::is_control, " "))]
     Csv {
         /// The field.
         field: &'static str,

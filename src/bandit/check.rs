@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::build::{ProblemError, ProblemSource};
-use crate::experiment::{LoadError, Mistake, Preset, PresetErrors, load_preset, locate};
+use crate::experiment::{LoadError, Mistake, Preset, PresetErrors, load_preset, place};
 
 /// Loads a preset file and builds its problem, so that mistakes in formulas and CSV files are found too.
 ///
@@ -32,9 +32,12 @@ fn mistake(error: &ProblemError, path: &Path) -> Mistake {
         .and_then(|rest| rest.strip_prefix(": "))
         .unwrap_or(&whole);
     let mut mistake = Mistake::new(field, message);
+    if let ProblemError::Formula { error, .. } = error {
+        mistake.inner_column = Some(error.column());
+    }
     // Read again for the place; a file that went away in between only costs the place.
-    mistake.place = std::fs::read_to_string(path)
-        .ok()
-        .and_then(|text| locate(&text, field));
-    mistake
+    match std::fs::read_to_string(path) {
+        Ok(text) => place(mistake, &text),
+        Err(_) => mistake,
+    }
 }

@@ -3,7 +3,7 @@
 use std::{io::Read, path::Path};
 
 use super::build::ProblemError;
-use crate::experiment::MAX_PRESET_BYTES;
+use crate::experiment::{MAX_PRESET_BYTES, repeated};
 
 /// Reads a column (the first one if none is named) of a CSV file with a header row: exactly `arms` numbers.
 pub(super) fn read_column(
@@ -45,12 +45,13 @@ pub(super) fn read_column(
             .ok_or_else(|| {
                 let names: Vec<&str> = headers.iter().take(20).collect();
                 fail(format!(
-                    "has no column “{wanted}”; it has {}",
-                    names.join(", ")
+                    "has no column “{}”; it has {}",
+                    repeated(wanted),
+                    repeated(&names.join(", "))
                 ))
             })?,
     };
-    let name = headers.get(index).unwrap_or("1").to_owned();
+    let name = repeated(headers.get(index).unwrap_or("1"));
     let mut values = Vec::with_capacity(arms);
     let mut record = csv::StringRecord::new();
     while reader
@@ -64,7 +65,7 @@ pub(super) fn read_column(
             .ok()
             .filter(|v: &f64| v.is_finite())
             .ok_or_else(|| {
-                let shown: String = text.chars().take(40).collect();
+                let shown = repeated(text);
                 fail(format!(
                     "row {row}, column “{name}”: “{shown}” is not accepted; a finite number is"
                 ))

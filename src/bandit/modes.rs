@@ -5,7 +5,7 @@ use super::{
     problem::{Mode, Shape},
 };
 use crate::{
-    experiment::{LabelledMode, ModeSpec},
+    experiment::{LabelledMode, ModeSpec, repeated},
     theory::Objective,
 };
 
@@ -144,14 +144,14 @@ fn given(labelled: &[LabelledMode], arms: usize) -> Result<Vec<Mode>, ProblemErr
             let Some(range) = range else {
                 return Err(ProblemError::Modes(format!(
                     "range ({from}, {to}) of “{}” is not accepted; two arms, the first one smaller, up to {arms} are",
-                    mode.label
+                    repeated(&mode.label)
                 )));
             };
             if let Some(twice) = range.iter().position(|taken| *taken) {
                 return Err(ProblemError::Modes(format!(
                     "arm {} of “{}” is in a mode already; an arm belongs to one mode at most",
                     from + twice,
-                    mode.label
+                    repeated(&mode.label)
                 )));
             }
             range.fill(true);
@@ -160,7 +160,7 @@ fn given(labelled: &[LabelledMode], arms: usize) -> Result<Vec<Mode>, ProblemErr
         if members.is_empty() {
             return Err(ProblemError::Modes(format!(
                 "“{}” has no arms; at least one range is needed",
-                mode.label
+                repeated(&mode.label)
             )));
         }
         members.sort_unstable();

@@ -35,6 +35,25 @@ impl fmt::Display for Place {
     }
 }
 
+/// A user's own text as a message may repeat it: on one line, not too long, nothing invisible.
+pub(crate) fn repeated(text: &str) -> String {
+    const LONGEST: usize = 60;
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let joined = words.join(" ");
+    let mut shown = String::new();
+    for c in joined.chars().take(LONGEST) {
+        if c.is_control() {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    if joined.chars().nth(LONGEST).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
 /// One mistake in a preset.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {

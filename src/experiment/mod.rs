@@ -27,12 +27,14 @@ pub use describe::describe_edit;
 pub use edit::{Edit, JournalEntry};
 pub use formula::{Formula, FormulaError};
 pub use journal::{Journal, JournalError};
+pub(crate) use mistake::repeated;
 pub use mistake::{LoadError, Mistake, Place, PresetErrors};
 pub use preset::{
     Arms, BanditSpec, Block, Bump, Expectation, LabelledMode, ModeSpec, Noise, Preset, Quantity,
     Source,
 };
-pub use read::{FORMAT, MAX_PRESET_BYTES, load_preset, locate, parse_preset, to_ron};
+pub(crate) use read::place;
+pub use read::{FORMAT, MAX_PRESET_BYTES, load_preset, parse_preset, to_ron};
 pub use save::save_atomically;
 pub use set::{SetError, set_path};
 pub use training::{

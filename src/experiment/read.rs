@@ -11,7 +11,7 @@ use super::{
     schema,
     structure::{self, Findings},
     tree::{Kind, Node, Tree},
-    validate::validate,
+    validate::{arm_count, validate, validate_for},
 };
 
 /// Largest accepted preset file, in bytes.
@@ -56,7 +56,9 @@ pub fn parse_preset(text: &str) -> Result<Preset, PresetErrors> {
     // The rest of the text is checked too, with the mistakes found so far mended.
     let mut mistakes = findings.mistakes;
     if let Ok(preset) = decode(&mended(text, findings.repairs)) {
-        let further = validate(&preset)
+        let is_counted = !mistakes.iter().any(tells_arms);
+        let arms = arm_count(&preset.bandit.arms).filter(|_| is_counted);
+        let further = validate_for(&preset, arms)
             .into_iter()
             .filter(|further| !follows(further, &mistakes))
             .collect();
@@ -135,7 +137,20 @@ fn mended(text: &str, mut repairs: Vec<(Range<usize>, String)>) -> String {
     out
 }
 
-/// Whether a mistake of the mended text says nothing new: its field was mended, or the number of arms was.
+/// Whether a mistake is one in the number of arms, so that lengths cannot be held against it.
+fn tells_arms(mistake: &Mistake) -> bool {
+    let parts = ["bandit", "bandit.arms"];
+    let counts = ["count", "rows", "columns"];
+    parts.contains(&mistake.field.as_str())
+        || mistake
+            .field
+            .strip_prefix("bandit.arms.")
+            .is_some_and(|part| {
+                counts.contains(&part) || part.starts_with(|c: char| c.is_ascii_digit())
+            })
+}
+
+/// Whether a mistake of the mended text says nothing new: its field was mended.
 fn follows(further: &Mistake, found: &[Mistake]) -> bool {
     found.iter().any(|first| {
         let is_inside = |outer: &str, inner: &str| {
@@ -143,35 +158,35 @@ fn follows(further: &Mistake, found: &[Mistake]) -> bool {
                 .strip_prefix(outer)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         };
-        is_inside(&first.field, &further.field)
-            || is_inside(&further.field, &first.field)
-            || first.field == "bandit"
-            || first.field.starts_with("bandit.arms")
+        is_inside(&first.field, &further.field) || is_inside(&further.field, &first.field)
     })
 }
 
-/// Gives every mistake the place of its field, or of the innermost part of it that is written down.
 fn located(mistakes: Vec<Mistake>, tree: &Tree<'_>) -> Vec<Mistake> {
-    let locate = |mut mistake: Mistake| {
-        let node = tree.find(&mistake.field);
-        let text = tree.at(&node.span);
-        let mut at = node.span.start;
-        if let Some(column) = mistake.inner_column
-            && let Some(inner) = innermost_text(node)
-            && !tree.at(&inner.span).contains(['\\', '\n'])
-        {
-            // A column of the formula is one of the file too where the text is written without escapes.
-            let quoted = tree.at(&inner.span);
-            let skipped = quoted.char_indices().nth(column).map_or(0, |(at, _)| at);
-            at = inner.span.start + skipped;
-        }
-        // A list in a variant is the more telling place; the whole text is none.
-        if !(text.is_empty() || mistake.field.is_empty()) {
-            mistake.place = Some(Place::of_offset(tree.text, at));
-        }
-        mistake
-    };
-    mistakes.into_iter().map(locate).collect()
+    mistakes
+        .into_iter()
+        .map(|mistake| locate(mistake, tree))
+        .collect()
+}
+
+/// Gives a mistake the place of its field, or of the innermost part of its path that is written down.
+fn locate(mut mistake: Mistake, tree: &Tree<'_>) -> Mistake {
+    if mistake.field.is_empty() {
+        return mistake;
+    }
+    let node = tree.find(&mistake.field);
+    let mut at = node.span.start;
+    if let Some(column) = mistake.inner_column
+        && let Some(inner) = innermost_text(node)
+        && !tree.at(&inner.span).contains(['\\', '\n'])
+    {
+        // A column of the formula is one of the file too where the text is written without escapes.
+        let quoted = tree.at(&inner.span);
+        let skipped = quoted.char_indices().nth(column).map_or(0, |(at, _)| at);
+        at = inner.span.start + skipped;
+    }
+    mistake.place = Some(Place::of_offset(tree.text, at));
+    mistake
 }
 
 /// The one text in a value such as `Formula("…")`.
@@ -191,12 +206,12 @@ fn innermost_text(node: &Node) -> Option<&Node> {
     }
 }
 
-/// Where a field stands in a preset's text, or the innermost part of its path that is written down; for showing errors
-/// that come from evaluating a preset.
-#[must_use]
-pub fn locate(text: &str, field: &str) -> Option<Place> {
-    let tree = Tree::parse(text).ok()?;
-    Some(Place::of_offset(text, tree.find(field).span.start))
+/// Gives a mistake that came from evaluating a preset its place in the preset's text.
+pub(crate) fn place(mistake: Mistake, text: &str) -> Mistake {
+    match Tree::parse(text) {
+        Ok(tree) => locate(mistake, &tree),
+        Err(_) => mistake,
+    }
 }
 
 /// Reads a preset file (at most [`MAX_PRESET_BYTES`]).
@@ -527,6 +542,29 @@ mod tests {
         }
         let errors = parse_preset(&text).unwrap_err();
         assert!(errors.to_string().ends_with("(and 5 more)"), "{errors}");
+    }
+
+    #[test]
+    fn an_unknown_number_of_arms_hides_no_other_mistake() {
+        let text = with(&[
+            (5, "        arms: Line(cont: 3),"),
+            (6, "        reference: List([1, -2]),"),
+            (
+                10,
+                "    training: (start: Given([1, 2]), learning_rate: -1),",
+            ),
+        ]);
+        let found = mistakes(&text);
+        let wanted = [
+            "5:15: bandit.arms.count: field is missing",
+            "5:20: bandit.arms.cont: unknown field; did you mean `count`?",
+            "6:29: bandit.reference.1: -2",
+            "10:53: training.learning_rate: -1",
+        ];
+        assert_eq!(found.len(), wanted.len(), "{found:#?}");
+        for (found, wanted) in found.iter().zip(wanted) {
+            assert!(found.starts_with(wanted), "{found} / {wanted}");
+        }
     }
 
     #[test]

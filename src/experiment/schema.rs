@@ -75,11 +75,11 @@ impl Shape {
             Self::Struct(_) => format!("a struct such as {}", self.example()),
             Self::Enum(variants) => {
                 let names: Vec<String> = variants.iter().map(Variant::outline).collect();
-                names.join(", ")
+                format!("one of {}", names.join(", "))
             }
             Self::Metric => {
                 let names: Vec<String> = metric_names().collect();
-                names.join(", ")
+                format!("one of {}", names.join(", "))
             }
         }
     }

@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use super::{
     closest::closest,
-    mistake::Mistake,
+    mistake::{Mistake, repeated},
     preset::Preset,
     read::{parse_preset, to_ron},
     schema::{self, Content, Field, Shape, Variant},
@@ -63,7 +63,7 @@ pub fn set_path(preset: &mut Preset, assignment: &str) -> Result<(), SetError> {
         .map(|(path, value)| (path.trim(), value.trim()))
         .filter(|(path, _)| !path.is_empty())
         .ok_or_else(|| SetError::NotAnAssignment {
-            text: assignment.to_owned(),
+            text: repeated(assignment),
         })?;
     let text = to_ron(preset);
     // What `to_ron` writes is always a tree; the message is for completeness.
@@ -112,7 +112,7 @@ type Replacement = (Range<usize>, String);
 
 impl Walk<'_, '_> {
     fn path(&self, depth: usize) -> String {
-        self.segments[..depth.min(self.segments.len())].join(".")
+        repeated(&self.segments[..depth.min(self.segments.len())].join("."))
     }
 
     fn wrong(&self, depth: usize, message: impl Into<String>) -> SetError {
@@ -161,7 +161,11 @@ impl Walk<'_, '_> {
             | Shape::Flag
             | Shape::Metric => Err(self.wrong(
                 depth,
-                format!("is {}; it has no part `{segment}`", shape.describe()),
+                format!(
+                    "is {}; it has no part `{}`",
+                    shape.describe(),
+                    repeated(segment)
+                ),
             )),
         }
     }
@@ -203,7 +207,8 @@ impl Walk<'_, '_> {
             None => Err(self.wrong(
                 depth,
                 format!(
-                    "has no item `{segment}`; items 0 to {} are accepted",
+                    "has no item `{}`; items 0 to {} are accepted",
+                    repeated(segment),
                     items.len() - 1
                 ),
             )),
@@ -342,14 +347,14 @@ impl Walk<'_, '_> {
             None => String::new(),
         };
         SetError::Path {
-            path: join(&self.path(depth), segment),
+            path: join(&self.path(depth), &repeated(segment)),
             message: format!("unknown {what}; {guess}accepted are {}", known.join(", ")),
         }
     }
 
     /// The value as RON; a text without quotes gets them.
     fn leaf(&self, shape: &Shape) -> Result<String, SetError> {
-        let path = || self.segments.join(".");
+        let path = || self.path(self.segments.len());
         if let Shape::Text | Shape::Maybe(Shape::Text) = shape
             && !self.value.starts_with(['"', 'r'])
             && self.value != "None"
@@ -361,12 +366,12 @@ impl Walk<'_, '_> {
             Ok(tree) if !tree.has_attributes => Ok(self.value.to_owned()),
             Ok(_) => Err(SetError::Value {
                 path: path(),
-                value: self.value.to_owned(),
+                value: repeated(self.value),
                 message: "attributes are not accepted here".to_owned(),
             }),
             Err(error) => Err(SetError::Value {
                 path: path(),
-                value: self.value.to_owned(),
+                value: repeated(self.value),
                 message: error.message,
             }),
         }

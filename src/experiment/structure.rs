@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{
     closest::closest,
-    mistake::{Mistake, Place},
+    mistake::{Mistake, Place, repeated},
     schema::{Content, Field, Shape, Variant, metric_names},
     tree::{self, Kind, Node, Tree},
 };
@@ -32,9 +32,6 @@ struct Checker<'a, 't> {
     findings: Findings,
 }
 
-/// Longest value that a message shows whole.
-const SHOWN: usize = 40;
-
 impl Checker<'_, '_> {
     fn note(&mut self, at: usize, field: &str, message: String) {
         let mut mistake = Mistake::new(field, message);
@@ -45,11 +42,7 @@ impl Checker<'_, '_> {
     /// `node` is not what `shape` takes.
     fn refuse(&mut self, node: &Node, shape: &Shape, path: &str) {
         let text = self.tree.at(&node.span);
-        let mut shown: String = text.chars().take(SHOWN).collect();
-        if shown.len() < text.len() {
-            shown.push('…');
-        }
-        let shown = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+        let shown = repeated(text);
         let message = format!("`{shown}` is not accepted; {} is", shape.describe());
         self.note(node.span.start, path, message);
         self.findings
@@ -164,7 +157,7 @@ impl Checker<'_, '_> {
                         None => format!("accepted are {}", names().collect::<Vec<_>>().join(", ")),
                     };
                     let message = format!("unknown field; {hint}");
-                    self.note(field.name.start, &join(path, name), message);
+                    self.note(field.name.start, &join(path, &repeated(name)), message);
                     self.drop_field(field);
                 }
             }
@@ -241,7 +234,10 @@ impl Checker<'_, '_> {
         match closest(name, names) {
             None => self.refuse(node, shape, path),
             Some(near) => {
-                let message = format!("`{name}` is not accepted; did you mean `{near}`?");
+                let message = format!(
+                    "`{}` is not accepted; did you mean `{near}`?",
+                    repeated(name)
+                );
                 self.note(node.span.start, path, message);
                 self.findings
                     .repairs

@@ -5,7 +5,7 @@ use std::fmt::Display;
 
 use super::{
     formula::Formula,
-    mistake::Mistake,
+    mistake::{Mistake, repeated},
     preset::{Arms, BanditSpec, ModeSpec, Noise, Preset, Quantity, Source},
     read::FORMAT,
     training::{Features, Optimizer, PolicyFamily, Start, StopRule, Training, Update},
@@ -23,6 +23,11 @@ const MAX_ALPHA: f64 = 100.0;
 
 /// Every mistake in a preset.
 pub(crate) fn validate(preset: &Preset) -> Vec<Mistake> {
+    validate_for(preset, arm_count(&preset.bandit.arms))
+}
+
+/// As [`validate`], for a number of arms; absent where that is unknown and lengths cannot be held against it.
+pub(crate) fn validate_for(preset: &Preset, arms: Option<usize>) -> Vec<Mistake> {
     let mut check = Check::default();
     if preset.format != FORMAT {
         check.refuse(
@@ -32,9 +37,8 @@ pub(crate) fn validate(preset: &Preset) -> Vec<Mistake> {
         );
     }
     check.filled("title", &preset.title);
-    check.bandit(&preset.bandit);
+    check.bandit(&preset.bandit, arms);
     check.objective(&preset.objective);
-    let arms = arm_count(&preset.bandit.arms).unwrap_or(0);
     check.training(&preset.training, arms);
     check.expectations(preset, arms);
     check.mistakes
@@ -50,7 +54,7 @@ pub(crate) fn validate_objective(objective: &Objective) -> Vec<Mistake> {
 /// Every mistake in a training description for a number of arms; paths start with `training`.
 pub(crate) fn validate_training(training: &Training, arms: usize) -> Vec<Mistake> {
     let mut check = Check::default();
-    check.training(training, arms);
+    check.training(training, Some(arms));
     check.mistakes
 }
 
@@ -155,10 +159,16 @@ impl Check {
         }
     }
 
+    /// A label: one line with something in it.
     fn filled(&mut self, field: &str, text: &str) {
         if text.trim().is_empty() {
             self.mistakes
                 .push(Mistake::new(field, "is empty; a short text is needed"));
+        } else if text.contains(char::is_control) {
+            self.mistakes.push(Mistake::new(
+                field,
+                "has more than one line; a short text is needed",
+            ));
         }
     }
 
@@ -174,9 +184,8 @@ impl Check {
         }
     }
 
-    fn bandit(&mut self, bandit: &BanditSpec) {
+    fn bandit(&mut self, bandit: &BanditSpec, arms: Option<usize>) {
         self.arms(&bandit.arms);
-        let arms = arm_count(&bandit.arms);
         self.source(
             "bandit.reference",
             &bandit.reference,
@@ -400,7 +409,11 @@ impl Check {
                 for pair in taken.windows(2) {
                     let (before, after) = (pair[0], pair[1]);
                     if after.0 < before.1 {
-                        let label = |mode: usize| labelled.get(mode).map_or("", |mode| &mode.label);
+                        let label = |mode: usize| {
+                            labelled
+                                .get(mode)
+                                .map_or(String::new(), |mode| repeated(&mode.label))
+                        };
                         self.mistakes.push(Mistake::new(
                             format!("bandit.modes.{}", after.2.max(before.2)),
                             format!(
@@ -462,10 +475,12 @@ impl Check {
         }
     }
 
-    fn training(&mut self, training: &Training, arms: usize) {
+    fn training(&mut self, training: &Training, arms: Option<usize>) {
         self.policy(&training.policy);
         if let Start::Given(masses) = &training.start {
-            if arms > 0 && masses.len() != arms {
+            if let Some(arms) = arms
+                && masses.len() != arms
+            {
                 self.refuse(
                     "training.start",
                     format_args!("a list of {} masses", masses.len()),
@@ -557,7 +572,7 @@ impl Check {
         }
     }
 
-    fn expectations(&mut self, preset: &Preset, arms: usize) {
+    fn expectations(&mut self, preset: &Preset, arms: Option<usize>) {
         for (index, expectation) in preset.expectations.iter().enumerate() {
             let at = |name| format!("expectations.{index}.{name}");
             self.filled(&at("says"), &expectation.says);
@@ -577,7 +592,10 @@ impl Check {
                 | Quantity::PolicyPeak
                 | Quantity::Policy(_) => &[],
             };
-            for arm in named.iter().filter(|arm| arms > 0 && **arm >= arms) {
+            let Some(arms) = arms else {
+                continue;
+            };
+            for arm in named.iter().filter(|arm| **arm >= arms) {
                 self.refuse(
                     at("quantity"),
                     format_args!("arm {arm}"),

@@ -238,11 +238,29 @@ fn changed(mut text: String, changes: &[Change]) -> String {
     text
 }
 
+/// What no embedded preset uses.
+const RARE: [&str; 2] = [
+    r#"(format: 1, title: "rare", bandit: (arms: Grid(rows: 3, columns: 4, x_range: (-1, 1), y_range: None),
+    reference: Csv(path: "a.csv", column: "p"), rewards: Random(seed: 3, noise: LogNormal(mean: 0, std: 1)),
+    modes: EachArm(threshold: 0.5), reward_edits: [(3, 0.5)], reference_edits: [(1, 0.25), (2, 0)]),
+    objective: (direction: Alpha(0.5), beta: 1e-3, reward_scale: -2, reward_offset: 1, entropy: 0.1, mara: (
+    threshold: Percentile(0.9), algorithm: SwapRewardAndReference, anchor: RunningMaximum, per_class: true)),
+    training: (policy: Mlp(features: Fourier(3), hidden: [8, 4]), update: Dap(batch: 16), optimizer: Adam(beta1: 0.9,
+    beta2: 0.99, epsilon: 1e-8), stop: (steps: 10, converged: 0.01, seconds: 1.5)))"#,
+    r#"(format: 1, title: "more", bandit: (arms: Line(count: 6), reference: Zipf(exponent: 1.5), rewards: Random(seed: 1,
+    noise: Uniform(low: -1, high: 1))), objective: (direction: Forward, beta: 2), training: (policy: LinearSoftmax(
+    features: Polynomial(2)), start: Given([1, 2, 3, 4, 5, 6]), update: Sampled(batch: 8, advantage: GroupNormalised,
+    kl: InReward(K3)), optimizer: Momentum(momentum: 0.9)), expectations: [(says: "s", quantity: TieBeta(0, 1),
+    between: (0, 1))])"#,
+];
+
 /// Presets of at most a few thousand arms, so that a case takes well under a millisecond.
 fn small_presets() -> Vec<String> {
     builtin()
         .iter()
-        .map(|builtin| builtin.text.replace("count: 100000", "count: 1000"))
+        .map(|builtin| builtin.text)
+        .chain(RARE)
+        .map(|text| text.replace("count: 100000", "count: 1000"))
         .map(|text| text.replace("rows: 64, columns: 64", "rows: 8, columns: 8"))
         .collect()
 }
@@ -305,7 +323,7 @@ fn assignments_change_a_preset_soundly_or_not_at_all() {
         ".{0,12}",
     ];
     let strategy = (
-        0..builtin().len(),
+        0..builtin().len() + RARE.len(),
         prop::sample::select(PATHS),
         "[.a-zA-Z0-9_]{0,6}",
         values,
@@ -334,7 +352,7 @@ fn check_formula(text: &str) {
     const ARMS: usize = 7;
     match Formula::parse(text) {
         Err(error) => {
-            one_line(&error.to_string().replace('\n', " "));
+            one_line(&error.to_string());
             assert!(
                 error.column() >= 1 && error.column() <= text.chars().count() + 1,
                 "{error}"
@@ -342,9 +360,15 @@ fn check_formula(text: &str) {
         }
         Ok(formula) => match formula.evaluate(ARMS, |arm| (arm as f64 - 3.0, 0.5)) {
             Ok(values) => assert!(values.len() == ARMS && values.iter().all(|v| v.is_finite())),
-            Err(FormulaError::NotFinite {
-                arm, part, column, ..
-            }) => {
+            Err(
+                ref error @ FormulaError::NotFinite {
+                    arm,
+                    ref part,
+                    column,
+                    ..
+                },
+            ) => {
+                one_line(&error.to_string());
                 assert!(arm < ARMS);
                 assert!(!part.is_empty(), "no part of {text} is to blame");
                 assert!(column <= text.chars().count());

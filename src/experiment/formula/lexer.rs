@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::Fault;
+use crate::experiment::mistake::repeated;
 
 /// A piece of a formula.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -30,7 +31,7 @@ pub(super) fn tokens(text: &str) -> Result<Vec<(Token<'_>, Range<usize>)>, Fault
         } else if next.is_ascii_digit() || next == '.' {
             let length = number_length(rest);
             let value = rest[..length].parse().map_err(|_| {
-                let shown = &rest[..length];
+                let shown = repeated(&rest[..length]);
                 Fault::new(&(at..at), format!("`{shown}` is not a number"))
             })?;
             tokens.push((Token::Number(value), at..at + length));

@@ -13,6 +13,7 @@ use std::ops::Range;
 use thiserror::Error;
 
 use self::program::Program;
+use super::mistake::repeated;
 
 /// Longest accepted formula, in bytes.
 pub const MAX_FORMULA_BYTES: usize = 2_000;
@@ -107,7 +108,7 @@ impl Formula {
                 Err(FormulaError::NotFinite {
                     what,
                     arm,
-                    part: self.text.get(span.clone()).unwrap_or_default().to_owned(),
+                    part: repeated(self.text.get(span.clone()).unwrap_or_default()),
                     column: column(&self.text, span.start),
                 })
             }

@@ -7,7 +7,7 @@ use super::{
     lexer::Token,
     program::{Function, Op, Program},
 };
-use crate::experiment::closest::closest;
+use crate::experiment::{closest::closest, mistake::repeated};
 
 type Parsed<T> = Result<T, Fault>;
 
@@ -233,6 +233,7 @@ impl<'a, 't> Parser<'a, 't> {
                 Some(near) => format!("did you mean `{near}`?"),
                 None => format!("known are {}", super::FORMULA_HELP),
             };
+            let name = repeated(name);
             return Err(Fault::new(span, format!("unknown name `{name}`; {hint}")));
         };
         if !is_call {
@@ -266,7 +267,7 @@ impl<'a, 't> Parser<'a, 't> {
 fn show(token: &Token<'_>) -> String {
     match token {
         Token::Number(value) => format!("`{value}`"),
-        Token::Name(name) => format!("`{name}`"),
+        Token::Name(name) => format!("`{}`", repeated(name)),
         Token::Mark(mark) => format!("`{mark}`"),
     }
 }
