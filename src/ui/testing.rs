@@ -103,6 +103,12 @@ impl World {
         self.snapshot.samples = self.snapshot.samples.to_vec().into();
     }
 
+    /// The same problem and analysis anew, as in every frame of a drag.
+    pub(crate) fn touch(&mut self) {
+        self.problem = Arc::new((*self.problem).clone());
+        self.analysis = Arc::new((*self.analysis).clone());
+    }
+
     /// Pins the run as it is.
     pub(crate) fn pin(&mut self, label: &str) {
         self.pins.push(Pin {

@@ -42,7 +42,7 @@ const PAUSE_SECS: f64 = 0.25;
 /// Above this many modes the number of draws for a wanted coverage is not looked for: it takes too long for a frame.
 const MOST_MODES: usize = 2000;
 /// Width of the table beside the bars.
-const TABLE: f32 = 530.0;
+const TABLE: f32 = 540.0;
 /// Height of one bar, in points.
 const BAR: f32 = 5.0;
 /// Height of one mode.
@@ -121,7 +121,7 @@ impl ModeStrip {
         ui.spacing_mut().button_padding.y = 0.0;
         egui::Grid::new("coverage")
             .num_columns(9)
-            .spacing([10.0, 2.0])
+            .spacing([8.0, 2.0])
             .min_col_width(0.0)
             .min_row_height(15.0)
             .show(ui, |ui| {
@@ -496,6 +496,8 @@ fn short(value: f64) -> String {
             3
         };
         format!("{value:.decimals$}").replace('-', "−")
+    } else if value.is_finite() && value != 0.0 {
+        format!("{value:.1e}").replace('-', "−")
     } else {
         number(value)
     }

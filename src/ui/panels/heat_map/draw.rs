@@ -1,6 +1,6 @@
 //! Where the maps stand, and what is drawn around and over them.
 
-use egui::{Align2, Color32, Rect, Stroke, Ui, pos2, vec2};
+use egui::{Align2, Color32, Rect, Stroke, Ui, Vec2, pos2, vec2};
 
 use super::Cells;
 use crate::{
@@ -12,43 +12,46 @@ use crate::{
     },
 };
 
-/// Room for ticks and the colour bar where the map is large enough for them.
-pub(super) fn margins(place: Rect) -> Margins {
-    let roomy = place.width() > 170.0 && place.height() > 130.0;
+/// Room for the colour bar, and for ticks, where a map has that much room.
+fn margins(room: Vec2) -> Margins {
+    let bar = room.x > 130.0 && room.y > 90.0;
+    let ticks = room.x > 220.0 && room.y > 140.0;
     Margins {
-        left: if roomy { 38.0 } else { 4.0 },
-        right: if roomy { 58.0 } else { 4.0 },
+        left: if ticks { 38.0 } else { 4.0 },
+        right: if bar { 58.0 } else { 4.0 },
         top: 16.0,
-        bottom: if roomy { 18.0 } else { 4.0 },
+        bottom: if ticks { 18.0 } else { 4.0 },
     }
 }
 
-/// Places for `count` maps: the number of columns that makes them largest, in the grid's proportions.
-pub(super) fn arrange(outer: Rect, count: usize, cells: Cells) -> Vec<Rect> {
+/// Places for `count` maps and the margins within each: the number of columns that makes the maps largest, in the
+/// grid's proportions.
+pub(super) fn arrange(outer: Rect, count: usize, cells: Cells) -> (Vec<Rect>, Margins) {
     let aspect = (cells.columns as f32 / cells.rows as f32).clamp(0.25, 4.0);
     let size_of = |across: usize| {
         let down = count.div_ceil(across);
         let room = vec2(outer.width() / across as f32, outer.height() / down as f32);
-        let margin = margins(Rect::from_min_size(pos2(0.0, 0.0), room));
+        let margin = margins(room);
         let width = (room.x - margin.left - margin.right).max(1.0);
         let height = (room.y - margin.top - margin.bottom).max(1.0);
         (room, margin, width.min(height * aspect))
     };
     let Some(across) = (1..=count).max_by(|a, b| size_of(*a).2.total_cmp(&size_of(*b).2)) else {
-        return Vec::new();
+        return (Vec::new(), margins(Vec2::ZERO));
     };
     let (room, margin, width) = size_of(across);
     let size = vec2(
         width + margin.left + margin.right,
         width / aspect + margin.top + margin.bottom,
     );
-    (0..count)
+    let places = (0..count)
         .map(|i| {
             let corner =
                 outer.min + vec2((i % across) as f32 * room.x, (i / across) as f32 * room.y);
             Rect::from_min_size(corner, size.min(room))
         })
-        .collect()
+        .collect();
+    (places, margin)
 }
 
 /// Title, ticks and colour bar of a map.
@@ -68,7 +71,7 @@ pub(super) fn labels(
         series.label(),
         series.color(theme),
     );
-    if place.right() - rect.right() > 20.0 {
+    if rect.left() - place.left() > 20.0 {
         let x = frame.x(cells.x_range.0, cells.x_range.1);
         let y = frame.y(cells.y_range.0, cells.y_range.1);
         let few = (rect.width() / 42.0).clamp(2.0, 6.0) as usize;
@@ -81,6 +84,8 @@ pub(super) fn labels(
                 frame.text_color(),
             );
         }
+    }
+    if place.right() - rect.right() > 20.0 {
         color_bar(frame, range, log);
     }
     frame.outline();
@@ -192,7 +197,7 @@ mod tests {
     fn maps_get_places_inside_the_panel_that_do_not_overlap() {
         let outer = Rect::from_min_size(pos2(3.0, 5.0), vec2(800.0, 300.0));
         for count in 0..=7 {
-            let places = arrange(outer, count, CELLS);
+            let (places, _) = arrange(outer, count, CELLS);
             assert_eq!(places.len(), count);
             for (i, a) in places.iter().enumerate() {
                 assert!(outer.expand(0.1).contains_rect(*a), "{a:?}");

@@ -8,7 +8,7 @@ use egui::{
 };
 
 use self::{
-    draw::{arrange, crosshair, labels, margins},
+    draw::{arrange, crosshair, labels},
     raster::{Map, Painted},
 };
 use super::main_plot::{Bar, Series, edit, tooltip};
@@ -17,7 +17,7 @@ use crate::{
     experiment::Edit,
     ui::{
         Action, Theme, View,
-        chart::{Frame, settle, settle_decades},
+        chart::{Frame, Margins, settle, settle_decades},
         figures,
         widgets::plot_menu::{plot_context_menu, plot_menu},
     },
@@ -108,7 +108,7 @@ impl HeatMaps {
         let shown: Vec<usize> = (0..MAPS.len())
             .filter(|&i| !self.hidden[i] && MAPS[i].values(view).is_some())
             .collect();
-        let places = arrange(outer, shown.len(), cells);
+        let (places, margins) = arrange(outer, shown.len(), cells);
         let Some(first) = places.first() else { return };
         let pixels = ui.pixels_per_point();
         let resolution = (
@@ -124,7 +124,9 @@ impl HeatMaps {
         let mut hovered = None;
         for (&index, &place) in shown.iter().zip(&places) {
             let range = self.range(index, mass_range);
-            if let Some(arm) = self.map_ui(ui, (index, place, range), cells, view, actions) {
+            if let Some(arm) =
+                self.map_ui(ui, (index, place, range), (cells, margins), view, actions)
+            {
                 hovered = Some(arm);
             }
         }
@@ -264,14 +266,14 @@ impl HeatMaps {
         &mut self,
         ui: &mut Ui,
         (index, place, range): (usize, Rect, (f64, f64)),
-        cells: Cells,
+        (cells, margins): (Cells, Margins),
         view: &View,
         actions: &mut Vec<Action>,
     ) -> Option<usize> {
         let series = MAPS[index];
         let theme = Theme::of(ui);
         let log = self.log && !series.is_reward();
-        let frame = Frame::new(ui, place, margins(place))?;
+        let frame = Frame::new(ui, place, margins)?;
         let response = ui.interact(
             frame.rect,
             ui.scope_id().with(("heat map", index)),

@@ -178,7 +178,8 @@ impl MainPlot {
         let shown = self.zoom.unwrap_or((0.0, arms as f64));
         let first = (shown.0.floor().max(0.0) as usize).min(arms.saturating_sub(1));
         let end = (shown.1.ceil().max(1.0) as usize).clamp(first + 1, arms.max(first + 1));
-        let window = Window::new(first, end, outer.width() as usize);
+        let pixels = (outer.width() * ui.pixels_per_point()) as usize;
+        let window = Window::new(first, end, pixels);
         let hidden = self.hidden;
         self.prepared
             .update(view, window, |series| !hidden[series as usize]);

@@ -189,7 +189,7 @@ impl TimeCharts {
             .map(|(i, pin)| (i, self.traces(chart, &pin.snapshot.history, x, columns)))
             .collect();
         if labels {
-            let wanted = (frame.rect.width() / 70.0).clamp(1.0, 8.0) as usize;
+            let wanted = (frame.rect.width() / 60.0).clamp(2.0, 8.0) as usize;
             frame.bottom_axis(x_scale, &time_ticks(x.0, x.1, wanted), true);
         }
         let log = self.log[index] && !chart.lanes;
@@ -334,6 +334,10 @@ impl TimeCharts {
                 return;
             }
             for (curve, points) in chart.curves.iter().zip(traces) {
+                if ui.available_width() < 48.0 {
+                    // The tooltip has them all.
+                    break;
+                }
                 let value = match self.hovered {
                     Some(step) => trace::at(points, step),
                     None => points.last().copied(),
