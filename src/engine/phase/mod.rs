@@ -5,6 +5,8 @@
 
 mod boundary;
 mod parameter;
+#[cfg(test)]
+mod tests;
 mod worker;
 
 pub use boundary::{contour, tie_boundary};

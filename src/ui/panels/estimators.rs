@@ -21,6 +21,8 @@ use job::{Job, Policy, Table};
 mod cells;
 mod job;
 mod table;
+#[cfg(test)]
+mod tests;
 
 /// Shortest time between two computations.
 const REFRESH_SECS: f64 = 0.25;
@@ -229,7 +231,7 @@ fn advantage_name(advantage: Advantage) -> &'static str {
 fn notes_ui(ui: &mut Ui, view: &View, table: &Table) {
     let theme = Theme::of(ui);
     let mut notes = vec![format!(
-        "exact gradient ‖∇J‖ = {}",
+        "exact gradient of length {}",
         number(table.exact_length)
     )];
     if let Some((arm, log_ratio)) = table.lost

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use egui::{ComboBox, DragValue, Grid, Label, RichText, TextWrapMode, Ui};
 
-use super::pair::{best_arm, leading_pair, mode_of, pair};
+use super::pair::{best_arm, mode_of, pair};
 use crate::{
     bandit::{Analysis, Problem},
     experiment::Edit,
@@ -23,6 +23,8 @@ use crate::{
 };
 
 mod split;
+#[cfg(test)]
+mod tests;
 
 /// Above this many arms a picker asks for the number instead of listing every arm.
 const LISTED_ARMS: usize = 200;
@@ -141,6 +143,12 @@ fn arm_name(view: &View, arm: usize) -> String {
     }
 }
 
+/// The same with a capital at the start of a sentence, unless it is the user's own name for an arm.
+fn capital(name: &str) -> String {
+    name.strip_prefix("arm ")
+        .map_or_else(|| name.to_owned(), |number| format!("Arm {number}"))
+}
+
 fn full_name(view: &View, arm: usize) -> String {
     match mode_of(view, arm) {
         Some(mode) if view.problem.modes[mode].arms.len() > 1 => {
@@ -177,7 +185,6 @@ fn pickers_ui(ui: &mut Ui, view: &View, (a, b): (usize, usize), actions: &mut Ve
     {
         actions.push(Action::PickPair(None, None));
     }
-    let _ = leading_pair;
 }
 
 fn picker_ui(ui: &mut Ui, view: &View, name: &str, arm: usize) -> Option<usize> {
@@ -230,29 +237,30 @@ fn picker_ui(ui: &mut Ui, view: &View, name: &str, arm: usize) -> Option<usize> 
 fn headline(view: &View, reading: &Reading) -> String {
     let (a, b) = reading.pair;
     let (first, second) = (arm_name(view, a), arm_name(view, b));
+    let (upper_first, upper_second) = (capital(&first), capital(&second));
     if a == b {
         return "Pick two different arms to compare.".to_owned();
     }
     let mass = |arm: usize| view.analysis.target.masses.get(arm).copied().unwrap_or(0.0);
     let Some(now) = reading.now else {
         return match (mass(a) > 0.0, mass(b) > 0.0) {
-            (true, false) => format!("{first} has target mass, {second} gets none at all."),
-            (false, true) => format!("{second} has target mass, {first} gets none at all."),
+            (true, false) => format!("{upper_first} has target mass, {second} gets none at all."),
+            (false, true) => format!("{upper_second} has target mass, {first} gets none at all."),
             _ => format!(
                 "The log-ratio of {first} and {second} has no parts: the reference excludes one of them."
             ),
         };
     };
     if now.total.abs() < 1e-9 {
-        format!("{first} and {second} have the same target mass.")
+        format!("{upper_first} and {second} have the same target mass.")
     } else if now.total > 0.0 {
         format!(
-            "{first} gets {} the target mass of {second}.",
+            "{upper_first} gets {} the target mass of {second}.",
             factor(now.total)
         )
     } else {
         format!(
-            "{second} gets {} the target mass of {first}.",
+            "{upper_second} gets {} the target mass of {first}.",
             factor(-now.total)
         )
     }
@@ -304,7 +312,7 @@ fn tie_ui(ui: &mut Ui, view: &View, reading: &Reading, actions: &mut Vec<Action>
         ),
         None if (ra > rb) == (la > lb) => format!(
             "{} is better in reward and in reference, so it wins for every β.",
-            arm_name(view, better)
+            capital(&arm_name(view, better))
         ),
         None => "No β between 1e−6 and 1e6 makes them tie.".to_owned(),
     };

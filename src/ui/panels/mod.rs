@@ -15,6 +15,9 @@ mod pair;
 pub(crate) mod palette;
 pub(crate) mod phase;
 pub(crate) mod pins;
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+pub(crate) mod stage;
 pub(crate) mod time_charts;
 pub(crate) mod timeline;
 pub(crate) mod tour;

@@ -4,6 +4,8 @@
 mod axes;
 mod canvas;
 mod export;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -48,6 +50,8 @@ struct State {
     asked: Option<PhaseRequest>,
     generation: u64,
     budget_secs: f64,
+    /// The user stopped the refinement.
+    stopped: bool,
     /// The pointer is setting parameters.
     dragging: bool,
 }
@@ -79,13 +83,14 @@ impl PhaseDiagram {
             plot_menu(ui, "phase diagram", actions, || {
                 export::figure(&request, map.as_deref(), view)
             });
+            if let Some(worker) = &self.worker {
+                state.ask(view, worker);
+                state.progress_ui(ui, map.as_deref(), worker);
+            }
+            state.legend_ui(ui, view);
         });
         if let Some(failure) = &self.failure {
             ui.colored_label(Theme::of(ui).error, failure);
-        }
-        if let Some(worker) = &self.worker {
-            state.ask(view, worker);
-            state.progress_ui(ui, map.as_deref(), worker);
         }
         let request = state.request(view);
         // A map of an older request of the same axes is better than nothing while the next one starts.
@@ -146,6 +151,7 @@ impl State {
             asked: None,
             generation: 0,
             budget_secs: BUDGET_SECS,
+            stopped: false,
             dragging: false,
         }
     }
@@ -225,6 +231,7 @@ impl State {
         if self.asked.as_ref() != Some(&normalised) {
             self.generation = worker.start(normalised.clone());
             self.asked = Some(normalised);
+            self.stopped = false;
         }
     }
 
@@ -248,54 +255,70 @@ impl State {
 
     fn progress_ui(&mut self, ui: &mut Ui, map: Option<&PhaseMap>, worker: &PhaseWorker) {
         let theme = Theme::of(ui);
-        ui.horizontal(|ui| {
-            ui.set_height(18.0);
-            let small = |text: String| RichText::new(text).small().color(theme.muted);
-            match map {
-                None => {
-                    ui.label(small("Starting".to_owned()));
-                }
-                Some(map) if map.failed => {
-                    ui.colored_label(
-                        theme.error,
-                        "The computation failed; change an axis to try again",
-                    );
-                }
-                Some(map) if !map.finished => {
-                    let part = map.done as f32 / map.total.max(1) as f32;
-                    ui.add(
-                        ProgressBar::new(part)
-                            .desired_width(140.0)
-                            .desired_height(8.0),
-                    );
-                    ui.label(small(format!("{:.0} %", part * 100.0)));
-                    if ui
-                        .small_button("Stop")
-                        .on_hover_text("Keep what is there")
-                        .clicked()
-                    {
-                        worker.cancel();
+        let small = |text: String| RichText::new(text).small().color(theme.muted);
+        match map {
+            None => {
+                ui.label(small("Starting".to_owned()));
+            }
+            Some(map) if map.failed => {
+                ui.colored_label(
+                    theme.error,
+                    "The computation failed; change an axis to try again",
+                );
+            }
+            Some(map) if !map.finished => {
+                let part = map.done as f32 / map.total.max(1) as f32;
+                if self.stopped {
+                    ui.label(small(format!("Stopped at {:.0} %", part * 100.0)));
+                    if ui.small_button("Start again").clicked() {
+                        self.asked = None;
                     }
+                    return;
                 }
-                Some(map) => {
-                    let cells = |n: usize| n.div_ceil(map.stride.min(n).max(1));
-                    ui.label(small(format!(
-                        "{} × {} targets in {:.1} s",
-                        cells(map.request.columns),
-                        cells(map.request.rows),
-                        map.elapsed_secs
-                    )));
-                    if map.done < map.total
-                        && ui
-                            .add(Button::new("Refine").small())
-                            .on_hover_text("Take all the time it needs")
-                            .clicked()
-                    {
-                        self.budget_secs = f64::INFINITY;
-                    }
+                ui.add(
+                    ProgressBar::new(part)
+                        .desired_width(140.0)
+                        .desired_height(8.0),
+                );
+                ui.label(small(format!("{:.0} %", part * 100.0)));
+                if ui
+                    .small_button("Stop")
+                    .on_hover_text("Keep what is there")
+                    .clicked()
+                {
+                    worker.cancel();
+                    self.stopped = true;
                 }
             }
-        });
+            Some(map) => {
+                let cells = |n: usize| n.div_ceil(map.stride.min(n).max(1));
+                ui.label(small(format!(
+                    "{} × {} targets in {:.1} s",
+                    cells(map.request.columns),
+                    cells(map.request.rows),
+                    map.elapsed_secs
+                )));
+                if map.done < map.total
+                    && ui
+                        .add(Button::new("Refine").small())
+                        .on_hover_text("Take all the time it needs")
+                        .clicked()
+                {
+                    self.budget_secs = f64::INFINITY;
+                }
+            }
+        }
+    }
+
+    fn legend_ui(&self, ui: &mut Ui, view: &View) {
+        if let Some((a, b)) = self.pair {
+            let name = |arm, other| item(view, arm, other).label(view.problem);
+            ui.label(
+                RichText::new(format!("white line: {} and {} tie", name(a, b), name(b, a)))
+                    .small()
+                    .color(Theme::of(ui).muted),
+            );
+        }
     }
 
     /// Turns what the pointer wants into edits.

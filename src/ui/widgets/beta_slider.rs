@@ -371,3 +371,108 @@ fn tie_text(tie: &Tie, of_modes: bool, problem: &Problem) -> String {
         name(tie.better_support)
     )
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use egui::{Modifiers, vec2};
+    use egui_kittest::{Harness, kittest::Queryable};
+
+    use super::*;
+    use crate::ui::panels::stage::{Played, Stage, play};
+
+    type Changes = Vec<BetaChange>;
+
+    /// The slider on Figure 2 at β = 0.1, remembering what it returned.
+    fn slider(width: f32) -> Harness<'static, Played<Changes>> {
+        play(
+            Stage::of("figure-2"),
+            (width, 60.0),
+            Changes::new(),
+            |changes, ui, view, _| {
+                let beta = changes
+                    .last()
+                    .map_or(view.preset.objective.beta, |c| c.beta);
+                let change = beta_slider(ui, beta, view.problem, view.analysis);
+                if change.changed {
+                    changes.push(change);
+                }
+            },
+        )
+    }
+
+    #[test]
+    fn rail_and_value_are_inverse() {
+        let rail = Rail {
+            left: 10.0,
+            right: 410.0,
+            y: 0.0,
+        };
+        for beta in [1e-6, 3e-5, 1e-4, 0.0123, 0.132, 1.0, 10.0, 5e3, 1e6] {
+            let back = rail.beta_at(rail.x_of(beta));
+            assert!(
+                (back / beta - 1.0).abs() < 0.02,
+                "{beta} comes back as {back}"
+            );
+        }
+        assert_eq!(rail.beta_at(-50.0), 1e-6);
+        assert_eq!(rail.beta_at(900.0), 1e6);
+    }
+
+    #[test]
+    fn a_drag_is_one_gesture() {
+        let mut harness = slider(400.0);
+        harness.run();
+        let from = harness.get_by_label("β").rect().left_center();
+        harness.drag_at(from + vec2(60.0, 0.0));
+        harness.step();
+        harness.hover_at(from + vec2(120.0, 0.0));
+        harness.step();
+        harness.hover_at(from + vec2(150.0, 0.0));
+        harness.step();
+        harness.drop_at(from + vec2(150.0, 0.0));
+        harness.step();
+        let changes = &harness.state().panel;
+        assert!(changes.len() >= 2, "{changes:?}");
+        let done: Vec<bool> = changes.iter().map(|change| change.done).collect();
+        assert!(done[..done.len() - 1].iter().all(|done| !done), "{done:?}");
+        assert!(done[done.len() - 1]);
+    }
+
+    #[test]
+    fn keys_step_and_alt_goes_to_the_tie() {
+        let mut harness = slider(400.0);
+        harness.run();
+        harness.get_by_label("β").focus();
+        harness.run();
+        harness.key_press(Key::ArrowRight);
+        harness.run();
+        let stepped = harness.state().panel.last().unwrap().beta.get();
+        assert!((stepped / 0.1 - 10f64.powf(1.0 / 40.0)).abs() < 1e-9);
+        harness.key_press_modifiers(Modifiers::ALT, Key::ArrowRight);
+        harness.run();
+        let ties = ticks(&harness.state().stage.analysis);
+        let at = harness.state().panel.last().unwrap().beta.get();
+        assert!(
+            ties.iter().any(|tick| tick.tie.beta == at),
+            "{at} is no tie"
+        );
+    }
+
+    #[test]
+    fn a_screen_reader_can_set_it() {
+        let mut harness = slider(400.0);
+        harness.run();
+        harness.get_by_label("β").set_value_accesskit(0.5);
+        harness.run();
+        assert_eq!(harness.state().panel.last().unwrap().beta.get(), 0.5);
+    }
+
+    #[test]
+    fn narrow_and_wide_places_draw() {
+        for width in [20.0, 120.0, 2000.0] {
+            slider(width).run();
+        }
+    }
+}

@@ -23,6 +23,11 @@ const COLUMNS: [(&str, &str); 7] = [
         "cosine",
         "Cosine between the expected gradient and the exact gradient of the objective: 1 is unbiased in direction",
     ),
+    ("pulls towards", "Where it ends if it is followed for ever"),
+    (
+        "against G",
+        "Bars are the target it pulls towards, the dashed outline is the objective's own target G",
+    ),
     (
         "length",
         "Length of the expected gradient over that of the exact one",
@@ -34,11 +39,6 @@ const COLUMNS: [(&str, &str); 7] = [
     (
         "SNR",
         "Length of the expected gradient over the standard deviation of a batch's gradient",
-    ),
-    ("pulls towards", "Where it ends if it is followed for ever"),
-    (
-        "its target against G",
-        "Bars are the target it pulls towards, the dashed outline is the objective's own target",
     ),
 ];
 
@@ -58,13 +58,13 @@ pub(super) fn table_ui(
         .sense(Sense::click())
         .vscroll(false)
         .cell_layout(egui::Layout::left_to_right(egui::Align::Center))
-        .column(Column::exact(176.0))
-        .column(Column::exact(118.0))
-        .column(Column::exact(108.0))
-        .column(Column::exact(150.0))
-        .column(Column::exact(64.0))
-        .column(Column::initial(196.0).at_least(120.0))
-        .column(Column::initial(150.0).at_least(90.0))
+        .column(Column::exact(158.0))
+        .column(Column::exact(96.0))
+        .column(Column::initial(134.0).at_least(80.0).clip(true))
+        .column(Column::exact(96.0))
+        .column(Column::exact(100.0))
+        .column(Column::exact(124.0))
+        .column(Column::remainder().at_least(60.0))
         .header(20.0, |mut header| {
             for (name, explained) in COLUMNS {
                 header.col(|ui| {
@@ -75,7 +75,7 @@ pub(super) fn table_ui(
         })
         .body(|mut body| {
             for row in &table.rows {
-                body.row(26.0, |mut cells| {
+                body.row(24.0, |mut cells| {
                     let is_running = running == Some(row.estimator);
                     cells.set_selected(is_running);
                     let mut clicked = false;
@@ -91,12 +91,14 @@ pub(super) fn table_ui(
 }
 
 fn name_ui(ui: &mut Ui, row: &Row, is_running: bool) -> bool {
-    let text = if is_running {
-        format!("{} (running)", row.estimator.name())
+    let name = row.estimator.name();
+    let response = ui.add(egui::Button::selectable(is_running, name));
+    let response = if is_running {
+        response.accessible_name(format!("{name} (running)"))
     } else {
-        row.estimator.name().to_owned()
+        response
     };
-    ui.add(egui::Button::selectable(is_running, text))
+    response
         .on_hover_ui(|ui| {
             ui.style_mut().wrap_mode = Some(TextWrapMode::Wrap);
             ui.set_max_width(320.0);
@@ -120,6 +122,10 @@ fn row_ui(
         let value = ((report.cosine + 1.0) / 2.0) as f32;
         cells::bar_ui(ui, &fixed(report.cosine), 0.5, value, color);
     });
+    cells.col(|ui| {
+        ui.add(egui::Label::new(&row.pull).truncate());
+    });
+    cells.col(|ui| cells::spark_ui(ui, row.pulled.as_deref(), &table.target));
     cells.col(|ui| {
         let value = (report.length_ratio / 2.0).min(1.0) as f32;
         cells::bar_ui(
@@ -151,10 +157,6 @@ fn row_ui(
     cells.col(|ui| {
         ui.label(RichText::new(significant(report.signal_to_noise, 3)).monospace());
     });
-    cells.col(|ui| {
-        ui.add(egui::Label::new(&row.pull).truncate());
-    });
-    cells.col(|ui| cells::spark_ui(ui, row.pulled.as_deref(), &table.target));
 }
 
 /// Explains the last cell on hover.

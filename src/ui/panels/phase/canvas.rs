@@ -40,10 +40,10 @@ struct Boundary {
     segments: Segments,
 }
 
-const LEFT: f32 = 54.0;
+const LEFT: f32 = 46.0;
 const BOTTOM: f32 = 36.0;
 const RIGHT: f32 = 84.0;
-const TOP: f32 = 8.0;
+const TOP: f32 = 20.0;
 
 impl Canvas {
     /// Draws into the rest of `ui`.
@@ -231,34 +231,37 @@ fn paint_axes(
         title.clone(),
         ink,
     );
-    let galley = painter.layout_no_wrap(request.y.parameter.label(view.problem), title, ink);
-    let at = pos2(
-        whole.left() + 1.0,
-        plot.center().y + galley.size().x.min(plot.height()) / 2.0,
+    let mut job = egui::text::LayoutJob::simple_singleline(
+        format!("Up: {}", request.y.parameter.label(view.problem)),
+        title,
+        ink,
     );
-    painter.add(
-        egui::epaint::TextShape::new(at, galley, ink).with_angle(-std::f32::consts::FRAC_PI_2),
-    );
+    job.wrap =
+        egui::text::TextWrapping::truncate_at_width((plot.right() - whole.left() - 40.0).max(40.0));
+    let galley = painter.layout_job(job);
+    painter.galley(pos2(whole.left() + 1.0, whole.top()), galley, ink);
 }
 
 fn paint_colour_bar(ui: &Ui, painter: &Painter, whole: Rect, plot: Rect, map: &PhaseMap) {
     let bar = Rect::from_min_max(
-        pos2(plot.right() + 12.0, plot.top() + 16.0),
+        pos2(plot.right() + 12.0, plot.top()),
         pos2(plot.right() + 24.0, plot.bottom()),
     );
-    let steps = 64;
-    for step in 0..steps {
-        let (from, to) = (step as f32 / steps as f32, (step + 1) as f32 / steps as f32);
-        let [r, g, b] = viridis(f64::from(from + to) / 2.0);
-        painter.rect_filled(
-            Rect::from_x_y_ranges(
-                bar.x_range(),
-                bar.bottom() - to * bar.height()..=bar.bottom() - from * bar.height() + 0.5,
-            ),
-            0.0,
-            Color32::from_rgb(r, g, b),
-        );
+    let mut mesh = egui::Mesh::default();
+    let steps = 40u32;
+    for step in 0..=steps {
+        let part = step as f32 / steps as f32;
+        let [r, g, b] = viridis(f64::from(part));
+        let y = bar.bottom() - part * bar.height();
+        mesh.colored_vertex(pos2(bar.left(), y), Color32::from_rgb(r, g, b));
+        mesh.colored_vertex(pos2(bar.right(), y), Color32::from_rgb(r, g, b));
+        if step > 0 {
+            let first = 2 * step;
+            mesh.add_triangle(first - 2, first - 1, first);
+            mesh.add_triangle(first - 1, first, first + 1);
+        }
     }
+    painter.add(mesh);
     let ink = ui.visuals().text_color();
     let line = Stroke::new(1.0, ui.visuals().weak_text_color());
     painter.rect_stroke(bar, 0.0, line, egui::StrokeKind::Outside);
@@ -279,17 +282,9 @@ fn paint_colour_bar(ui: &Ui, painter: &Painter, whole: Rect, plot: Rect, map: &P
         );
         value += step;
     }
-    let title = painter.layout(
-        map.request.quantity.label().to_owned(),
-        font,
-        ink,
-        whole.right() - plot.right() - 4.0,
-    );
-    let top = pos2(
-        whole.right() - title.size().x - 1.0,
-        (bar.top() - 4.0 - title.size().y).max(whole.top()),
-    );
-    painter.galley(top, title, ink);
+    let title = painter.layout_no_wrap(map.request.quantity.label().to_owned(), font, ink);
+    let left = (whole.right() - title.size().x - 1.0).min(bar.left());
+    painter.galley(pos2(left, whole.top() + 1.0), title, ink);
 }
 
 fn paint_cross_hair(ui: &Ui, painter: &Painter, plot: Rect, view: &View, request: &PhaseRequest) {

@@ -1,0 +1,96 @@
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::time::{Duration, Instant};
+
+use egui::vec2;
+use egui_kittest::{Harness, kittest::Queryable};
+
+use super::PhaseDiagram;
+use crate::{
+    engine::PhaseWorker,
+    experiment::Edit,
+    ui::{
+        Action,
+        panels::stage::{Played, Stage, play},
+    },
+};
+
+/// Runs until the diagram is computed.
+fn shown(stage: Stage, size: (f32, f32)) -> Harness<'static, Played<PhaseDiagram>> {
+    let mut harness = play(stage, size, PhaseDiagram::default(), PhaseDiagram::ui);
+    let start = Instant::now();
+    let done = |diagram: &PhaseDiagram| {
+        let latest = diagram.worker.as_ref().and_then(PhaseWorker::latest);
+        latest.is_some_and(|map| map.finished)
+    };
+    while !done(&harness.state().panel) {
+        assert!(start.elapsed() < Duration::from_secs(60), "no map in time");
+        std::thread::sleep(Duration::from_millis(5));
+        harness.step();
+    }
+    harness.step();
+    harness.step();
+    harness
+}
+
+#[test]
+fn a_click_sets_both_parameters() {
+    let mut harness = shown(Stage::of("figure-2"), (640.0, 420.0));
+    let plot = harness.get_by_label_contains("Phase diagram of").rect();
+    // A quarter in from the left on 1e-3..10, three quarters up.
+    let at = plot.left_top() + vec2(0.25 * plot.width(), 0.25 * plot.height());
+    harness.drag_at(at);
+    harness.step();
+    harness.drop_at(at);
+    harness.step();
+    harness.step();
+    let mut beta = None;
+    let mut gap = None;
+    for action in &harness.state().actions {
+        if let Action::Edit { edit, done: true } = action {
+            match edit {
+                Edit::Objective(objective) => beta = Some(objective.beta.get()),
+                Edit::Bars { rewards, .. } => gap = Some(rewards.clone()),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    assert!((beta.unwrap().log10() + 2.0).abs() < 0.02, "{beta:?}");
+    // All twelve arms of one mode move together.
+    assert_eq!(gap.unwrap().len(), 12);
+    let generation = harness.state().panel.state.as_ref().unwrap().generation;
+    assert_eq!(generation, 1);
+}
+
+#[test]
+fn moving_along_the_axes_does_not_start_over() {
+    let mut harness = shown(Stage::of("figure-3"), (640.0, 420.0));
+    let mut objective = harness.state().stage.preset.objective;
+    objective.beta = crate::theory::Beta::new(0.02).unwrap();
+    let stage = harness.state().stage.edited(&Edit::Objective(objective));
+    harness.state_mut().stage = stage;
+    harness.step();
+    harness.step();
+    let generation = |h: &Harness<'static, Played<PhaseDiagram>>| {
+        h.state().panel.state.as_ref().unwrap().generation
+    };
+    assert_eq!(generation(&harness), 1);
+    objective.reward_scale = 2.0;
+    let stage = harness.state().stage.edited(&Edit::Objective(objective));
+    harness.state_mut().stage = stage;
+    harness.step();
+    assert_eq!(generation(&harness), 2);
+}
+
+#[test]
+fn small_and_large_places_draw() {
+    for (name, size) in [
+        ("figure-1b-reverse", (30.0, 20.0)),
+        ("figure-3", (240.0, 200.0)),
+        ("outside-the-support", (1600.0, 900.0)),
+    ] {
+        let mut stage = Stage::of(name);
+        stage.selection.pair = (Some(0), Some(2));
+        shown(stage, size);
+    }
+}
