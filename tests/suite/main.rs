@@ -1,6 +1,7 @@
 //! Behaviour a user can see, as one test program so that it links once: add a module per subject.
 
 mod cli;
+mod figures;
 mod fuzz;
 mod golden;
 mod presets;
