@@ -20,7 +20,7 @@ Examples:
 pub(super) struct Args {
     #[command(subcommand)]
     action: Option<Action>,
-    /// One JSON array of objects: name, title, summary, look_for, arms
+    /// One JSON array of objects with name, title, summary and look_for
     #[arg(long)]
     json: bool,
 }

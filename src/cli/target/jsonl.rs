@@ -141,4 +141,51 @@ mod tests {
         assert_eq!(read_line(&mut input, &mut line).unwrap(), Some(4));
         assert_eq!(line, b"next");
     }
+
+    /// Answers of the whole input, one JSON value per line.
+    fn answers(input: &[u8]) -> Vec<serde_json::Value> {
+        let mut output = Vec::new();
+        // The error of refused lines repeats what the output says.
+        let _ = execute(&mut &*input, &mut output);
+        output
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty())
+            .map(|line| serde_json::from_slice(line).unwrap())
+            .collect()
+    }
+
+    const QUESTIONS: [&str; 3] = [
+        r#"{"reference": [0.5, 0.25, 0.25], "rewards": [0, 1e0, -1.5], "beta": 0.1, "mara": 0.5}"#,
+        r#"{"reference": [1], "rewards": [3], "beta": 1e-6, "alpha": 0.5, "reward_scale": 2}"#,
+        r#"{"reference": [0.5, 0.5, 0], "rewards": [0, 0, 9], "beta": 1e6, "direction": "forward", "mara": {"percentile": 0.9, "per_class": true}}"#,
+    ];
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig { cases: 2000, failure_persistence: None, ..Default::default() })]
+
+        /// Questions with a few bytes changed: each line is answered, with a distribution or with an error.
+        #[test]
+        fn spoilt_questions_are_answered_or_refused(
+            which in 0..QUESTIONS.len(),
+            changes in proptest::collection::vec((0..200_usize, proptest::sample::select(b"0123456789.-+eE[]{},:\"nulltrue x\x00\xff".to_vec())), 0..4),
+        ) {
+            let mut question = QUESTIONS[which].as_bytes().to_vec();
+            for (at, byte) in changes {
+                let at = at % question.len();
+                question[at] = byte;
+            }
+            let answers = answers(&question);
+            proptest::prop_assert_eq!(answers.len(), 1);
+            match answers[0]["target"].as_array() {
+                Some(target) => {
+                    let sum: f64 = target.iter().filter_map(serde_json::Value::as_f64).sum();
+                    proptest::prop_assert!((sum - 1.0).abs() < 1e-9, "{}", sum);
+                }
+                None => {
+                    proptest::prop_assert_eq!(&answers[0]["line"], 1);
+                    proptest::prop_assert!(answers[0]["error"].is_string());
+                }
+            }
+        }
+    }
 }
