@@ -550,8 +550,10 @@ impl Worker {
     }
 
     fn wake_if_due(&mut self) {
+        // In this order: the first wake is due at the moment of asking, which must not lie ahead of `now`.
+        let due = self.wake_due();
         let now = Instant::now();
-        if self.wake_due().is_some_and(|due| due <= now) {
+        if due.is_some_and(|due| due <= now) {
             self.publish.wake = false;
             self.publish.last_wake = Some(now);
             (self.wake)();
