@@ -15,7 +15,7 @@ use std::{
 };
 
 use clap::{CommandFactory as _, Parser, Subcommand, error::ErrorKind};
-use tracing_subscriber::{EnvFilter, filter::LevelFilter};
+use tracing_subscriber::EnvFilter;
 
 /// Exit code of a command line that could not be understood.
 const USAGE: u8 = 2;
@@ -156,17 +156,22 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     })
 }
 
-/// Log to standard error, as much as `MODESCOPE_LOG` asks for; warnings when it is not set.
+/// What is logged where `MODESCOPE_LOG` says nothing: warnings, but not those of the window system about its screens.
+const DEFAULT_LOG: &str = "warn,winit=error";
+
+/// Log to standard error, as much as `MODESCOPE_LOG` asks for.
 fn start_log() -> anyhow::Result<()> {
-    let filter = EnvFilter::builder()
-        .with_default_directive(LevelFilter::WARN.into())
-        .with_env_var("MODESCOPE_LOG")
-        .from_env()
-        .map_err(|error| {
-            anyhow::anyhow!(
-                "MODESCOPE_LOG is not a log filter: {error}; try warn, info, debug or trace"
-            )
-        })?;
+    let asked = std::env::var("MODESCOPE_LOG").unwrap_or_default();
+    let directives = if asked.trim().is_empty() {
+        DEFAULT_LOG
+    } else {
+        &asked
+    };
+    let filter = EnvFilter::builder().parse(directives).map_err(|error| {
+        anyhow::anyhow!(
+            "MODESCOPE_LOG = {asked:?} is not a log filter ({error}); warn, info, debug and trace are accepted"
+        )
+    })?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
