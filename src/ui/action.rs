@@ -54,6 +54,8 @@ pub enum Action {
     OpenExperiment(Box<Preset>),
     /// Open a file.
     OpenFile(PathBuf),
+    /// Open again what was open before this experiment, changes included.
+    OpenPrevious,
     /// Ask for a file to open.
     OpenDialog,
     /// Save to where it came from, or ask.

@@ -3,6 +3,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use crossbeam_channel::{Receiver, Sender, bounded};
 use egui::{CentralPanel, Context, Frame, Margin, Panel, Ui};
 use egui_tiles::Tree;
 
@@ -114,6 +115,14 @@ pub struct Workbench {
     pub(super) quitting: bool,
     /// Edits applied to the document in this frame and not yet sent to the trainer.
     pub(super) edits: Vec<Edit>,
+    /// What was open before, to go back to.
+    pub(super) previous: Option<(Box<Preset>, Origin, bool)>,
+    /// Messages from threads that write files or the clipboard.
+    pub(super) reports: (Sender<Notice>, Receiver<Notice>),
+    /// Something changed that the session file does not have yet.
+    pub(super) session_behind: bool,
+    /// Size of the window in points, for the next start.
+    pub(super) window_size: Option<[f32; 2]>,
     ctx: Context,
     title: String,
     controls_width: f32,
@@ -165,6 +174,8 @@ impl Workbench {
         };
         let theme = options.theme.unwrap_or(session.theme);
         theme::apply(ctx, theme);
+        // The table of commands has the keys for it.
+        ctx.options_mut(|options| options.zoom_with_keyboard = false);
         if (0.5..=3.0).contains(&session.zoom) {
             ctx.set_zoom_factor(session.zoom);
         }
@@ -203,6 +214,10 @@ impl Workbench {
             saved_then: None,
             quitting: false,
             edits: Vec::new(),
+            previous: None,
+            reports: bounded(16),
+            session_behind: true,
+            window_size: None,
             ctx: ctx.clone(),
             title: String::new(),
             controls_width: 300.0,
@@ -241,6 +256,11 @@ impl Workbench {
         for answer in self.dialogs.answers() {
             self.on_answer(ctx, answer);
         }
+        let reports: Vec<Notice> = self.reports.1.try_iter().collect();
+        for notice in reports {
+            self.notify(ctx, notice);
+        }
+        self.session_behind |= ctx.input(|input| input.pointer.any_down());
         self.autosave(ctx, false);
     }
 
@@ -343,7 +363,8 @@ impl Workbench {
                 .resizable(false)
                 .show(ui, |ui| {
                     let (view, _) = self.parts();
-                    headline::headline_ui(ui, &view);
+                    let shown = ui.scope(|ui| headline::headline_ui(ui, &view)).response;
+                    spot(ui, Spot::Headline, shown.rect);
                 });
         }
         let gutter = ctx.global_style().visuals.faint_bg_color;

@@ -1,7 +1,5 @@
 //! Pictures and command lines for the clipboard.
 
-use egui::Context;
-
 use super::document::{Document, Origin};
 use crate::{
     experiment::{self, Preset},
@@ -11,11 +9,11 @@ use crate::{
 /// Pixels per point of copied pictures.
 const SCALE: f64 = 2.0;
 
-/// Puts a figure on the clipboard as a picture.
+/// Puts a figure on the clipboard as a picture; takes tens of milliseconds.
 ///
 /// # Errors
 /// One line that says why the clipboard did not take it.
-pub(super) fn copy_figure(_ctx: &Context, figure: &Figure) -> Result<(), String> {
+pub(super) fn copy_figure(figure: &Figure) -> Result<(), String> {
     let (width, height, bytes) =
         figure::to_rgba(figure, SCALE).map_err(|error| error.to_string())?;
     let image = arboard::ImageData {
@@ -23,30 +21,15 @@ pub(super) fn copy_figure(_ctx: &Context, figure: &Figure) -> Result<(), String>
         height: height as usize,
         bytes: bytes.into(),
     };
-    // The clipboard is a service of this process on X11, so it has to outlive the call: kept in a thread until replaced.
-    let (sender, receiver) = crossbeam_channel::bounded(1);
-    std::thread::Builder::new()
-        .name("modescope-clipboard".to_owned())
-        .spawn(move || {
-            let result = arboard::Clipboard::new().and_then(|mut clipboard| {
-                clipboard.set_image(image)?;
-                Ok(clipboard)
-            });
-            match result {
-                Ok(clipboard) => {
-                    let _ = sender.send(Ok(()));
-                    hold(clipboard);
-                }
-                Err(error) => {
-                    let _ = sender.send(Err(error.to_string()));
-                }
-            }
-        })
-        .map_err(|error| format!("The image cannot be copied: {error}"))?;
-    match receiver.recv_timeout(std::time::Duration::from_millis(400)) {
-        Ok(result) => result.map_err(|error| format!("The image cannot be copied: {error}")),
-        Err(_) => Err("The image cannot be copied: the clipboard does not answer".to_owned()),
-    }
+    let set = || {
+        let mut clipboard = arboard::Clipboard::new()?;
+        clipboard.set_image(image)?;
+        Ok(clipboard)
+    };
+    // On X11 the program that copied must go on answering for it.
+    set()
+        .map(hold)
+        .map_err(|error: arboard::Error| format!("The image cannot be copied: {error}"))
 }
 
 /// Keeps the newest clipboard alive for as long as the program runs.

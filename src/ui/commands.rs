@@ -84,6 +84,7 @@ const fn shift(key: Key) -> KeyboardShortcut {
 commands! {
     Gallery, File, "Presets…", "Browse the built-in experiments", [key(Key::G)], Action::Shell(ShellAction::Gallery);
     Open, File, "Open…", "Open an experiment (.ron) or a table of rewards (.csv)", [ctrl(Key::O)], Action::OpenDialog;
+    Previous, File, "Reopen previous", "Open again what was open before, with its changes", [ctrl_shift(Key::T)], Action::OpenPrevious;
     Save, File, "Save", "Save the experiment to its file", [ctrl(Key::S)], Action::Save;
     SaveAs, File, "Save as…", "Save the experiment to another file", [ctrl_shift(Key::S)], Action::SaveAs;
     SaveRun, File, "Save run…", "Write preset, journal, metrics and policy of this run to a folder", [], Action::SaveRun;

@@ -21,6 +21,7 @@ pub(super) struct FrameStats {
     wall_ms: Vec<f64>,
     reported_ms: Vec<f64>,
     ui_ms: Vec<f64>,
+    ui_cpu_ms: Vec<f64>,
     injected: Option<(Instant, f64)>,
     shown: Option<Instant>,
     last_input: Instant,
@@ -46,7 +47,9 @@ struct Report {
     first_frame_ms: f64,
     /// CPU time of the window's thread from one frame's start to the next: ui, tessellation, painting, event loop.
     cpu_ms_per_frame: Percentiles,
-    /// Wall time of the part of the above that builds the ui.
+    /// The part of the above that takes in news and builds the ui: no painting.
+    ui_cpu_ms: Percentiles,
+    /// Wall time of that part.
     ui_wall_ms: Percentiles,
     /// Wall time of ui, tessellation and painting without waiting for the screen, as eframe reports it.
     frame_wall_ms: Percentiles,
@@ -67,6 +70,7 @@ impl FrameStats {
             wall_ms: Vec::new(),
             reported_ms: Vec::new(),
             ui_ms: Vec::new(),
+            ui_cpu_ms: Vec::new(),
             injected: None,
             shown: None,
             last_input: started,
@@ -118,10 +122,13 @@ impl FrameStats {
 
     /// The ui of this frame is built.
     pub(super) fn ui_ended(&mut self, workbench: &Workbench) {
-        if let Some((began, _)) = self.frame_started
+        if let Some((began, cpu)) = self.frame_started
             && self.frames > WARM_UP_FRAMES
         {
             self.ui_ms.push(1e3 * began.elapsed().as_secs_f64());
+            if let (Some(cpu), Some(now)) = (cpu, thread_cpu_ms()) {
+                self.ui_cpu_ms.push(now - cpu);
+            }
         }
         if self.injected.is_some() && self.shown.is_none() && workbench.is_in_step() {
             self.shown = Some(Instant::now());
@@ -138,6 +145,7 @@ impl FrameStats {
             steps_per_second: snapshot.steps_per_second,
             first_frame_ms: self.first_frame_ms.unwrap_or(f64::NAN),
             cpu_ms_per_frame: percentiles(&self.cpu_ms),
+            ui_cpu_ms: percentiles(&self.ui_cpu_ms),
             ui_wall_ms: percentiles(&self.ui_ms),
             frame_wall_ms: percentiles(&self.reported_ms),
             frame_interval_ms: percentiles(&self.wall_ms),

@@ -84,6 +84,7 @@ fn command_ui(workbench: &Workbench, ui: &mut Ui, command: UiCommand, actions: &
     let enabled = match command {
         UiCommand::Undo => workbench.document.can_undo(),
         UiCommand::Redo => workbench.document.can_redo(),
+        UiCommand::Previous => workbench.previous.is_some(),
         UiCommand::Live => workbench.scrub.is_some(),
         _ => true,
     };

@@ -3,6 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use egui::{Context, Key, Modal, ViewportCommand};
@@ -30,6 +31,7 @@ impl Workbench {
         if actions.is_empty() {
             return;
         }
+        self.session_behind = true;
         for action in actions {
             if !matches!(action, Action::Edit { .. } | Action::Hover(_)) && !self.edits.is_empty() {
                 self.refresh(ctx);
@@ -118,6 +120,15 @@ impl Workbench {
             },
             Action::OpenExperiment(preset) => self.replace(ctx, preset, Origin::Untitled),
             Action::OpenFile(path) => self.open_file(ctx, path),
+            Action::OpenPrevious => match self.previous.take() {
+                Some((preset, origin, dirty)) => {
+                    self.open_now(ctx, *preset, origin);
+                    if dirty {
+                        self.document.mark_dirty();
+                    }
+                }
+                None => self.notify(ctx, Notice::Info("Nothing was open before".to_owned())),
+            },
             Action::OpenDialog => self.dialogs.ask(ctx, Purpose::Open, ""),
             Action::Save => match self.document.origin().clone() {
                 Origin::File(path) => drop(self.save_to(ctx, path)),
@@ -144,11 +155,10 @@ impl Workbench {
                 self.dialogs.ask(ctx, Purpose::Figure(figure), &name);
             }
             Action::CopyFigureImage(figure) => {
-                let notice = match clipboard::copy_figure(ctx, &figure) {
+                self.in_thread(ctx, move || match clipboard::copy_figure(&figure) {
                     Ok(()) => Notice::Done("Image copied".to_owned()),
                     Err(error) => Notice::Error(error),
-                };
-                self.notify(ctx, notice);
+                });
             }
             Action::CopyFigureData(figure) => {
                 self.copy_text(ctx, figure::to_csv(&figure), "Data copied")
@@ -287,6 +297,24 @@ impl Workbench {
         });
     }
 
+    /// Does something that takes a while elsewhere, and tells how it went.
+    fn in_thread(&mut self, ctx: &Context, work: impl FnOnce() -> Notice + Send + 'static) {
+        let (sender, ctx_there) = (self.reports.0.clone(), ctx.clone());
+        let started = std::thread::Builder::new()
+            .name("modescope-file".to_owned())
+            .spawn(move || {
+                // The window may be gone by now.
+                let _ = sender.send(work());
+                ctx_there.request_repaint();
+            });
+        if let Err(error) = started {
+            self.notify(
+                ctx,
+                Notice::Error(format!("The system has no thread to give: {error}")),
+            );
+        }
+    }
+
     fn copy_text(&mut self, ctx: &Context, text: String, what: &str) {
         ctx.copy_text(text);
         self.notify(ctx, Notice::Done(what.to_owned()));
@@ -309,7 +337,15 @@ impl Workbench {
                 if let Origin::File(path) = document.origin() {
                     remember(&mut self.recent, path);
                 }
-                self.document = document;
+                let old = std::mem::replace(&mut self.document, document);
+                if old.is_dirty() {
+                    self.notify(
+                        ctx,
+                        Notice::Info("File, Reopen previous has your changes".to_owned()),
+                    );
+                }
+                let preset = Box::new((**old.preset()).clone());
+                self.previous = Some((preset, old.origin().clone(), old.is_dirty()));
                 self.load(run);
             }
             Err(error) => self.notify(ctx, Notice::Error(error)),
@@ -376,11 +412,10 @@ impl Workbench {
             }
             Purpose::SaveRun => self.link.send(Command::SaveRun(path)),
             Purpose::Figure(shown) => {
-                let notice = match figure::save(&shown, &path) {
+                self.in_thread(ctx, move || match figure::save(&shown, &path) {
                     Ok(()) => Notice::Done(format!("Saved {}", path.display())),
                     Err(error) => Notice::Error(error.to_string()),
-                };
-                self.notify(ctx, notice);
+                });
             }
         }
         self.refresh(ctx);
@@ -489,10 +524,18 @@ impl Workbench {
             return;
         }
         let now = ctx.input(|input| input.time);
-        if !exiting && now - self.store.saved_at < INTERVAL_SECS {
+        let wait = INTERVAL_SECS - (now - self.store.saved_at);
+        if !exiting && (wait > 0.0 || !self.session_behind) {
+            if self.session_behind {
+                // Even if nothing else happens until then.
+                ctx.request_repaint_after(Duration::from_secs_f64(wait));
+            }
             return;
         }
         self.store.saved_at = now;
+        self.session_behind = false;
+        let size = ctx.content_rect().size() * ctx.zoom_factor();
+        self.window_size = Some([size.x.round(), size.y.round()]);
         let session = Session {
             clean_exit: exiting,
             experiment: Some(SavedExperiment {
@@ -506,6 +549,7 @@ impl Workbench {
             zoom: ctx.zoom_factor(),
             recent: self.recent.clone(),
             tour_offered: self.tour_offered,
+            window_size: self.window_size,
             ..Session::default()
         };
         if let Err(error) = self.store.save(&session) {

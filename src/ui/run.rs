@@ -60,8 +60,10 @@ pub enum GuiError {
 /// asked for and cannot be written.
 pub fn run(options: GuiOptions) -> Result<(), GuiError> {
     let started = Instant::now();
-    let [width, height] = options.size.unwrap_or([1280.0, 800.0]);
     let errand = options.screenshot.is_some() || options.frame_stats.is_some();
+    let state_dir = if errand { None } else { session::default_dir() };
+    let last_size = || state_dir.as_deref().and_then(session::last_window_size);
+    let [width, height] = options.size.or_else(last_size).unwrap_or([1280.0, 800.0]);
     let native = eframe::NativeOptions {
         viewport: ViewportBuilder::default()
             .with_title("Modescope")
@@ -84,7 +86,7 @@ pub fn run(options: GuiOptions) -> Result<(), GuiError> {
                 ctx,
                 WorkbenchOptions {
                     open: options.open,
-                    state_dir: if errand { None } else { session::default_dir() },
+                    state_dir,
                     theme: options.dark.map(|dark| {
                         if dark {
                             ThemeChoice::Dark

@@ -37,6 +37,9 @@ pub(super) struct Session {
     pub(super) recent: Vec<PathBuf>,
     /// The guided tour was offered once.
     pub(super) tour_offered: bool,
+    /// Size of the window in points.
+    #[serde(default)]
+    pub(super) window_size: Option<[f32; 2]>,
 }
 
 impl Default for Session {
@@ -50,6 +53,7 @@ impl Default for Session {
             zoom: 1.0,
             recent: Vec::new(),
             tour_offered: false,
+            window_size: None,
         }
     }
 }
@@ -171,6 +175,14 @@ fn read(file: &Path) -> (Option<Session>, Option<String>) {
             )),
         ),
     }
+}
+
+/// The size of the window when it was last open.
+pub(super) fn last_window_size(dir: &Path) -> Option<[f32; 2]> {
+    let (session, _) = read(&dir.join("session.ron"));
+    session?
+        .window_size
+        .filter(|size| size.iter().all(|side| (200.0..=16_384.0).contains(side)))
 }
 
 /// The folder of the session file: `MODESCOPE_STATE_DIR`, or the platform's folder for application data.

@@ -7,3 +7,4 @@ mod golden;
 mod presets;
 mod run;
 mod saving;
+mod window;
