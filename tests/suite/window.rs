@@ -111,7 +111,7 @@ fn every_size_and_scale_draws_without_panic() {
 fn the_default_view_shows_sentence_controls_transport_and_panes() {
     let harness = open(quiet());
     for name in [
-        "Run",
+        "Start training",
         "One step",
         "Reset",
         "Reseed",

@@ -24,6 +24,12 @@ pub(crate) fn headline_ui(ui: &mut Ui, view: &View) {
     );
     ui.horizontal_wrapped(|ui| {
         ui.spacing_mut().item_spacing.x = 4.0;
+        if let Some(frame) = view.scrub {
+            let text = format!("At step {}", super::transport::grouped(frame.step));
+            ui.label(RichText::new(text).color(theme.accent).strong())
+                .on_hover_text("The timeline shows this earlier step; End follows the run again");
+            ui.add_space(10.0);
+        }
         let metrics = view.metrics();
         let target = &view.analysis.target_metrics;
         pair(

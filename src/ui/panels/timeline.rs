@@ -64,6 +64,11 @@ impl Timeline {
             actions.push(Action::Scrub((!follow).then(|| step_at(pointer.x))));
         }
         if response.has_focus() {
+            let keys = egui::EventFilter {
+                horizontal_arrows: true,
+                ..Default::default()
+            };
+            ui.memory_mut(|memory| memory.set_focus_lock_filter(response.id, keys));
             let (back, forth) = ui.input(|input| {
                 (
                     input.num_presses(egui::Key::ArrowLeft),

@@ -54,9 +54,9 @@ impl Transport {
     fn buttons(&self, ui: &mut Ui, view: &View, actions: &mut Vec<Action>) {
         let running = view.snapshot.status == Status::Running;
         let (icon, name) = if running {
-            (Icon::Pause, "Pause")
+            (Icon::Pause, "Pause training")
         } else {
-            (Icon::Run, "Run")
+            (Icon::Run, "Start training")
         };
         let mut button = |icon, name: &str, command: UiCommand| {
             let tip = format!("{}  {}", command.tip(), command.shortcut_text(ui.ctx()));
@@ -127,19 +127,21 @@ fn progress(ui: &mut Ui, snapshot: &Snapshot) {
         RichText::new(format!("step {}", grouped(snapshot.step))),
         "Steps done",
     );
-    let speed = if snapshot.status == Status::Running {
-        format!("{} /s", rate(snapshot.steps_per_second))
-    } else {
-        duration(snapshot.elapsed_secs)
+    let speed = match snapshot.status {
+        Status::Running => format!("{} /s", rate(snapshot.steps_per_second)),
+        Status::Paused | Status::Finished | Status::Failed => String::new(),
     };
     fixed(
         ui,
-        66.0,
+        70.0,
         RichText::new(speed).color(theme.muted),
-        &format!(
-            "Steps per second; trained for {}",
-            duration(snapshot.elapsed_secs)
-        ),
+        "Steps per second",
+    );
+    fixed(
+        ui,
+        66.0,
+        RichText::new(duration(snapshot.elapsed_secs)).color(theme.muted),
+        "Time spent training, pauses not counted",
     );
     if let Some((fraction, eta)) = towards_end(&snapshot.training.stop, snapshot) {
         let eta = eta.map_or_else(

@@ -1,23 +1,37 @@
 //! Controls of the objective: direction, β, reward scale and offset, entropy bonus, MARA, and β from a wanted validity.
 
+use std::sync::Arc;
+
 use egui::Ui;
 
 use super::super::tour::{Spot, spot};
 use super::row::{self, Choice, combo, log_slider, note, number, row, segments, slider};
 use crate::{
+    bandit::Analysis,
     experiment::Update,
     theory::{Anchor, Beta, Direction, Mara, MaraAlgorithm, Objective, Threshold},
     ui::{View, widgets::beta_slider::beta_slider},
 };
 
-/// What the helper "β from validity" was asked last.
+/// What the helper "β from validity" was asked last, and what it knows of the problem it was asked about.
 pub(super) struct Validity {
     wanted: f64,
+    known: Option<(Arc<Analysis>, Result<RightAndWrong, &'static str>)>,
+}
+
+/// Rewards of two values: how much the right ones are worth more, and how often the reference is right.
+#[derive(Debug, Clone, Copy)]
+struct RightAndWrong {
+    gap: f64,
+    right: f64,
 }
 
 impl Default for Validity {
     fn default() -> Self {
-        Self { wanted: 0.95 }
+        Self {
+            wanted: 0.95,
+            known: None,
+        }
     }
 }
 
@@ -125,7 +139,7 @@ fn direction_ui(ui: &mut Ui, objective: &mut Objective) {
 
 fn validity_ui(ui: &mut Ui, view: &View, objective: &mut Objective, validity: &mut Validity) {
     let tip = "With rewards of two values (right or wrong) and a = π_ref(right), the reverse target is right with probability μ at β = ΔR / ln( μ(1−a) / (a(1−μ)) ).";
-    let found = wanted_beta(view, objective, validity.wanted);
+    let found = wanted_beta(view, objective, validity);
     row(ui, "β for validity", tip, |ui| {
         let field = ui.add(
             egui::DragValue::new(&mut validity.wanted)
@@ -159,13 +173,32 @@ fn validity_ui(ui: &mut Ui, view: &View, objective: &mut Objective, validity: &m
 }
 
 /// The β at which the reverse target is right as often as wanted, or why there is none.
-fn wanted_beta(view: &View, objective: &Objective, wanted: f64) -> Result<Beta, &'static str> {
+fn wanted_beta(
+    view: &View,
+    objective: &Objective,
+    validity: &mut Validity,
+) -> Result<Beta, &'static str> {
     if objective.direction != Direction::Reverse
         || objective.entropy != 0.0
         || objective.mara.is_some()
     {
         return Err("The formula is for reverse KL without entropy bonus and MARA");
     }
+    let known = match &validity.known {
+        Some((of, known)) if Arc::ptr_eq(of, view.analysis) => *known,
+        _ => {
+            let known = right_and_wrong(view);
+            validity.known = Some((view.analysis.clone(), known));
+            known
+        }
+    }?;
+    let wanted = validity.wanted;
+    let odds = (wanted * (1.0 - known.right)) / (known.right * (1.0 - wanted));
+    Beta::new(known.gap / odds.ln())
+        .map_err(|_| "The reference is right that often already; no β > 0 lowers it")
+}
+
+fn right_and_wrong(view: &View) -> Result<RightAndWrong, &'static str> {
     let rewards = &view.analysis.rewards;
     let high = rewards.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let low = rewards.iter().copied().fold(f64::INFINITY, f64::min);
@@ -176,16 +209,16 @@ fn wanted_beta(view: &View, objective: &Objective, wanted: f64) -> Result<Beta, 
     {
         return Err("The formula needs rewards of exactly two values, right and wrong");
     }
-    let masses = view.problem.reference.log_masses();
-    let right: f64 = rewards
+    let right = rewards
         .iter()
-        .zip(masses)
+        .zip(view.problem.reference.log_masses())
         .filter(|(reward, _)| **reward == high)
         .map(|(_, log)| log.exp())
         .sum();
-    let odds = (wanted * (1.0 - right)) / (right * (1.0 - wanted));
-    let beta = (high - low) / odds.ln();
-    Beta::new(beta).map_err(|_| "The reference is right that often already; no β > 0 lowers it")
+    Ok(RightAndWrong {
+        gap: high - low,
+        right,
+    })
 }
 
 /// Draws the controls of MARA into `objective`.
