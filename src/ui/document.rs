@@ -71,6 +71,18 @@ impl Part {
     }
 }
 
+/// What has to be computed again after an edit; each contains the ones before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+enum Stale {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// What the objective asks for.
+    Analysis,
+    /// The problem too.
+    Problem,
+}
+
 /// An experiment being edited.
 pub(crate) struct Document {
     preset: Arc<Preset>,
@@ -85,8 +97,8 @@ pub(crate) struct Document {
     gesture: Option<(Part, Edit)>,
     /// Length of `undo` when last saved; none once that state can no longer be reached.
     saved_at: Option<usize>,
-    /// The problem or the analysis is older than the preset.
-    stale: bool,
+    /// What is older than the preset.
+    stale: Stale,
     /// The last preset that had a target, to go back to from an edit that has none.
     good: Arc<Preset>,
 }
@@ -118,7 +130,7 @@ impl Document {
             redo: Vec::new(),
             gesture: None,
             saved_at,
-            stale: false,
+            stale: Stale::Nothing,
         })
     }
 
@@ -179,13 +191,13 @@ impl Document {
         }
         self.good = preset.clone();
         (self.preset, self.problem, self.analysis) = (preset, problem, analysis);
-        self.stale = false;
+        self.stale = Stale::Nothing;
         Ok(())
     }
 
     /// What is shown belongs to the preset as it stands.
     pub(crate) fn is_in_step(&self) -> bool {
-        !self.stale
+        self.stale == Stale::Nothing
     }
 
     /// Something can be undone.
@@ -259,12 +271,18 @@ impl Document {
     }
 
     fn change(&mut self, edit: &Edit) -> Result<(), String> {
+        let old = self.preset.objective;
         experiment::apply(Arc::make_mut(&mut self.preset), edit, self.problem.arms())
             .map_err(|error| error.to_string())?;
-        self.stale |= match Part::of(edit) {
-            Part::Objective | Part::Bars | Part::Modes => true,
-            Part::Training | Part::Stop => false,
-        };
+        let new = &self.preset.objective;
+        let same_rewards =
+            old.reward_scale == new.reward_scale && old.reward_offset == new.reward_offset;
+        self.stale = self.stale.max(match Part::of(edit) {
+            // Only the effective rewards decide, with the rest of the problem, what counts as a mode.
+            Part::Objective if same_rewards => Stale::Analysis,
+            Part::Objective | Part::Bars | Part::Modes => Stale::Problem,
+            Part::Training | Part::Stop => Stale::Nothing,
+        });
         Ok(())
     }
 
@@ -274,7 +292,8 @@ impl Document {
     /// # Errors
     /// One line that says why the objective has no target here; the experiment goes back to what it was then.
     pub(crate) fn refresh(&mut self) -> Result<Option<Work>, String> {
-        if !std::mem::take(&mut self.stale) {
+        let stale = std::mem::take(&mut self.stale);
+        if stale == Stale::Nothing {
             return Ok(None);
         }
         if self.problem.arms() > INLINE_ARMS {
@@ -283,7 +302,12 @@ impl Document {
                 preset: self.preset.clone(),
             }));
         }
-        match solve(&self.source, &self.preset) {
+        let solved = match stale {
+            Stale::Nothing | Stale::Analysis => analyse(&self.problem, &self.preset)
+                .map(|analysis| (self.problem.clone(), analysis)),
+            Stale::Problem => solve(&self.source, &self.preset),
+        };
+        match solved {
             Ok((problem, analysis)) => {
                 (self.problem, self.analysis) = (problem, analysis);
                 self.good = self.preset.clone();
@@ -343,6 +367,13 @@ fn solve(source: &ProblemSource, preset: &Preset) -> Result<(Arc<Problem>, Arc<A
     let problem = source
         .problem(&preset.bandit, &preset.objective)
         .map_err(|error| error.to_string())?;
-    let analysis = Analysis::new(&problem, &preset.objective).map_err(|error| error.to_string())?;
-    Ok((Arc::new(problem), Arc::new(analysis)))
+    let problem = Arc::new(problem);
+    let analysis = analyse(&problem, preset)?;
+    Ok((problem, analysis))
+}
+
+fn analyse(problem: &Problem, preset: &Preset) -> Result<Arc<Analysis>, String> {
+    Analysis::new(problem, &preset.objective)
+        .map(Arc::new)
+        .map_err(|error| error.to_string())
 }

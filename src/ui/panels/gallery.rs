@@ -18,7 +18,7 @@ use crate::{
 /// Size of a card's picture, in points.
 const PICTURE: egui::Vec2 = vec2(132.0, 74.0);
 /// Height of a card.
-const CARD_HEIGHT: f32 = 94.0;
+const CARD_HEIGHT: f32 = 100.0;
 /// Narrowest a card gets before there is one column fewer.
 const CARD_WIDTH: f32 = 330.0;
 /// A picture shows at most this many columns.
@@ -182,7 +182,7 @@ fn card_ui(ui: &mut Ui, card: &Card, size: egui::Vec2) -> bool {
         );
         inner.set_clip_rect(text.expand(1.0).intersect(ui.clip_rect()));
         inner.spacing_mut().item_spacing.y = 2.0;
-        inner.add(egui::Label::new(RichText::new(&card.title).strong()).truncate());
+        inner.add(egui::Label::new(RichText::new(&card.title).strong()).wrap());
         inner
             .add(egui::Label::new(RichText::new(&card.look_for).small().color(theme.muted)).wrap());
     }
@@ -207,14 +207,17 @@ fn paint(painter: &egui::Painter, picture: &Picture, rect: Rect, theme: &Theme) 
             };
             let columns = |values: &[f32], color: Color32| {
                 let width = rect.width() / values.len() as f32;
+                // A mesh, because anti-aliased neighbours would leave seams.
+                let mut mesh = egui::Mesh::default();
                 for (index, &height) in values.iter().enumerate() {
                     let top = at(index, values.len(), height);
                     let bar = Rect::from_min_max(
                         pos2(top.x - 0.5 * width, top.y),
                         pos2(top.x + 0.5 * width, rect.bottom()),
                     );
-                    painter.rect_filled(bar, 0.0, color);
+                    mesh.add_colored_rect(bar, color);
                 }
+                painter.add(mesh);
             };
             columns(reward, theme.reward.gamma_multiply(0.22));
             columns(reference, theme.reference.gamma_multiply(0.6));
@@ -242,6 +245,7 @@ fn paint(painter: &egui::Painter, picture: &Picture, rect: Rect, theme: &Theme) 
                 rect.width() / *columns as f32,
                 rect.height() / rows.max(1) as f32,
             );
+            let mut mesh = egui::Mesh::default();
             for (index, &value) in target.iter().enumerate() {
                 let (row, column) = (index / columns, index % columns);
                 let min = pos2(
@@ -249,12 +253,9 @@ fn paint(painter: &egui::Painter, picture: &Picture, rect: Rect, theme: &Theme) 
                     rect.bottom() - cell.y * (row + 1) as f32,
                 );
                 let [r, g, b] = viridis(f64::from(value));
-                painter.rect_filled(
-                    Rect::from_min_size(min, cell),
-                    0.0,
-                    Color32::from_rgb(r, g, b),
-                );
+                mesh.add_colored_rect(Rect::from_min_size(min, cell), Color32::from_rgb(r, g, b));
             }
+            painter.add(mesh);
         }
     }
 }

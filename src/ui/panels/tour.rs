@@ -110,7 +110,7 @@ impl Tour {
         let place = place_of(ctx, step.spot);
         let escape = ctx.input_mut(|input| input.consume_key(egui::Modifiers::NONE, Key::Escape));
         let mut next = escape.then_some(usize::MAX);
-        card(ctx, "tour", place, |ui| {
+        card(ctx, Order::Foreground, place, |ui| {
             ui.horizontal(|ui| {
                 ui.label(RichText::new(step.title).heading());
                 ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
@@ -153,7 +153,7 @@ impl Tour {
             };
             let layer = egui::LayerId::new(Order::Foreground, Id::unique("tour highlight"));
             ctx.layer_painter(layer).rect_stroke(
-                place.expand(3.0),
+                place.expand(3.0).intersect(ctx.content_rect().shrink(2.0)),
                 5.0,
                 Stroke::new(2.0, theme.reward),
                 egui::StrokeKind::Outside,
@@ -162,7 +162,7 @@ impl Tour {
     }
 
     fn offer_ui(&mut self, ctx: &Context, actions: &mut Vec<Action>) {
-        card(ctx, "tour offer", None, |ui| {
+        card(ctx, Order::Middle, None, |ui| {
             ui.label(RichText::new("New here?").heading());
             ui.label(
                 "A tour of six short steps shows what Modescope is for, on the real controls.",
@@ -185,7 +185,7 @@ impl Tour {
 }
 
 /// A small card beside `place`, or at the lower right.
-fn card(ctx: &Context, id: &str, place: Option<Rect>, add: impl FnOnce(&mut Ui)) {
+fn card(ctx: &Context, order: Order, place: Option<Rect>, add: impl FnOnce(&mut Ui)) {
     let screen = ctx.content_rect();
     let size = vec2(360.0_f32.min(screen.width() - 20.0), 190.0);
     let at = match place {
@@ -204,8 +204,8 @@ fn card(ctx: &Context, id: &str, place: Option<Rect>, add: impl FnOnce(&mut Ui))
         screen.min + vec2(8.0, 8.0),
         most.max(screen.min + vec2(8.0, 8.0)),
     );
-    Area::new(Id::unique(("card", id.to_owned())))
-        .order(Order::Foreground)
+    Area::new(Id::unique("tour card"))
+        .order(order)
         .fixed_pos(at)
         .constrain(true)
         .show(ctx, |ui| {
