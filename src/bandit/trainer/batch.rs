@@ -132,12 +132,15 @@ impl Batch {
         let Some(size) = batch_size(update) else {
             return;
         };
+        let arms = gradient.len();
         let normaliser = softmax.log_normaliser();
+        let total = softmax.sums.mass;
+        let (weights, stream) = (&softmax.weights, &mut self.sampling);
         self.sampler
-            .draw_counts(&softmax.weights, size, &mut self.sampling, &mut self.counts);
+            .draw_counts(weights, total, size, stream, &mut self.counts);
         self.turn_window(size);
-        for (recent, count) in self.current.iter_mut().zip(&self.counts) {
-            *recent += *count as u32;
+        for (recent, count) in self.current.iter_mut().zip(self.sampler.histogram(arms)) {
+            *recent += count;
         }
         for (log_mass, logit) in self.log_masses.iter_mut().zip(&softmax.logits) {
             *log_mass = logit - normaliser;
@@ -153,7 +156,7 @@ impl Batch {
             Some(mara) => mara.apply(&slots, |slot| slot, drive, &mut self.running_anchor),
             None => slots,
         };
-        weigh(drive, update, &slots, &mut self.weights);
+        signal::weigh(softmax.simd, drive, update, &slots, &mut self.weights);
         let share = 1.0 / size as f64;
         let mut sum = share * signal::dot(&self.counts, &self.weights);
         for ((g, count), weight) in gradient.iter_mut().zip(&self.counts).zip(&self.weights) {
@@ -163,7 +166,7 @@ impl Batch {
             let stream = &mut self.reference_sampling;
             reference
                 .sampler
-                .draw_counts(&reference.masses, size, stream, &mut self.counts);
+                .draw_counts(&reference.masses, 1.0, size, stream, &mut self.counts);
             for (arm, (g, count)) in gradient.iter_mut().zip(&self.counts).enumerate() {
                 if *count > 0.0 {
                     let part = count * share * reference_weight(drive, &self.mara, arm);
@@ -224,7 +227,7 @@ impl Batch {
             }
             None => drawn,
         };
-        weigh(drive, update, &drawn, &mut self.weights);
+        signal::weigh(softmax.simd, drive, update, &drawn, &mut self.weights);
         let share = 1.0 / size as f64;
         let mut sum = share * signal::dot(&self.counts, &self.weights);
         self.parts.clear();
@@ -314,14 +317,6 @@ fn reference_weight(drive: &Drive, mara: &Option<BatchMara>, arm: usize) -> f64 
     let exact = drive.sampled_log_reference()[arm] - drive.log_reference[arm];
     let lift = mara.as_ref().map_or(exact, |mara| mara.lift(drive, arm));
     drive.beta * lift.exp()
-}
-
-fn weigh(drive: &Drive, update: Update, slots: &Slots<'_>, out: &mut [f64]) {
-    match update {
-        Update::Sampled { advantage, kl, .. } => signal::weigh(drive, advantage, kl, slots, out),
-        Update::Dap { .. } => signal::weigh_dap(drive, slots, out),
-        Update::Exact | Update::NaturalGradient => out.fill(0.0),
-    }
 }
 
 /// Sorts the drawn arms and counts equal ones.

@@ -39,16 +39,18 @@ impl Default for Sampler {
 }
 
 impl Sampler {
-    /// Fills `counts` (one number per arm, at most [`TREE_ARMS`]) with how often each arm came up in `size` draws.
+    /// Fills `counts` (one number per arm, at most [`TREE_ARMS`]) with how often each arm came up in `size` draws;
+    /// `total` is the sum of the weights.
     pub(super) fn draw_counts(
         &mut self,
         weights: &[f64],
+        total: f64,
         size: usize,
         stream: &mut Stream,
         counts: &mut [f64],
     ) {
         let arms = weights.len();
-        let last = self.plant(weights);
+        let last = self.plant(weights, total);
         let mut left = size;
         while left > 0 {
             let words = stream.words(left);
@@ -56,18 +58,21 @@ impl Sampler {
             let tree = [&self.top[..], &self.coarse, &self.thresholds];
             kernel::count(self.simd, words, tree, last, &mut self.histogram, arms);
         }
+        // The first of the four histograms takes the others' counts and is kept for `histogram`.
         let (one, rest) = self.histogram.split_at_mut(arms);
-        let (two, rest) = rest.split_at_mut(arms);
-        let (three, four) = rest.split_at_mut(arms);
-        let parts = one
-            .iter()
-            .zip(two.iter())
-            .zip(three.iter())
-            .zip(four.iter());
+        let (two, rest) = rest.split_at(arms);
+        let (three, four) = rest.split_at(arms);
+        let parts = one.iter_mut().zip(two).zip(three).zip(four);
         for (count, (((a, b), c), d)) in counts.iter_mut().zip(parts) {
-            *count = f64::from((a + b + c + d) as i32);
+            *a += b + c + d;
+            // Signed, because that converts in one instruction; batches are far below 2³¹.
+            *count = f64::from(*a as i32);
         }
-        self.histogram.fill(0);
+    }
+
+    /// How often each arm came up in the last [`Self::draw_counts`].
+    pub(super) fn histogram(&self, arms: usize) -> &[u32] {
+        &self.histogram[..arms]
     }
 
     /// Appends `size` draws to `drawn`, unordered, given sums of `weights` over blocks of [`BLOCK`] arms.
@@ -115,21 +120,15 @@ impl Sampler {
     }
 
     /// Builds the tree; returns the last arm that can come up.
-    fn plant(&mut self, weights: &[f64]) -> u32 {
+    fn plant(&mut self, weights: &[f64], total: f64) -> u32 {
         let arms = weights.len();
+        self.histogram.clear();
         self.histogram.resize(4 * arms, 0);
-        self.cumulative.resize(arms, 0.0);
-        self.thresholds.clear();
-        self.thresholds.resize(arms.next_multiple_of(16), u32::MAX);
-        let mut sum = 0.0;
-        for (cumulative, weight) in self.cumulative.iter_mut().zip(weights) {
-            sum += weight;
-            *cumulative = sum;
+        if self.thresholds.len() != arms.next_multiple_of(16) {
+            self.thresholds.clear();
+            self.thresholds.resize(arms.next_multiple_of(16), u32::MAX);
         }
-        let scale = f64::from(u32::MAX) / sum;
-        for (threshold, cumulative) in self.thresholds.iter_mut().zip(&self.cumulative) {
-            *threshold = (cumulative * scale) as u32;
-        }
+        kernel::accumulate(self.simd, weights, total, &mut self.thresholds);
         let every_16th = |from: &[u32], to: &mut Vec<u32>| {
             to.clear();
             to.extend(from.iter().skip(15).step_by(16));

@@ -4,9 +4,12 @@
 //! back to its parameters. In the logits of a softmax, an arm that is worth a_y per unit of mass gets
 //! π_y (a_y − E_π a).
 
-use super::drive::{Drive, slope, weighted_slope};
+use super::{
+    drive::{Drive, slope, weighted_slope},
+    kernel::Simd,
+};
 use crate::{
-    experiment::{Advantage, KlEstimator, KlPenalty},
+    experiment::{Advantage, KlEstimator, KlPenalty, Update},
     theory::{Divergence, divergence},
 };
 
@@ -79,8 +82,34 @@ pub(super) struct Slots<'a> {
     pub(super) log_masses: &'a [f64],
 }
 
-/// Fills `out` with what each sample's score is multiplied with: the gradient is Σ count · out · (e_y − π) / total.
-pub(super) fn weigh(
+/// Fills `out` with what each sample's score is multiplied with under a sampled update: the gradient is
+/// Σ count · out · (e_y − π) / total.
+pub(super) fn weigh(simd: Simd, drive: &Drive, update: Update, slots: &Slots<'_>, out: &mut [f64]) {
+    match simd {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: `Simd::detect` found the instructions on this machine.
+        Simd::Avx512 | Simd::Avx2 => unsafe { weigh_avx2(drive, update, slots, out) },
+        Simd::Portable => weigh_portable(drive, update, slots, out),
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn weigh_avx2(drive: &Drive, update: Update, slots: &Slots<'_>, out: &mut [f64]) {
+    weigh_portable(drive, update, slots, out);
+}
+
+#[inline(always)]
+fn weigh_portable(drive: &Drive, update: Update, slots: &Slots<'_>, out: &mut [f64]) {
+    match update {
+        Update::Sampled { advantage, kl, .. } => weigh_sampled(drive, advantage, kl, slots, out),
+        Update::Dap { .. } => weigh_dap(drive, slots, out),
+        Update::Exact | Update::NaturalGradient => out.fill(0.0),
+    }
+}
+
+#[inline(always)]
+fn weigh_sampled(
     drive: &Drive,
     advantage: Advantage,
     kl: KlPenalty,
@@ -89,9 +118,12 @@ pub(super) fn weigh(
 ) {
     let (beta, entropy) = (drive.beta, drive.entropy);
     let matched = |ratio| slope(drive.divergence, ratio);
+    let reverse = drive.divergence == Divergence::Reverse;
     match kl {
-        KlPenalty::Matched => charge(slots, beta, entropy, matched, out),
-        KlPenalty::InReward(KlEstimator::K1) => charge(slots, beta, entropy, |ratio| ratio, out),
+        KlPenalty::Matched if !reverse => charge(slots, beta, entropy, matched, out),
+        KlPenalty::Matched | KlPenalty::InReward(KlEstimator::K1) => {
+            charge_log_ratio(slots, beta, entropy, out);
+        }
         KlPenalty::InReward(estimator) => {
             charge(slots, beta, entropy, |ratio| value(estimator, ratio), out);
         }
@@ -120,7 +152,8 @@ pub(super) fn weigh(
 }
 
 /// DAP's weights: 2 (log π_ref^{β/κ} e^{R/κ} − log π), κ = β + η: ascent on −(squared log-ratio).
-pub(super) fn weigh_dap(drive: &Drive, slots: &Slots<'_>, out: &mut [f64]) {
+#[inline(always)]
+fn weigh_dap(drive: &Drive, slots: &Slots<'_>, out: &mut [f64]) {
     let kappa = drive.beta + drive.entropy;
     for (slot, out) in out.iter_mut().enumerate() {
         let wanted = (drive.beta * slots.log_reference[slot] + slots.rewards[slot]) / kappa;
@@ -128,8 +161,17 @@ pub(super) fn weigh_dap(drive: &Drive, slots: &Slots<'_>, out: &mut [f64]) {
     }
 }
 
+/// R − β log(π/π_ref) − η log π, in a form without branches.
+#[inline(always)]
+fn charge_log_ratio(slots: &Slots<'_>, beta: f64, entropy: f64, out: &mut [f64]) {
+    let logs = slots.log_masses.iter().zip(slots.log_reference);
+    for ((out, reward), (log_mass, log_reference)) in out.iter_mut().zip(slots.rewards).zip(logs) {
+        *out = reward - beta * (log_mass - log_reference) - entropy * log_mass;
+    }
+}
+
 /// R − β·penalty(log π/π_ref) − η log π.
-#[inline]
+#[inline(always)]
 fn charge(
     slots: &Slots<'_>,
     beta: f64,
@@ -141,7 +183,7 @@ fn charge(
     charge_more(slots, beta, entropy, penalty, out);
 }
 
-#[inline]
+#[inline(always)]
 fn charge_more(
     slots: &Slots<'_>,
     beta: f64,
@@ -158,6 +200,7 @@ fn charge_more(
 }
 
 /// Subtracts the baseline and divides by the scale. A single sample has nothing to compare itself with and is left alone.
+#[inline(always)]
 fn normalise(advantage: Advantage, slots: &Slots<'_>, out: &mut [f64]) {
     if advantage == Advantage::None || slots.total < 2.0 {
         return;
@@ -179,6 +222,7 @@ fn normalise(advantage: Advantage, slots: &Slots<'_>, out: &mut [f64]) {
 }
 
 /// Σ a b, in four running sums.
+#[inline(always)]
 pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
     let mut lanes = [0.0; 4];
     let (a, b) = (a.chunks_exact(4), b.chunks_exact(4));

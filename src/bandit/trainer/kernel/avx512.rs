@@ -183,6 +183,40 @@ pub(super) fn exponentiate(
     }
 }
 
+#[target_feature(enable = "avx512f,avx512dq")]
+pub(super) fn accumulate(weights: &[f64], total: f64, thresholds: &mut [u32]) {
+    let scale = _mm512_set1_pd(f64::from(u32::MAX) / total);
+    let zero = _mm512_setzero_si512();
+    let last = _mm512_set1_epi64(7);
+    let mut before = _mm512_setzero_pd();
+    for at in (0..weights.len()).step_by(8) {
+        // Sums within eight by doubling distances; the carry is the only chain between groups.
+        let mut sums = load(weights, at);
+        sums = _mm512_add_pd(sums, shifted::<7>(sums, zero));
+        sums = _mm512_add_pd(sums, shifted::<6>(sums, zero));
+        sums = _mm512_add_pd(sums, shifted::<4>(sums, zero));
+        let own = _mm512_permutexvar_pd(last, sums);
+        // Saturates where rounding goes past the whole.
+        let words = _mm512_cvttpd_epu32(_mm512_mul_pd(_mm512_add_pd(sums, before), scale));
+        before = _mm512_add_pd(before, own);
+        let mut eight = [0u32; 8];
+        // SAFETY: there is room for eight numbers.
+        unsafe { _mm256_storeu_si256(eight.as_mut_ptr().cast(), words) };
+        let here = 8.min(weights.len() - at);
+        thresholds[at..at + here].copy_from_slice(&eight[..here]);
+    }
+}
+
+/// The eight numbers moved up by 8 − `KEEP` places, zeros coming in.
+#[inline]
+#[target_feature(enable = "avx512f,avx512dq")]
+fn shifted<const KEEP: i32>(value: __m512d, zero: __m512i) -> __m512d {
+    _mm512_castsi512_pd(_mm512_alignr_epi64::<KEEP>(
+        _mm512_castpd_si512(value),
+        zero,
+    ))
+}
+
 /// How many of the 16 thresholds at `slice[at..]` lie at or below the word.
 #[inline]
 #[target_feature(enable = "avx512f,avx512dq,popcnt")]
@@ -206,16 +240,18 @@ pub(super) fn count(
     let (ones, twos) = histogram.split_at_mut(2 * stride);
     let (first, second) = ones.split_at_mut(stride);
     let (third, fourth) = twos.split_at_mut(stride);
+    let (deep, flat) = (coarse.len() > 16, thresholds.len() <= 16);
+    let last_group = thresholds.len() - 16;
     let find = |word: u32| {
         let word = _mm512_set1_epi32(word as i32);
         let mut arm = 0;
-        if coarse.len() > 16 {
+        if deep {
             arm = 16 * below(top, 0, word);
         }
-        if thresholds.len() > 16 {
+        if !flat {
             arm = 16 * (arm + below(coarse, arm.min(coarse.len() - 16), word));
         }
-        (arm + below(thresholds, arm.min(thresholds.len() - 16), word)).min(last)
+        (arm + below(thresholds, arm.min(last_group), word)).min(last)
     };
     let mut fours = words.chunks_exact(4);
     for four in &mut fours {

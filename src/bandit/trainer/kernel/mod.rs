@@ -132,6 +132,12 @@ pub(super) fn exponentiate(
     )
 }
 
+/// Fills `thresholds` with the cumulative sums of `weights` as shares of `total`, on the scale of 32-bit words; entries
+/// past the last weight are left alone.
+pub(super) fn accumulate(simd: Simd, weights: &[f64], total: f64, thresholds: &mut [u32]) {
+    dispatch!(simd, accumulate(weights, total, thresholds));
+}
+
 /// Adds one to `histogram[arm]` for each word, where arm is the number of `thresholds` at or below the word (at most
 /// `last`). `coarse` and `top` hold every 16th threshold and every 16th of those, all padded to multiples of 16 with
 /// `u32::MAX`. `histogram` is four histograms of `stride` entries.
@@ -246,6 +252,28 @@ mod tests {
                 &mut second,
             );
             assert_eq!((parameters, first, second), ([-800.0], [0.0], [0.0]));
+        }
+    }
+
+    #[test]
+    fn thresholds_are_cumulative_shares_on_every_machine() {
+        for simd in forms() {
+            for arms in [1usize, 8, 9, 100] {
+                let weights: Vec<f64> = (0..arms).map(|i| ((i * 7) % 5) as f64 + 0.5).collect();
+                let total: f64 = weights.iter().sum();
+                let mut thresholds = vec![7; arms + 3];
+                accumulate(simd, &weights, total, &mut thresholds);
+                let mut sum = 0.0;
+                for (weight, threshold) in weights.iter().zip(&thresholds) {
+                    sum += weight;
+                    let right = sum / total * f64::from(u32::MAX);
+                    assert!(
+                        (f64::from(*threshold) - right).abs() <= 1.01,
+                        "{simd:?} {arms}"
+                    );
+                }
+                assert_eq!(thresholds[arms..], [7, 7, 7]);
+            }
         }
     }
 

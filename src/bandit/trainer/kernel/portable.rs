@@ -127,6 +127,16 @@ pub(super) fn exponentiate<const FMA: bool>(
 }
 
 #[inline(always)]
+pub(super) fn accumulate<const FMA: bool>(weights: &[f64], total: f64, thresholds: &mut [u32]) {
+    let scale = f64::from(u32::MAX) / total;
+    let mut sum = 0.0;
+    for (threshold, weight) in thresholds.iter_mut().zip(weights) {
+        sum += weight;
+        *threshold = (sum * scale) as u32;
+    }
+}
+
+#[inline(always)]
 pub(super) fn count<const FMA: bool>(
     words: &[u32],
     [_, _, thresholds]: [&[u32]; 3],
@@ -232,6 +242,11 @@ pub(super) mod avx2 {
         weights: &mut [f64],
     ) -> Sums {
         super::exponentiate::<true>(logits, shift, log_target, rewards, weights)
+    }
+
+    #[target_feature(enable = "avx2,fma")]
+    pub(in super::super) fn accumulate(weights: &[f64], total: f64, thresholds: &mut [u32]) {
+        super::accumulate::<true>(weights, total, thresholds);
     }
 
     #[target_feature(enable = "avx2,fma")]
