@@ -188,13 +188,7 @@ pub fn objective_value(
     let cost = match Divergence::from(objective.direction) {
         Divergence::Reverse => kernels::cross_divergence(log_policy, log_reference),
         Divergence::Forward => kernels::cross_divergence(log_reference, log_policy),
-        Divergence::Alpha(alpha) => kernels::sum(
-            &log_policy
-                .iter()
-                .zip(log_reference)
-                .map(|(&p, &q)| divergence::f_alpha(alpha, p, q))
-                .collect::<Vec<_>>(),
-        ),
+        Divergence::Alpha(alpha) => kernels::alpha_divergence(alpha, log_policy, log_reference),
     };
     let bonus = if objective.entropy > 0.0 {
         objective.entropy * divergence::entropy(log_policy)

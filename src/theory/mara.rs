@@ -272,3 +272,7 @@ pub fn forward_reward(
         })
         .collect()
 }
+
+#[cfg(test)]
+#[path = "mara_tests.rs"]
+mod tests;

@@ -33,6 +33,19 @@ pub fn exp_one<A: Arith>(x: f64) -> f64 {
     let shifted = A::mul_add(x, LOG2_E, ROUND);
     let n = shifted - ROUND;
     let r = A::mul_add(n, -LN2_LOW, A::mul_add(n, -LN2_HIGH, x));
+    let tail = tail::<A>(r);
+    let r2 = r * r;
+    let p = 1.0 + A::mul_add(r2, A::mul_add(tail, r, 0.5), r);
+    // 2^(n−1), then doubled: n = 1024 stays representable.
+    let scale = f64::from_bits((shifted.to_bits() << 52).wrapping_add(ONE_BITS - (1 << 52)));
+    let y = p * scale * 2.0;
+    let y = if x > HIGH { f64::INFINITY } else { y };
+    if x < LOW { 0.0 } else { y }
+}
+
+/// (e^r − 1 − r − r²/2)/r³ for |r| ≤ ½ ln 2.
+#[inline(always)]
+fn tail<A: Arith>(r: f64) -> f64 {
     let mut tail = TAIL[8];
     tail = A::mul_add(tail, r, TAIL[7]);
     tail = A::mul_add(tail, r, TAIL[6]);
@@ -42,13 +55,19 @@ pub fn exp_one<A: Arith>(x: f64) -> f64 {
     tail = A::mul_add(tail, r, TAIL[2]);
     tail = A::mul_add(tail, r, TAIL[1]);
     tail = A::mul_add(tail, r, TAIL[0]);
-    let r2 = r * r;
-    let p = 1.0 + A::mul_add(r2, A::mul_add(tail, r, 0.5), r);
-    // 2^(n−1), then doubled: n = 1024 stays representable.
-    let scale = f64::from_bits((shifted.to_bits() << 52).wrapping_add(ONE_BITS - (1 << 52)));
-    let y = p * scale * 2.0;
-    let y = if x > HIGH { f64::INFINITY } else { y };
-    if x < LOW { 0.0 } else { y }
+    tail
+}
+
+/// e^x − 1, accurate near 0 too (within 3 ulp).
+#[inline(always)]
+#[must_use]
+pub fn expm1_one<A: Arith>(x: f64) -> f64 {
+    let near = A::mul_add(x * x, A::mul_add(tail::<A>(x), x, 0.5), x);
+    if x.abs() < 0.3 {
+        near
+    } else {
+        exp_one::<A>(x) - 1.0
+    }
 }
 
 #[cfg(test)]
@@ -72,6 +91,19 @@ mod tests {
             let x = (f64::from(k) * 0.37 - 300.0).exp2();
             assert!(ulps(exp_one::<Fused>(-x), (-x).exp()) <= 1 || x > 708.0);
         }
+    }
+
+    #[test]
+    fn expm1_is_accurate_everywhere() {
+        for k in -4000..4000 {
+            let x = f64::from(k) * 1e-3 * (1.0 + f64::from(k % 7));
+            let want = x.exp_m1();
+            let got = expm1_one::<Fused>(x);
+            assert!((got - want).abs() <= 8e-16 * want.abs(), "expm1({x})");
+            let x = x * 1e-9;
+            assert!((expm1_one::<Fused>(x) - x.exp_m1()).abs() <= 4e-16 * x.abs());
+        }
+        assert_eq!(expm1_one::<Fused>(f64::NEG_INFINITY), -1.0);
     }
 
     #[test]

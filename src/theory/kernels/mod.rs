@@ -6,6 +6,7 @@
 
 mod arith;
 mod exponential;
+mod family;
 mod logarithm;
 mod measuring;
 mod passes;
@@ -15,7 +16,10 @@ pub(crate) use arith::vectorised;
 pub use arith::{Arith, InstructionSet, instruction_set};
 #[doc(hidden)]
 pub use arith::{Fused, Separate};
-pub use exponential::exp_one;
+pub use exponential::{exp_one, expm1_one};
+pub use family::{
+    Entropic, Power, PowerSums, alpha_divergence, entropic, omega_one, power_sums, powers,
+};
 pub use logarithm::ln_one;
 pub use measuring::{Compared, Comparison, compare, forward_gap};
 pub use passes::{

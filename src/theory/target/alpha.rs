@@ -6,12 +6,9 @@
 //! z itself.
 
 use super::{Target, place_outside, sharpen};
-use crate::theory::{
-    divergence::f_alpha,
-    kernels::{self, Survey},
-};
+use crate::theory::kernels::{self, Power, PowerSums, Survey};
 
-/// How z follows from an arm's distance y.
+/// What is solved for.
 #[derive(Debug, Clone, Copy)]
 enum Unknown {
     /// c, with z = 1 + ε(c − y).
@@ -21,18 +18,15 @@ enum Unknown {
 }
 
 impl Unknown {
-    /// log z of an arm at distance y, −∞ where it is cut.
-    fn log_z(self, epsilon: f64, y: f64) -> f64 {
-        match self {
-            Self::Offset(c) => {
-                let shift = epsilon * (c - y);
-                if shift > -1.0 {
-                    shift.ln_1p()
-                } else {
-                    f64::NEG_INFINITY
-                }
-            }
-            Self::Floor(v) => (v - epsilon * y).ln(),
+    fn power(self, epsilon: f64) -> Power {
+        let (base, offset) = match self {
+            Self::Offset(c) => (1.0, c),
+            Self::Floor(v) => (v, 0.0),
+        };
+        Power {
+            epsilon,
+            base,
+            offset,
         }
     }
 
@@ -62,7 +56,8 @@ pub(super) fn solve(
         .iter()
         .map(|&reward| ((best - reward) / beta).min(1e300))
         .collect();
-    let sums = |unknown: Unknown| sums(log_reference, &distance, epsilon, unknown);
+    let sums =
+        |unknown: Unknown| kernels::power_sums(unknown.power(epsilon), log_reference, &distance);
 
     let mut outside_leftover = 0.0;
     let mut inside_leftover = None;
@@ -90,14 +85,13 @@ pub(super) fn solve(
         root(Unknown::Offset(low), high, epsilon, sums)
     };
 
-    for (arm, (&log_mass, &y)) in log_reference.iter().zip(&distance).enumerate() {
-        target.log_masses[arm] = if log_mass == f64::NEG_INFINITY {
-            log_mass
-        } else {
-            log_mass + unknown.log_z(epsilon, y) / epsilon
-        };
-        target.masses[arm] = target.log_masses[arm].exp();
-    }
+    kernels::powers(
+        unknown.power(epsilon),
+        log_reference,
+        &distance,
+        &mut target.log_masses,
+        &mut target.masses,
+    );
     if let Some(left) = inside_leftover {
         share_inside(log_reference, &distance, left, target);
     }
@@ -107,60 +101,21 @@ pub(super) fn solve(
         Unknown::Offset(c) => best - beta * c,
         Unknown::Floor(v) => best - beta * (v - 1.0) / epsilon,
     });
-    let cost: f64 = kernels::sum(
-        &log_reference
-            .iter()
-            .zip(&target.log_masses)
-            .map(|(&log_q, &log_p)| f_alpha(alpha, log_p, log_q))
-            .collect::<Vec<_>>(),
-    );
+    let cost = kernels::alpha_divergence(alpha, &target.log_masses, log_reference);
     target.optimal_value = kernels::dot(&target.masses, rewards) - beta * cost;
 }
 
-/// ΣG, its derivative in the unknown's own scale (Σ π_ref z^{1/ε − 1}), and ΣG without the best arms.
-#[derive(Debug, Clone, Copy)]
-struct Sums {
-    mass: f64,
-    slope: f64,
-    others: f64,
-}
-
-fn sums(log_reference: &[f64], distance: &[f64], epsilon: f64, unknown: Unknown) -> Sums {
-    let mut mass = kernels::Compensated::default();
-    let mut slope = kernels::Compensated::default();
-    let mut others = kernels::Compensated::default();
-    for (&log_mass, &y) in log_reference.iter().zip(distance) {
-        if log_mass == f64::NEG_INFINITY {
-            continue;
-        }
-        let log_z = unknown.log_z(epsilon, y);
-        if log_z == f64::NEG_INFINITY {
-            continue;
-        }
-        let own = (log_mass + log_z / epsilon).exp();
-        mass.add(own);
-        slope.add((log_mass + log_z * (1.0 / epsilon - 1.0)).exp());
-        if y > 0.0 {
-            others.add(own);
-        }
-    }
-    Sums {
-        mass: mass.get(),
-        slope: slope.get(),
-        others: others.get(),
-    }
-}
-
 /// Newton on ((ΣG)^ε − 1)/ε within [the given unknown, `end`]; the unknown's direction of growth follows from its kind.
-fn root(from: Unknown, end: f64, epsilon: f64, sums: impl Fn(Unknown) -> Sums) -> Unknown {
+fn root(from: Unknown, end: f64, epsilon: f64, sums: impl Fn(Unknown) -> PowerSums) -> Unknown {
     let (mut low, mut high, rising, rate) = match from {
         Unknown::Offset(c) => (c, end, true, 1.0),
         // ΣG falls as v rises, dv = ε dc.
         Unknown::Floor(v) => (v, end, false, epsilon),
     };
     let mut x = low;
+    let mut before = 0.0;
     for _ in 0..300 {
-        let Sums { mass, slope, .. } = sums(from.with(x));
+        let PowerSums { mass, slope, .. } = sums(from.with(x));
         if (mass > 1.0) == rising {
             high = high.min(x);
         } else {
@@ -172,13 +127,17 @@ fn root(from: Unknown, end: f64, epsilon: f64, sums: impl Fn(Unknown) -> Sums) -
             / epsilon
             / ((epsilon * log_mass).exp() * slope / mass);
         let next = x + step;
-        if step.abs() <= 2e-16 * x.abs() || high - low <= 2e-16 * high.abs() {
+        // Seen to converge, the next error is of the order of the step's square.
+        let settled = step.abs() <= 1e-10 * x.abs() && step.abs() <= 1e-2 * before;
+        before = step.abs();
+        if settled || step.abs() <= 2e-16 * x.abs() {
             return from.with(next.clamp(low, high));
+        }
+        if high - low <= 4e-16 * high.abs() {
+            return from.with(x);
         }
         x = if next > low && next < high {
             next
-        } else if step.is_finite() && (next == low || next == high) {
-            return from.with(next);
         } else if low > 0.0 {
             (low * high).sqrt().clamp(low, high)
         } else {
