@@ -154,31 +154,33 @@ pub fn solve_into(
     objective: &Objective,
     target: &mut Target,
 ) -> Result<(), TargetError> {
-    let survey = check(log_reference, rewards, objective)?;
+    check(log_reference, rewards, objective)?;
     let beta = objective.beta.get();
     let eta = objective.entropy;
     target.masses.resize(rewards.len(), 0.0);
     target.log_masses.resize(rewards.len(), 0.0);
     target.lambda = None;
     target.outside_support = 0.0;
-    match Divergence::from(objective.direction) {
-        Divergence::Reverse => reverse::solve(log_reference, rewards, beta, eta, survey, target),
+    let divergence = Divergence::from(objective.direction);
+    if divergence == Divergence::Reverse {
+        return reverse::solve(log_reference, rewards, beta, eta, target);
+    }
+    let survey = kernels::survey(rewards, log_reference);
+    check_range(survey, rewards)?;
+    match divergence {
+        Divergence::Reverse => {}
         Divergence::Forward if eta == 0.0 => {
-            forward::solve(log_reference, rewards, beta, survey, target)
+            forward::solve(log_reference, rewards, beta, survey, target);
         }
         Divergence::Forward => entropic::solve(log_reference, rewards, beta, eta, survey, target),
         Divergence::Alpha(alpha) => {
-            alpha::solve(log_reference, rewards, beta, alpha, survey, target)
+            alpha::solve(log_reference, rewards, beta, alpha, survey, target);
         }
     }
     Ok(())
 }
 
-fn check(
-    log_reference: &[f64],
-    rewards: &[f64],
-    objective: &Objective,
-) -> Result<Survey, TargetError> {
+fn check(log_reference: &[f64], rewards: &[f64], objective: &Objective) -> Result<(), TargetError> {
     if log_reference.len() != rewards.len() || rewards.is_empty() {
         return Err(TargetError::Lengths {
             reference: log_reference.len(),
@@ -199,20 +201,24 @@ fn check(
             });
         }
     }
-    let survey = kernels::survey(rewards, log_reference);
+    Ok(())
+}
+
+/// Refuses rewards that are not finite or too far apart.
+fn check_range(survey: Survey, rewards: &[f64]) -> Result<(), TargetError> {
     let Survey { low, high, .. } = survey;
-    if !(high - low).is_finite() {
-        return Err(
-            match rewards.iter().position(|reward| !reward.is_finite()) {
-                Some(arm) => TargetError::Reward {
-                    arm,
-                    value: rewards[arm],
-                },
-                None => TargetError::Range { low, high },
-            },
-        );
+    if (high - low).is_finite() {
+        return Ok(());
     }
-    Ok(survey)
+    Err(
+        match rewards.iter().position(|reward| !reward.is_finite()) {
+            Some(arm) => TargetError::Reward {
+                arm,
+                value: rewards[arm],
+            },
+            None => TargetError::Range { low, high },
+        },
+    )
 }
 
 /// Gives a dominant arm its log mass from what the others hold, −log1p instead of ln of almost one, so that log masses

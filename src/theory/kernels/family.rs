@@ -40,8 +40,10 @@ vectorised! {
         let mut totals = [Compensated::default(); 3];
         let mut scratch = [[0.0; BLOCK]; 3];
         for (x, y) in log_reference.chunks(BLOCK).zip(distance.chunks(BLOCK)) {
-            let [masses, slopes, others] = &mut scratch;
-            for i in 0..x.len() {
+            let n = x.len();
+            let y = &y[..n];
+            let [masses, slopes, others] = scratch.each_mut().map(|s| &mut s[..n]);
+            for i in 0..n {
                 let (z, log_z) = z_and_log::<A>(by, y[i]);
                 let own = exp_one::<A>(A::mul_add(log_z, inverse, x[i]));
                 let own = if x[i] > f64::NEG_INFINITY && z > 0.0 { own } else { 0.0 };
@@ -84,7 +86,9 @@ vectorised! {
         let mut total = Compensated::default();
         let mut scratch = [0.0; BLOCK];
         for (p, q) in log_masses.chunks(BLOCK).zip(log_reference.chunks(BLOCK)) {
-            for i in 0..p.len() {
+            let n = p.len();
+            let (q, scratch) = (&q[..n], &mut scratch[..n]);
+            for i in 0..n {
                 let (own, other) = if swap { (q[i], p[i]) } else { (p[i], q[i]) };
                 let log_t = own - other;
                 // ((t^a − 1)/a − (t − 1))/(a − 1), a = 0 told apart by its limit.
@@ -96,7 +100,7 @@ vectorised! {
                 let value = if no_p || no_q { one } else { both };
                 scratch[i] = if no_p && no_q { 0.0 } else { value };
             }
-            total.add(block_sum(&scratch[..p.len()]));
+            total.add(block_sum(scratch));
         }
         total.get()
     }
@@ -123,7 +127,10 @@ vectorised! {
         for (((x, rewards), log_masses), masses) in log_reference.chunks(BLOCK).zip(rewards.chunks(BLOCK))
             .zip(log_masses.chunks_mut(BLOCK)).zip(masses.chunks_mut(BLOCK))
         {
-            for i in 0..x.len() {
+            let n = x.len();
+            let (rewards, scratch) = (&rewards[..n], &mut scratch[..n]);
+            let (log_masses, masses) = (&mut log_masses[..n], &mut masses[..n]);
+            for i in 0..n {
                 let bare = (rewards[i] - by.top) * by.rate - by.offset;
                 let c = by.log_scale + x[i] - bare;
                 let u = omega_one::<A>(c);
@@ -134,7 +141,7 @@ vectorised! {
                 scratch[i] = mass / (1.0 + u);
             }
             totals[0].add(block_sum(masses));
-            totals[1].add(block_sum(&scratch[..x.len()]));
+            totals[1].add(block_sum(scratch));
         }
         (totals[0].get(), totals[1].get())
     }

@@ -59,7 +59,7 @@ vectorised! {
             let (p, lp) = (&of.masses[start..end], &of.log_masses[start..end]);
             let (lq, rewards) = (&of.log_reference[start..end], &of.rewards[start..end]);
             let (g, lg) = (&of.target[start..end], &of.log_target[start..end]);
-            let [s0, s1, s2, s3, s4, s5, s6] = &mut scratch;
+            let [s0, s1, s2, s3, s4, s5, s6] = scratch.each_mut().map(|s| &mut s[..length]);
             for i in 0..length {
                 s0[i] = p[i] * rewards[i];
                 s1[i] = -weigh(p[i], lp[i]);

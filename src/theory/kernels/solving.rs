@@ -18,40 +18,75 @@ pub struct Survey {
 vectorised! {
     /// One pass over rewards and log reference masses.
     pub fn survey<A>(rewards: &[f64], log_reference: &[f64]) -> Survey {
-        let mut low = [f64::INFINITY; LANES];
-        let mut inside = [f64::NEG_INFINITY; LANES];
-        let mut outside = [f64::NEG_INFINITY; LANES];
-        // Turns NaN once a NaN or an infinity passes by.
-        let mut poison = [0.0; LANES];
-        let (whole, rest) = rewards.as_chunks::<LANES>();
-        let (gates, gate_rest) = log_reference.as_chunks::<LANES>();
-        for (chunk, gate) in whole.iter().zip(gates) {
-            for i in 0..LANES {
-                let r = chunk[i];
-                let supported = gate[i] > f64::NEG_INFINITY;
-                let a = if supported { r } else { f64::NEG_INFINITY };
-                let b = if supported { f64::NEG_INFINITY } else { r };
-                low[i] = if r < low[i] { r } else { low[i] };
-                inside[i] = if a > inside[i] { a } else { inside[i] };
-                outside[i] = if b > outside[i] { b } else { outside[i] };
-                poison[i] += r * 0.0;
-            }
-        }
-        for (i, (&r, &gate)) in rest.iter().zip(gate_rest).enumerate() {
-            let supported = gate > f64::NEG_INFINITY;
-            low[i] = low[i].min(r);
-            inside[i] = inside[i].max(if supported { r } else { f64::NEG_INFINITY });
-            outside[i] = outside[i].max(if supported { f64::NEG_INFINITY } else { r });
+        survey_lanes(rewards, log_reference)
+    }
+}
+
+#[inline(always)]
+fn survey_lanes(rewards: &[f64], log_reference: &[f64]) -> Survey {
+    let mut low = [f64::INFINITY; LANES];
+    let mut inside = [f64::NEG_INFINITY; LANES];
+    let mut outside = [f64::NEG_INFINITY; LANES];
+    // Turns NaN once a NaN or an infinity passes by.
+    let mut poison = [0.0; LANES];
+    let (whole, rest) = rewards.as_chunks::<LANES>();
+    let (gates, gate_rest) = log_reference.as_chunks::<LANES>();
+    for (chunk, gate) in whole.iter().zip(gates) {
+        for i in 0..LANES {
+            let r = chunk[i];
+            let supported = gate[i] > f64::NEG_INFINITY;
+            let a = if supported { r } else { f64::NEG_INFINITY };
+            let b = if supported { f64::NEG_INFINITY } else { r };
+            low[i] = if r < low[i] { r } else { low[i] };
+            inside[i] = if a > inside[i] { a } else { inside[i] };
+            outside[i] = if b > outside[i] { b } else { outside[i] };
             poison[i] += r * 0.0;
         }
-        let top = |lanes: [f64; LANES]| lanes.into_iter().fold(f64::NEG_INFINITY, f64::max);
-        let (best, best_outside) = (top(inside), top(outside));
-        let poisoned = poison.iter().any(|p| p.is_nan());
-        Survey {
-            low: if poisoned { f64::NAN } else { low.into_iter().fold(f64::INFINITY, f64::min) },
-            high: if poisoned { f64::NAN } else { best.max(best_outside) },
-            best,
-            best_outside,
+    }
+    for (i, (&r, &gate)) in rest.iter().zip(gate_rest).enumerate() {
+        let supported = gate > f64::NEG_INFINITY;
+        low[i] = low[i].min(r);
+        inside[i] = inside[i].max(if supported { r } else { f64::NEG_INFINITY });
+        outside[i] = outside[i].max(if supported { f64::NEG_INFINITY } else { r });
+        poison[i] += r * 0.0;
+    }
+    let top = |lanes: [f64; LANES]| lanes.into_iter().fold(f64::NEG_INFINITY, f64::max);
+    let (best, best_outside) = (top(inside), top(outside));
+    let poisoned = poison.iter().any(|p| p.is_nan());
+    Survey {
+        low: if poisoned {
+            f64::NAN
+        } else {
+            low.into_iter().fold(f64::INFINITY, f64::min)
+        },
+        high: if poisoned {
+            f64::NAN
+        } else {
+            best.max(best_outside)
+        },
+        best,
+        best_outside,
+    }
+}
+
+impl Survey {
+    /// The survey of two sets of arms together.
+    #[must_use]
+    pub fn join(self, other: Self) -> Self {
+        Self {
+            // NaN wins: it tells of a bad reward.
+            low: if self.low <= other.low || self.low.is_nan() {
+                self.low
+            } else {
+                other.low
+            },
+            high: if self.high >= other.high || self.high.is_nan() {
+                self.high
+            } else {
+                other.high
+            },
+            best: self.best.max(other.best),
+            best_outside: self.best_outside.max(other.best_outside),
         }
     }
 }
@@ -66,7 +101,7 @@ pub fn position_above(values: &[f64], limit: f64) -> Option<usize> {
     Some(start + offset)
 }
 
-/// How [`tilt`] weighs: w = power·x + (r − top)·rate, masses e^(w − shift).
+/// How [`tilt`] weighs: w = power·log π_ref + (r − top)·rate.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Tilt {
     /// Power of the reference.
@@ -75,38 +110,67 @@ pub struct Tilt {
     pub top: f64,
     /// One over the temperature.
     pub rate: f64,
-    /// Taken off before exponentials.
-    pub shift: f64,
 }
 
-/// What [`tilt`] found on its way.
+impl Tilt {
+    #[inline(always)]
+    fn weight<A: super::Arith>(self, log_reference: f64, reward: f64) -> f64 {
+        let weight = A::mul_add(self.power, log_reference, (reward - self.top) * self.rate);
+        if log_reference > f64::NEG_INFINITY {
+            weight
+        } else {
+            log_reference
+        }
+    }
+}
+
+/// Arms that [`partition`] treats as one piece; two streams of them stay in the first-level cache.
+pub const PIECE: usize = 1024;
+
+/// What [`partition`] found in one piece of arms.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Tilted {
-    /// Σ e^(w − shift).
-    pub sum: f64,
-    /// max w.
+pub struct Piece {
+    /// Its rewards.
+    pub survey: Survey,
+    /// Its largest weight, relative to its own best reward; −∞ without support.
     pub highest: f64,
+    /// Σ e^(w − highest); 0 without support.
+    pub sum: f64,
 }
 
 vectorised! {
-    /// w into `weights` (−∞ where the log reference is), e^(w − shift) into `masses`.
-    pub fn tilt<A>(by: Tilt, log_reference: &[f64], rewards: &[f64], weights: &mut [f64], masses: &mut [f64]) -> Tilted {
-        let Tilt { power, top, rate, shift } = by;
-        let mut total = Compensated::default();
-        let mut highest = [f64::NEG_INFINITY; LANES];
-        for (((x, rewards), weights), masses) in log_reference.chunks(BLOCK).zip(rewards.chunks(BLOCK))
-            .zip(weights.chunks_mut(BLOCK)).zip(masses.chunks_mut(BLOCK))
-        {
-            for (((w, m), &x), &reward) in weights.iter_mut().zip(masses.iter_mut()).zip(x).zip(rewards) {
-                let weight = A::mul_add(power, x, (reward - top) * rate);
-                let weight = if x > f64::NEG_INFINITY { weight } else { x };
-                *w = weight;
-                *m = exp_one::<A>(weight - shift);
+    /// Sums of e^w piece by piece, each relative to its own best reward and largest weight, so that one pass over memory
+    /// serves without knowing either beforehand. `by.top` is ignored.
+    pub fn partition<A>(by: Tilt, log_reference: &[f64], rewards: &[f64], pieces: &mut Vec<Piece>) {
+        pieces.clear();
+        let mut scratch = [0.0; PIECE];
+        for (x, r) in log_reference.chunks(PIECE).zip(rewards.chunks(PIECE)) {
+            let survey = survey_lanes(r, x);
+            let by = Tilt { top: survey.best, ..by };
+            let scratch = &mut scratch[..x.len()];
+            for ((w, &x), &r) in scratch.iter_mut().zip(x).zip(r) {
+                *w = by.weight::<A>(x, r);
             }
-            total.add(block_sum(masses));
-            max_lanes(&mut highest, weights);
+            let mut lanes = [f64::NEG_INFINITY; LANES];
+            max_lanes(&mut lanes, scratch);
+            let highest = lanes.into_iter().fold(f64::NEG_INFINITY, f64::max);
+            let shift = if highest > f64::NEG_INFINITY { highest } else { 0.0 };
+            for w in scratch.iter_mut() {
+                *w = exp_one::<A>(*w - shift);
+            }
+            pieces.push(Piece { survey, highest, sum: block_sum(scratch) });
         }
-        Tilted { sum: total.get(), highest: highest.into_iter().fold(f64::NEG_INFINITY, f64::max) }
+    }
+}
+
+vectorised! {
+    /// w − highest − log_sum into `log_masses`, its exponential into `masses`.
+    pub fn tilt<A>(by: Tilt, highest: f64, log_sum: f64, log_reference: &[f64], rewards: &[f64], log_masses: &mut [f64], masses: &mut [f64]) {
+        for (((log, mass), &x), &reward) in log_masses.iter_mut().zip(masses).zip(log_reference).zip(rewards) {
+            let own = (by.weight::<A>(x, reward) - highest) - log_sum;
+            *log = own;
+            *mass = exp_one::<A>(own);
+        }
     }
 }
 
@@ -161,8 +225,10 @@ vectorised! {
             .zip(masses.chunks_mut(BLOCK)).zip(distance.chunks_mut(BLOCK))
         {
             let [means, zeros] = &mut scratch;
-            let (means, zeros) = (&mut means[..x.len()], &mut zeros[..x.len()]);
-            for i in 0..x.len() {
+            let n = x.len();
+            let (means, zeros) = (&mut means[..n], &mut zeros[..n]);
+            let (rewards, masses, distance) = (&rewards[..n], &mut masses[..n], &mut distance[..n]);
+            for i in 0..n {
                 let d = (best - rewards[i]) * rate;
                 let d = if d > 0.0 { d } else { 0.0 };
                 let d = if d < 1e300 { d } else { 1e300 };
