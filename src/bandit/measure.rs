@@ -197,3 +197,7 @@ pub fn objective_value(
     };
     kernels::dot(masses, rewards) - objective.beta.get() * cost + bonus
 }
+
+#[cfg(test)]
+#[path = "measure_tests.rs"]
+mod tests;

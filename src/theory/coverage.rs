@@ -87,3 +87,53 @@ pub fn draws_for(mode_masses: &[f64], share: f64) -> Option<u64> {
     }
     Some(high)
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+
+    #[test]
+    fn an_even_split_covers_everything() {
+        let found = measure(&[0.2; 5], EPSILON).unwrap();
+        assert_eq!(found.covered, 5);
+        assert!((found.mass - 1.0).abs() < 1e-15);
+        assert!((found.effective - 5.0).abs() < 1e-12);
+        assert!((found.balance - 1.0).abs() < 1e-12 && (found.largest_share - 0.2).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_collapsed_policy_covers_one() {
+        // ε/M = 0.05: 0.049 is not covered, 0.051 is.
+        let found = measure(&[0.9, 0.049], EPSILON).unwrap();
+        assert_eq!(found.covered, 1);
+        assert_eq!(measure(&[0.9, 0.051], EPSILON).unwrap().covered, 2);
+        assert!(found.largest_share > 0.94 && found.effective < 1.3);
+        assert!(measure(&[], EPSILON).is_none());
+        assert!(measure(&[0.0, 0.0], EPSILON).unwrap().effective.is_nan());
+    }
+
+    #[test]
+    fn coverage_counts_draws() {
+        assert_eq!(coverage_at(&[0.5, 0.5], 0), 0.0);
+        assert!((coverage_at(&[0.5, 0.5], 1) - 0.5).abs() < 1e-15);
+        assert!((coverage_at(&[0.5, 0.5], 2) - 0.75).abs() < 1e-15);
+        assert!((coverage_at(&[1.0, 0.0], 1000) - 0.5).abs() < 1e-15);
+        // Far below the rounding of 1 − m.
+        assert!(
+            (coverage_at(&[1e-20], 1 << 40) / (1e-20 * (1_u64 << 40) as f64) - 1.0).abs() < 1e-6
+        );
+    }
+
+    #[test]
+    fn draws_for_is_the_least_that_suffices() {
+        for masses in [vec![0.5, 0.5], vec![0.9, 0.01, 0.001], vec![1e-6; 3]] {
+            for share in [0.3, 0.5, 0.95] {
+                let draws = draws_for(&masses, share).unwrap();
+                assert!(coverage_at(&masses, draws) >= share);
+                assert!(draws == 1 || coverage_at(&masses, draws - 1) < share);
+            }
+        }
+        assert_eq!(draws_for(&[1.0, 0.0], 0.95), None);
+    }
+}

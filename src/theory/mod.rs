@@ -14,6 +14,7 @@ mod metric;
 mod objective;
 #[cfg(test)]
 mod properties;
+pub mod sampled;
 mod target;
 mod tie_beta;
 pub mod ties;

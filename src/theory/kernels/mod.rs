@@ -20,7 +20,7 @@ pub use exponential::{exp_one, expm1_one};
 pub use family::{
     Entropic, Power, PowerSums, alpha_divergence, entropic, omega_one, power_sums, powers,
 };
-pub use logarithm::ln_one;
+pub use logarithm::{ln_and_inverse, ln_one};
 pub use measuring::{Compared, Comparison, compare, forward_gap};
 pub use passes::{
     BLOCK, Compensated, LANES, add_lanes, block_sum, dot, dot_exp, exp, exp_in_place, exp_shifted,

@@ -1,6 +1,6 @@
 //! The passes that target solvers need.
 
-use super::{BLOCK, Compensated, LANES, block_sum, exp_one, fold, ln_one, max, vectorised};
+use super::{BLOCK, Compensated, LANES, block_sum, exp_one, fold, ln_and_inverse, max, vectorised};
 
 /// What a solver needs to know of the rewards before it starts.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -328,12 +328,12 @@ vectorised! {
             for (((mass, log_mass), &log_q), s) in masses.iter_mut().zip(logs).zip(reference).zip(scratch.iter_mut()) {
                 let d = *log_mass;
                 let denominator = u + d;
-                let log = ln_one::<A>(denominator);
+                let (log, inverse) = ln_and_inverse::<A>(denominator);
                 let x = (u - 1.0) + d;
                 let series = A::mul_add(x, A::mul_add(x, A::mul_add(x, A::mul_add(x, 1.0 / 6.0, -0.2), 0.25), -1.0 / 3.0), 0.5);
                 let excess = if x.abs() < 0.003 { x * x * series } else { x - log };
                 *s = *mass * excess;
-                *mass /= denominator;
+                *mass *= inverse;
                 *log_mass = log_q - log;
             }
             total.add(block_sum(scratch));
