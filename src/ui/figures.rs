@@ -93,7 +93,8 @@ pub(crate) fn main_plot(view: &View<'_>, prepared: &Prepared, state: MainPlotSta
         };
         let color = series.color(&theme);
         let name = series.label();
-        if window.aggregates() && !series.is_reward() {
+        // Samples are means per column and have no range.
+        if window.aggregates() && !series.is_reward() && series != Series::Samples {
             let band = (0..window.columns)
                 .map(|c| (centre(c), mass(columns.low[c]), mass(columns.high[c])))
                 .collect();

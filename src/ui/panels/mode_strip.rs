@@ -82,8 +82,9 @@ impl ModeStrip {
         }
         if outer.width() > TABLE + 200.0 {
             let split = outer.right() - TABLE;
-            let left = Rect::from_min_max(outer.min, pos2(split - 10.0, outer.bottom()));
-            let right = Rect::from_min_max(pos2(split, outer.top()), outer.max);
+            let left = Rect::from_min_max(outer.min, pos2(split - 18.0, outer.bottom()));
+            let right =
+                Rect::from_min_max(pos2(split - 8.0, outer.top()), outer.max - vec2(8.0, 0.0));
             ui.scope_builder(UiBuilder::new().max_rect(right).id_salt("table"), |ui| {
                 ui.shrink_clip_rect(right);
                 self.table_ui(ui, view, actions);

@@ -109,7 +109,7 @@ fn color_bar(frame: &Frame, (low, high): (f64, f64), log: bool) {
     }
     frame.outside.add(egui::Shape::mesh(mesh));
     let scale = Scale::new(low, high, bar.bottom(), bar.top());
-    let few = (rect.height() / 45.0).clamp(2.0, 5.0) as usize;
+    let few = (rect.height() / 36.0).clamp(3.0, 6.0) as usize;
     let marks = if log {
         decades(low, high, few)
     } else {

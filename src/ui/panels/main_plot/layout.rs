@@ -2,7 +2,10 @@
 
 use egui::{Pos2, Rect, Ui};
 
-use super::series::{Prepared, Series};
+use super::{
+    edit::Bar,
+    series::{Prepared, Series},
+};
 use crate::{
     bandit::{Problem, Shape},
     ui::chart::{Frame, Margins, Scale, Tick, Window, decades, settle, settle_decades, ticks},
@@ -67,8 +70,9 @@ pub(crate) struct Bounds {
 }
 
 impl Bounds {
-    /// Fits the shown columns, unless a drag goes on: then the axes stay where they are.
-    pub(crate) fn fit(&mut self, prepared: &Prepared, hold: bool) {
+    /// Fits the shown columns; the axis along which a drag goes on stays where it is.
+    pub(crate) fn fit(&mut self, prepared: &Prepared, dragged: Option<Bar>) {
+        let hold = dragged == Some(Bar::Reference);
         let top = prepared.masses().map(|c| c.top).fold(0.0, f64::max);
         if !(hold && self.mass.is_some()) {
             self.mass = Some(settle(self.mass, top * 1.1));
@@ -81,7 +85,7 @@ impl Bounds {
                 .fold(f64::INFINITY, f64::min);
             self.log = Some(settle_decades(top, bottom));
         }
-        if !(hold && self.reward.is_some()) {
+        if !(dragged == Some(Bar::Reward) && self.reward.is_some()) {
             let finite = |v: &f64| v.is_finite();
             let rewards = || {
                 [Series::Reward, Series::Augmented]

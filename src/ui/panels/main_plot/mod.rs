@@ -183,7 +183,8 @@ impl MainPlot {
         let hidden = self.hidden;
         self.prepared
             .update(view, window, |series| !hidden[series as usize]);
-        self.bounds.fit(&self.prepared, self.grab.is_some());
+        self.bounds
+            .fit(&self.prepared, self.grab.as_ref().map(|grab| grab.bar));
         let Some(plot) = Plot::new(ui, outer, shown, self.bounds, (window, self.log)) else {
             return;
         };
@@ -329,7 +330,8 @@ impl MainPlot {
                     Some(mass) => (plot.mass.at(mass) - at.y).abs(),
                     None => f32::INFINITY,
                 };
-                if reward.min(reference) > 8.0 || reward.min(reference).is_nan() {
+                let reach = if plot.bars { 12.0 } else { 8.0 };
+                if reward.min(reference) > reach || reward.min(reference).is_nan() {
                     None
                 } else if reference < reward {
                     Some(Bar::Reference)
