@@ -267,7 +267,7 @@ fn unread_snapshots_are_not_made_and_idle_means_idle() {
     .unwrap();
     engine.send(load(&preset(), true)).unwrap();
     wait_for(&engine, "a run", |s| s.step > 10);
-    std::thread::sleep(Duration::from_millis(100));
+    std::thread::sleep(Duration::from_millis(400));
     let before = WAKES.load(Ordering::Relaxed);
     std::thread::sleep(Duration::from_millis(200));
     assert_eq!(
@@ -279,7 +279,7 @@ fn unread_snapshots_are_not_made_and_idle_means_idle() {
     wait_for(&engine, "a fresh one", |s| s.step > stale);
     engine.send(Command::Pause).unwrap();
     wait_for(&engine, "a pause", |s| s.status == Status::Paused);
-    std::thread::sleep(Duration::from_millis(50));
+    std::thread::sleep(Duration::from_millis(400));
     let before = WAKES.load(Ordering::Relaxed);
     let _ = engine.snapshot();
     std::thread::sleep(Duration::from_millis(100));
