@@ -60,10 +60,29 @@ fn write(tree: &Tree<'_>, node: &Node, level: usize, out: &mut String) {
             write_items(tree, items, level, out);
             out.push(']');
         }
-        Kind::Number | Kind::Text | Kind::Char | Kind::Name | Kind::Map => {
-            out.push_str(tree.at(&node.span));
+        Kind::Text => out.push_str(&text(tree.at(&node.span))),
+        Kind::Number | Kind::Char | Kind::Name | Kind::Map => out.push_str(tree.at(&node.span)),
+    }
+}
+
+/// A text as people write it: an apostrophe needs no backslash.
+fn text(quoted: &str) -> String {
+    let mut out = String::with_capacity(quoted.len());
+    let mut letters = quoted.chars();
+    while let Some(letter) = letters.next() {
+        if letter != '\\' {
+            out.push(letter);
+            continue;
+        }
+        match letters.next() {
+            Some('\'') => out.push('\''),
+            escaped => {
+                out.push('\\');
+                out.extend(escaped);
+            }
         }
     }
+    out
 }
 
 /// Items that are plain values share lines; others get a line each.
@@ -119,8 +138,7 @@ fn flat(tree: &Tree<'_>, node: &Node) -> String {
             format!("{}({})", tree.name(name).unwrap_or_default(), joined(items))
         }
         Kind::List(items) => format!("[{}]", joined(items)),
-        Kind::Number | Kind::Text | Kind::Char | Kind::Name | Kind::Map => {
-            tree.at(&node.span).to_owned()
-        }
+        Kind::Text => text(tree.at(&node.span)),
+        Kind::Number | Kind::Char | Kind::Name | Kind::Map => tree.at(&node.span).to_owned(),
     }
 }

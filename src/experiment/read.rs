@@ -184,6 +184,11 @@ fn locate(mut mistake: Mistake, tree: &Tree<'_>) -> Mistake {
         let quoted = tree.at(&inner.span);
         let skipped = quoted.char_indices().nth(column).map_or(0, |(at, _)| at);
         at = inner.span.start + skipped;
+        // The place says it already.
+        let prefix = format!("column {column}: ");
+        if let Some(rest) = mistake.message.strip_prefix(&prefix) {
+            mistake.message = rest.to_owned();
+        }
     }
     mistake.place = Some(Place::of_offset(tree.text, at));
     mistake
@@ -386,12 +391,12 @@ mod tests {
             (
                 6,
                 "        reference: Formula(\"1 / (i + )\"),",
-                "6:38: bandit.reference: column 10",
+                "6:38: bandit.reference: `)` is not expected here",
             ),
             (
                 6,
                 "        reference: Formula(\"foo + i\"),",
-                "6:29: bandit.reference: column 1: unknown name `foo`",
+                "6:29: bandit.reference: unknown name `foo`",
             ),
             (
                 7,
@@ -639,12 +644,15 @@ mod tests {
                 .map(|line| line.chars().count())
                 .max();
             assert!(longest.unwrap() <= 110, "{written}");
+            assert!(!written.contains("\\'"), "{written}");
             assert!(
                 !written.contains("\\u{"),
                 "letters are written as they are: {written}"
             );
         }
         let mut preset = parse_preset(&with(&[])).unwrap();
+        preset.summary = "It\'s \"quoted\", \\\\\' and \\ and\na second line".to_owned();
+        assert_eq!(parse_preset(&to_ron(&preset)).unwrap(), preset);
         set_path(&mut preset, "bandit.arms.count=400").unwrap_err();
         let numbers: Vec<String> = (0..3).map(|i| format!("0.{i}234567890123")).collect();
         set_path(

@@ -441,3 +441,133 @@ const EXPECTATION: Shape = Shape::Struct(&[
     ),
     need("between", PAIR),
 ]);
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests may panic")]
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::experiment::{preset::Preset, read::options, structure, tree::Tree};
+
+    /// Writes complete presets, every field given, variants drawn by a simple generator.
+    struct Writer {
+        state: u64,
+        /// Enums still to write before one gets a variant that does not exist.
+        poison_in: Option<usize>,
+        poisoned: Option<&'static [Variant]>,
+    }
+
+    impl Writer {
+        fn draw(&mut self, below: usize) -> usize {
+            self.state = self
+                .state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            (self.state >> 33) as usize % below
+        }
+
+        fn value(&mut self, shape: &Shape) -> String {
+            match shape {
+                Shape::Maybe(inner) if self.draw(3) > 0 => self.value(inner),
+                Shape::List(inner) => {
+                    let items: Vec<String> = (0..2).map(|_| self.value(inner)).collect();
+                    format!("[{}]", items.join(", "))
+                }
+                Shape::Tuple(shapes) => format!("({})", self.values(shapes)),
+                Shape::Struct(fields) => format!("({})", self.fields(fields)),
+                Shape::Enum(variants) => self.variant(variants),
+                Shape::Metric => {
+                    let at = self.draw(Metric::ALL.len());
+                    metric_names().nth(at).unwrap()
+                }
+                Shape::Number
+                | Shape::Beta
+                | Shape::Whole(_)
+                | Shape::Text
+                | Shape::Flag
+                | Shape::Maybe(_) => shape.example(),
+            }
+        }
+
+        fn values(&mut self, shapes: &[Shape]) -> String {
+            let values: Vec<String> = shapes.iter().map(|shape| self.value(shape)).collect();
+            values.join(", ")
+        }
+
+        fn fields(&mut self, fields: &[Field]) -> String {
+            let fields: Vec<String> = fields
+                .iter()
+                .map(|field| format!("{}: {}", field.name, self.value(&field.shape)))
+                .collect();
+            fields.join(", ")
+        }
+
+        fn variant(&mut self, variants: &'static [Variant]) -> String {
+            if let Some(left) = &mut self.poison_in {
+                if *left == 0 && self.poisoned.is_none() {
+                    self.poisoned = Some(variants);
+                    return "Zzz".to_owned();
+                }
+                *left = left.saturating_sub(1);
+            }
+            let variant = &variants[self.draw(variants.len())];
+            match variant.content {
+                Content::Nothing => variant.name.to_owned(),
+                Content::Values(shapes) => format!("{}({})", variant.name, self.values(shapes)),
+                Content::Fields(fields) => format!("{}({})", variant.name, self.fields(fields)),
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_schema_accepts_is_decoded_and_what_is_encoded_the_schema_accepts() {
+        for seed in 0..2_000 {
+            let mut writer = Writer {
+                state: seed,
+                poison_in: None,
+                poisoned: None,
+            };
+            let text = writer.value(&PRESET);
+            let preset: Preset = options()
+                .from_str(&text)
+                .unwrap_or_else(|error| panic!("{error}\n{text}"));
+            let written = options().to_string(&preset).unwrap();
+            let tree = Tree::parse(&written).unwrap();
+            let findings = structure::check(&tree, &PRESET);
+            assert!(
+                findings.mistakes.is_empty(),
+                "{:#?}\n{written}",
+                findings.mistakes
+            );
+        }
+    }
+
+    #[test]
+    fn the_schema_knows_every_variant() {
+        let mut seen = BTreeSet::new();
+        for seed in 0..300 {
+            for poison in 0..24 {
+                let mut writer = Writer {
+                    state: seed,
+                    poison_in: Some(poison),
+                    poisoned: None,
+                };
+                let text = writer.value(&PRESET);
+                let Some(variants) = writer.poisoned else {
+                    continue;
+                };
+                let error = options().from_str::<Preset>(&text).unwrap_err();
+                let ron::Error::NoSuchEnumVariant { expected, .. } = error.code else {
+                    panic!("{error}\n{text}");
+                };
+                let names: Vec<&str> = variants.iter().map(|variant| variant.name).collect();
+                assert_eq!(names, expected, "{text}");
+                seen.insert(names);
+            }
+        }
+        // Arms, source, noise, modes, direction, threshold, algorithm, anchor, policy, features, start, update,
+        // advantage, penalty, estimator, optimiser, quantity.
+        assert_eq!(seen.len(), 17, "{seen:#?}");
+    }
+}
