@@ -532,6 +532,20 @@ mod tests {
     }
 
     #[test]
+    fn a_variant_called_none_is_no_absent_value() {
+        let preset = after(&["training.update.advantage=None", "training.update.batch=64"]);
+        let wanted = Update::Sampled {
+            batch: 64,
+            advantage: Advantage::None,
+            kl: KlPenalty::Matched,
+        };
+        assert_eq!(preset.training.update, wanted);
+        let written = to_ron(&preset);
+        assert!(written.contains("advantage: None"), "{written}");
+        assert_eq!(parse_preset(&written).unwrap(), preset);
+    }
+
+    #[test]
     fn a_refusal_names_path_value_and_what_is_accepted() {
         for (assignment, words) in [
             ("objective.beta", &["path=value"][..]),

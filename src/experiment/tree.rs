@@ -89,9 +89,13 @@ impl<'t> Tree<'t> {
         })
     }
 
-    /// The text of a span.
+    /// The text of a span; a raw name, such as the `r#None` of an enum's own `None`, without its prefix.
     pub(crate) fn at(&self, span: &Range<usize>) -> &'t str {
-        self.text.get(span.clone()).unwrap_or_default()
+        let text = self.text.get(span.clone()).unwrap_or_default();
+        match text.strip_prefix("r#") {
+            Some(name) if name.chars().all(|c| c.is_alphanumeric() || c == '_') => name,
+            _ => text,
+        }
     }
 
     /// The value at a path, or the innermost one on the way to it that is written down. Names of variants may be left
@@ -240,14 +244,15 @@ impl<'t> Parser<'t> {
     fn identifier(&mut self) -> Option<Range<usize>> {
         let start = self.at;
         let rest = self.rest();
-        let first = rest.chars().next()?;
+        let name = rest.strip_prefix("r#").unwrap_or(rest);
+        let first = name.chars().next()?;
         if !(first.is_alphabetic() || first == '_') {
             return None;
         }
-        let length = rest
+        let length = name
             .find(|c: char| !(c.is_alphanumeric() || c == '_'))
-            .unwrap_or(rest.len());
-        self.at += length;
+            .unwrap_or(name.len());
+        self.at += rest.len() - name.len() + length;
         Some(start..self.at)
     }
 

@@ -249,7 +249,7 @@ const RARE: [&str; 2] = [
     beta2: 0.99, epsilon: 1e-8), stop: (steps: 10, converged: 0.01, seconds: 1.5)))"#,
     r#"(format: 1, title: "more", bandit: (arms: Line(count: 6), reference: Zipf(exponent: 1.5), rewards: Random(seed: 1,
     noise: Uniform(low: -1, high: 1))), objective: (direction: Forward, beta: 2), training: (policy: LinearSoftmax(
-    features: Polynomial(2)), start: Given([1, 2, 3, 4, 5, 6]), update: Sampled(batch: 8, advantage: GroupNormalised,
+    features: Polynomial(2)), start: Given([1, 2, 3, 4, 5, 6]), update: Sampled(batch: 8, advantage: None,
     kl: InReward(K3)), optimizer: Momentum(momentum: 0.9)), expectations: [(says: "s", quantity: TieBeta(0, 1),
     between: (0, 1))])"#,
 ];
