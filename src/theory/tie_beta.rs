@@ -5,8 +5,8 @@ use super::{Beta, Divergence, Objective, Ties, solve_weights};
 /// β at which the arms tie, above it the better-supported one wins. None where no β in [1e-6, 1e6] makes them tie: the
 /// same arm is better in reward and support, or they do not differ in one of the two. MARA is not looked at.
 ///
-/// A closed form ([`Ties`]), but for the entropy bonus under `Forward`, which is searched by solving for the target some
-/// hundred times.
+/// [`Ties`] knows all but one case: an entropy bonus changes ties in directions other than `Reverse`, and then the tie is
+/// searched for by solving for the target, some hundred times.
 #[must_use]
 pub fn tie_beta(
     first: usize,
@@ -15,18 +15,18 @@ pub fn tie_beta(
     rewards: &[f64],
     objective: &Objective,
 ) -> Option<Beta> {
+    let divergence = Divergence::from(objective.direction);
+    if objective.entropy == 0.0 || divergence == Divergence::Reverse {
+        let tie = Ties::new(log_reference, rewards, divergence).between(first, second)?;
+        return Beta::new(tie.beta).ok();
+    }
     let gap = rewards.get(first)? - rewards.get(second)?;
     let support = log_reference.get(first)? - log_reference.get(second)?;
     // The better reward must have the poorer support.
     if !(support.is_finite() && gap * support < 0.0) {
         return None;
     }
-    if objective.entropy > 0.0 && Divergence::from(objective.direction) == Divergence::Forward {
-        return search(first, second, log_reference, rewards, objective);
-    }
-    let tie =
-        Ties::new(log_reference, rewards, objective.direction.into()).between(first, second)?;
-    Beta::new(tie.beta).ok()
+    search(first, second, log_reference, rewards, objective)
 }
 
 /// First sign change of the log-ratio along ascending β, refined by bisection in log β.
@@ -79,6 +79,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
     use crate::theory::Direction;
+    use crate::theory::Direction;
 
     #[test]
     fn targets_tie_at_the_tie_in_every_direction() {
@@ -100,6 +101,23 @@ mod tests {
             let ratio = target.log_masses[0] - target.log_masses[1];
             assert!(ratio.abs() < 1e-9, "{direction:?} at {beta:?}: {ratio}");
         }
+    }
+
+    #[test]
+    fn an_entropy_bonus_moves_the_forward_tie() {
+        let log_reference = [0.5f64.ln(), 0.2f64.ln(), 0.3f64.ln()];
+        let rewards = [0.2, 0.7, 0.1];
+        let plain = Objective::new(Direction::Forward, Beta::new(1.0).unwrap());
+        let mut bonus = Objective {
+            entropy: 0.3,
+            ..plain
+        };
+        let without = tie_beta(0, 1, &log_reference, &rewards, &plain).unwrap();
+        let beta = tie_beta(0, 1, &log_reference, &rewards, &bonus).unwrap();
+        assert!((beta.get() / without.get() - 1.0).abs() > 0.01, "{beta:?}");
+        bonus.beta = beta;
+        let target = solve_weights(&log_reference, &rewards, &bonus).unwrap();
+        assert!((target.log_masses[0] - target.log_masses[1]).abs() < 1e-9);
     }
 
     #[test]

@@ -139,7 +139,7 @@ impl Pull {
                 target_name(objective.direction),
                 objective.beta.get()
             ),
-            Self::FromHere => "no objective; depends on the start".to_owned(),
+            Self::FromHere => "depends on the start".to_owned(),
         }
     }
 }

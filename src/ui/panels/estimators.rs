@@ -7,7 +7,7 @@ use egui::{ComboBox, DragValue, RichText, Ui};
 
 use crate::{
     experiment::{Advantage, Edit, PolicyFamily, Training, Update},
-    theory::Estimator,
+    theory::{Estimator, Spread},
     ui::{
         Action, Theme, View,
         widgets::{
@@ -245,6 +245,13 @@ fn notes_ui(ui: &mut Ui, view: &View, table: &Table) {
         notes.push(format!(
             "π_ref is {times} π at arm {}, where k3 has its variance",
             view.problem.arm_label(arm)
+        ));
+    }
+    let rare = |row: &job::Row| matches!(row.report.spread, Spread::RareArms { .. });
+    if table.rows.iter().any(rare) {
+        notes.push(format!(
+            "* mostly from arms that a batch of {} is unlikely to hold",
+            table.job.batch
         ));
     }
     if view.preset.training.policy != PolicyFamily::SoftmaxTable {

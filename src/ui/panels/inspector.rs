@@ -70,7 +70,7 @@ impl Reading {
         } else {
             None
         };
-        let closed = matches!(objective.direction, Direction::Reverse | Direction::Forward);
+        let closed = objective.entropy == 0.0 || objective.direction == Direction::Reverse;
         let tie = (closed || problem.arms() <= SEARCHED_ARMS)
             .then(|| tie_beta(a, b, logs, &analysis.rewards, &without))
             .flatten();

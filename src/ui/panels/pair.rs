@@ -1,9 +1,6 @@
 //! The pair of arms that inspector and phase diagram look at: the one the user picked, or the pair that decides.
 
-use crate::{
-    theory::{Direction, Tie},
-    ui::View,
-};
+use crate::{theory::Tie, ui::View};
 
 /// The picked pair where it is complete and exists, otherwise the deciding one.
 pub(crate) fn pair(view: &View) -> Option<(usize, usize)> {
@@ -30,15 +27,10 @@ pub(crate) fn pair(view: &View) -> Option<(usize, usize)> {
 pub(crate) fn leading_pair(view: &View) -> Option<(usize, usize)> {
     let (problem, analysis) = (view.problem, view.analysis);
     let beta = view.preset.objective.beta.get().ln();
-    let reverse = matches!(
-        view.preset.objective.direction,
-        Direction::Reverse | Direction::Alpha(1.0)
-    );
     let distance = |tie: &&Tie| (tie.beta.ln() - beta).abs();
     let nearest = analysis
         .mode_ties
         .iter()
-        .filter(|_| reverse && view.preset.objective.mara.is_none())
         .min_by(|a, b| distance(a).total_cmp(&distance(b)));
     if let Some(tie) = nearest
         && let (Some(a), Some(b)) = (

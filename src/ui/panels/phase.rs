@@ -312,9 +312,9 @@ impl State {
 
     fn legend_ui(&self, ui: &mut Ui, view: &View) {
         if let Some((a, b)) = self.pair {
-            let name = |arm, other| item(view, arm, other).label(view.problem);
+            let name = |arm| Item::Arm(arm).label(view.problem);
             ui.label(
-                RichText::new(format!("white line: {} and {} tie", name(a, b), name(b, a)))
+                RichText::new(format!("white line: {} and {} tie", name(a), name(b)))
                     .small()
                     .color(Theme::of(ui).muted),
             );

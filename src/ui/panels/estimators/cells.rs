@@ -15,7 +15,7 @@ pub(super) fn bar_ui(ui: &mut Ui, text: &str, zero: f32, value: f32, color: Colo
         pos2(rect.left() + 2.0, rect.center().y - 5.0),
         pos2(rect.right() - 54.0, rect.center().y + 5.0),
     );
-    if bar.width() > 4.0 {
+    if bar.width() > 8.0 {
         let x = |fraction: f32| bar.left() + fraction.clamp(0.0, 1.0) * bar.width();
         let faint = ui.visuals().widgets.noninteractive.bg_stroke.color;
         painter.hline(bar.x_range(), bar.center().y, Stroke::new(1.0, faint));

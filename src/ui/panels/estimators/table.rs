@@ -21,7 +21,8 @@ const COLUMNS: [(&str, &str); 7] = [
     ),
     (
         "cosine",
-        "Cosine between the expected gradient and the exact gradient of the objective: 1 is unbiased in direction",
+        "Cosine between the expected gradient and the exact gradient of the objective: 1 is unbiased in direction. Near the \
+         optimum the exact gradient vanishes and small biases show: a batch mean shrinks the reward, not the loss, by 1/B",
     ),
     ("pulls towards", "Where it ends if it is followed for ever"),
     (
@@ -51,6 +52,12 @@ pub(super) fn table_ui(
     let theme = Theme::of(ui);
     let mut chosen = None;
     let scale = VarianceScale::of(table);
+    // A narrow panel still shows what matters most: where each estimator ends.
+    let [name, cosine, pull, spark] = if ui.clip_rect().width() < 620.0 {
+        [156.0, 64.0, 92.0, 72.0]
+    } else {
+        [160.0, 96.0, 150.0, 110.0]
+    };
     ui.style_mut().wrap_mode = Some(TextWrapMode::Extend);
     TableBuilder::new(ui)
         .id_salt("estimators")
@@ -58,13 +65,13 @@ pub(super) fn table_ui(
         .sense(Sense::click())
         .vscroll(false)
         .cell_layout(egui::Layout::left_to_right(egui::Align::Center))
-        .column(Column::exact(158.0))
-        .column(Column::exact(96.0))
-        .column(Column::initial(134.0).at_least(80.0).clip(true))
-        .column(Column::exact(96.0))
+        .column(Column::exact(name))
+        .column(Column::exact(cosine))
+        .column(Column::initial(pull).at_least(70.0).clip(true))
+        .column(Column::exact(spark))
         .column(Column::exact(100.0))
         .column(Column::exact(124.0))
-        .column(Column::remainder().at_least(60.0))
+        .column(Column::exact(70.0))
         .header(20.0, |mut header| {
             for (name, explained) in COLUMNS {
                 header.col(|ui| {
@@ -139,7 +146,9 @@ fn row_ui(
     cells.col(|ui| {
         let (text, color) = match report.spread {
             Spread::Infinite => ("∞".to_owned(), theme.error),
-            Spread::RareArms { .. } => (significant(report.variance, 2), theme.error),
+            Spread::RareArms { .. } => {
+                (format!("{}*", significant(report.variance, 2)), theme.error)
+            }
             Spread::Ordinary => (significant(report.variance, 2), theme.samples),
         };
         cells::bar_ui(ui, &text, 0.0, scale.fraction(report.variance), color);
@@ -155,7 +164,9 @@ fn row_ui(
         );
     }
     cells.col(|ui| {
-        ui.label(RichText::new(significant(report.signal_to_noise, 3)).monospace());
+        ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+            ui.label(RichText::new(significant(report.signal_to_noise, 3)).monospace());
+        });
     });
 }
 

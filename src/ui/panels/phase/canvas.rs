@@ -9,7 +9,7 @@ use egui::{
 
 use super::axes::{nice_step, ticks};
 use crate::{
-    engine::{PhaseMap, PhaseRequest, tie_boundary},
+    engine::{Item, PhaseMap, PhaseRequest, tie_boundary},
     figure::viridis,
     ui::{
         Theme, View,
@@ -425,8 +425,8 @@ fn read_out(
         if let Some((a, b)) = request.pair {
             ui.weak(format!(
                 "White line: {} and {} tie",
-                view.problem.arm_label(a),
-                view.problem.arm_label(b)
+                Item::Arm(a).label(view.problem),
+                Item::Arm(b).label(view.problem)
             ));
         }
     });

@@ -2,7 +2,7 @@
 
 use super::canvas::value_range;
 use crate::{
-    engine::{PhaseAxis, PhaseMap, PhaseRequest, tie_boundary},
+    engine::{Item, PhaseAxis, PhaseMap, PhaseRequest, tie_boundary},
     figure::{Axes, Axis, Dash, Figure, Mark, MarkKind},
     ui::View,
 };
@@ -46,8 +46,8 @@ pub(super) fn figure(request: &PhaseRequest, map: Option<&PhaseMap>, view: &View
         marks.push(Mark {
             name: format!(
                 "{} and {} tie",
-                view.problem.arm_label(a),
-                view.problem.arm_label(b)
+                Item::Arm(a).label(view.problem),
+                Item::Arm(b).label(view.problem)
             ),
             color: [0xFF; 3],
             opacity: 1.0,
