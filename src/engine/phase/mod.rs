@@ -16,8 +16,8 @@ pub use worker::{PhaseMap, PhaseWorker};
 use std::{borrow::Cow, sync::Arc};
 
 use crate::{
-    bandit::{Analysis, Problem},
-    theory::{Metric, Objective},
+    bandit::{Analysis, Problem, mode_masses},
+    theory::{Metric, Objective, Target, coverage, divergence, kernels, mara, solve_into},
 };
 
 /// What to compute, over which parameters.
@@ -92,21 +92,89 @@ impl PhaseRequest {
     }
 
     /// The quantity and the pair's natural-log ratio at a point; NaN where there is none.
-    #[must_use]
-    pub fn evaluate(&self, x: f64, y: f64) -> (f64, f64) {
+    fn evaluate(&self, x: f64, y: f64, scratch: &mut Scratch) -> (f64, f64) {
         let (problem, objective) = self.at(x, y);
-        let Ok(analysis) = Analysis::new(&problem, &objective) else {
-            return (f64::NAN, f64::NAN);
-        };
-        let logs = &analysis.target.log_masses;
+        self.solved(&problem, &objective, scratch)
+            .unwrap_or((f64::NAN, f64::NAN))
+    }
+
+    fn solved(
+        &self,
+        problem: &Problem,
+        objective: &Objective,
+        scratch: &mut Scratch,
+    ) -> Option<(f64, f64)> {
+        let Scratch { rewards, target } = scratch;
+        let log_reference = problem.reference.log_masses();
+        rewards.clear();
+        rewards.extend(
+            problem
+                .rewards
+                .iter()
+                .map(|&raw| objective.effective_reward(raw)),
+        );
+        let classes: Vec<&[u32]> = problem.modes.iter().map(|mode| &*mode.arms).collect();
+        let mara = mara::augment(log_reference, rewards, objective, &classes).ok()?;
+        let (paid_reference, paid_rewards) =
+            mara.as_ref().map_or((log_reference, &**rewards), |mara| {
+                (
+                    mara.log_reference.as_deref().unwrap_or(log_reference),
+                    &*mara.rewards,
+                )
+            });
+        solve_into(paid_reference, paid_rewards, objective, target).ok()?;
+        let logs = &target.log_masses;
         let ratio = self
             .pair
             .and_then(|(a, b)| Some(logs.get(a)? - logs.get(b)?))
             .map_or(f64::NAN, |ratio| ratio.clamp(-700.0, 700.0));
         let value = match self.quantity {
-            PhaseQuantity::Metric(metric) => analysis.target_metrics.get(metric),
+            PhaseQuantity::Metric(metric) => metric_of(metric, problem, objective, rewards, target),
             PhaseQuantity::PairRatio => ratio / std::f64::consts::LN_10,
         };
-        (value, ratio)
+        Some((value, ratio))
+    }
+}
+
+/// Buffers that cells share.
+#[derive(Debug, Default)]
+struct Scratch {
+    rewards: Vec<f64>,
+    target: Target,
+}
+
+/// One metric of the target, without the cost of all the others.
+fn metric_of(
+    metric: Metric,
+    problem: &Problem,
+    objective: &Objective,
+    rewards: &[f64],
+    target: &Target,
+) -> f64 {
+    let reference = problem.reference.log_masses();
+    let modes = || mode_masses(problem, &target.masses);
+    let covered = || coverage::measure(&modes(), coverage::EPSILON);
+    match metric {
+        Metric::EffectiveModes => covered().map_or(f64::NAN, |found| found.effective),
+        Metric::LargestShare => covered().map_or(f64::NAN, |found| found.largest_share),
+        Metric::Balance => covered().map_or(f64::NAN, |found| found.balance),
+        Metric::ModeMass => covered().map_or(f64::NAN, |found| found.mass),
+        Metric::CoveredModes => covered().map_or(f64::NAN, |found| found.covered as f64),
+        Metric::Coverage => coverage::coverage_at(&modes(), coverage::DRAWS),
+        Metric::ExpectedReward => kernels::dot(&target.masses, rewards),
+        Metric::OptimalObjective | Metric::Objective => target.optimal_value,
+        Metric::Entropy => divergence::entropy(&target.log_masses),
+        Metric::KlToReference => divergence::kl(&target.log_masses, reference),
+        Metric::KlFromReference => divergence::kl(reference, &target.log_masses),
+        Metric::ObjectiveGap
+        | Metric::KlToTarget
+        | Metric::KlFromTarget
+        | Metric::TvToTarget
+        | Metric::EffectiveBeta
+        | Metric::CauseTarget
+        | Metric::CauseDynamics
+        | Metric::CauseSampling
+        | Metric::CauseRepresentation => Analysis::new(problem, objective)
+            .map_or(f64::NAN, |analysis| analysis.target_metrics.get(metric)),
     }
 }

@@ -198,3 +198,37 @@ fn a_suited_axis_holds_the_present_value() {
         assert!((axis.value_at(axis.fraction_of(0.5)) - 0.5).abs() < 1e-9);
     }
 }
+
+#[test]
+fn every_quantity_is_the_metric_of_the_target() {
+    let mut scratch = Scratch::default();
+    for name in ["figure-5", "figure-5-mara-forward", "figure-1b-reverse"] {
+        let (preset, problem) = preset(name);
+        for quantity in PhaseQuantity::ALL {
+            let request = PhaseRequest {
+                problem: Arc::clone(&problem),
+                objective: preset.objective,
+                quantity,
+                ..figure_2()
+            };
+            let PhaseQuantity::Metric(metric) = quantity else {
+                continue;
+            };
+            let objective = Objective {
+                beta: Beta::new(0.3).unwrap(),
+                ..preset.objective
+            };
+            let request = PhaseRequest {
+                y: PhaseAxis::suited(Parameter::RewardScale, &problem, &objective),
+                ..request
+            };
+            let analysis = Analysis::new(&problem, &objective).unwrap();
+            let wanted = analysis.target_metrics.get(metric);
+            let (value, _) = request.evaluate(0.3, objective.reward_scale, &mut scratch);
+            assert!(
+                (value - wanted).abs() < 1e-9 || (value.is_nan() && wanted.is_nan()),
+                "{metric:?} of {name}: {value} against {wanted}"
+            );
+        }
+    }
+}

@@ -13,7 +13,7 @@ use std::{
 
 use arc_swap::ArcSwapOption;
 
-use super::PhaseRequest;
+use super::{PhaseRequest, Scratch};
 
 /// A phase diagram as far as it is computed.
 #[derive(Debug, Clone)]
@@ -191,12 +191,12 @@ impl PhaseMap {
     }
 
     /// Computes one cell and paints its block.
-    fn compute(&mut self, column: usize, row: usize, stride: usize) {
+    fn compute(&mut self, column: usize, row: usize, stride: usize, scratch: &mut Scratch) {
         let request = Arc::clone(&self.request);
         let fraction = |cell: usize, cells: usize| (cell as f64 + 0.5) / cells as f64;
         let x = request.x.value_at(fraction(column, request.columns));
         let y = request.y.value_at(fraction(row, request.rows));
-        let (value, ratio) = request.evaluate(x, y);
+        let (value, ratio) = request.evaluate(x, y, scratch);
         for block_row in row..(row + stride).min(request.rows) {
             for block_column in column..(column + stride).min(request.columns) {
                 let cell = block_row * request.columns + block_column;
@@ -213,6 +213,7 @@ fn fill(map: &mut PhaseMap, shared: &Shared, wake: &dyn Fn()) {
     let (mut worked_from, mut published) = (start, start);
     let (columns, rows) = (map.request.columns, map.request.rows);
     let mut coarser = usize::MAX;
+    let mut scratch = Scratch::default();
     for stride in [16, 8, 4, 2, 1] {
         for row in (0..rows).step_by(stride) {
             for column in (0..columns).step_by(stride) {
@@ -226,7 +227,7 @@ fn fill(map: &mut PhaseMap, shared: &Shared, wake: &dyn Fn()) {
                     finish(map, start, shared, wake);
                     return;
                 }
-                map.compute(column, row, stride);
+                map.compute(column, row, stride, &mut scratch);
                 if worked_from.elapsed() > WORK {
                     std::thread::sleep(REST);
                     worked_from = Instant::now();
