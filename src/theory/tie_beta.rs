@@ -79,7 +79,6 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
     use crate::theory::Direction;
-    use crate::theory::Direction;
 
     #[test]
     fn targets_tie_at_the_tie_in_every_direction() {
