@@ -250,7 +250,10 @@ impl Workbench {
         for solved in self.background.finished() {
             match solved {
                 Ok(solved) => self.document.accept(solved),
-                Err(error) => self.notify(ctx, Notice::Error(error)),
+                Err(error) => {
+                    self.document.go_back();
+                    self.notify(ctx, Notice::Error(error));
+                }
             }
         }
         for answer in self.dialogs.answers() {

@@ -99,6 +99,8 @@ pub(crate) struct Document {
     saved_at: Option<usize>,
     /// What is older than the preset.
     stale: Stale,
+    /// A large analysis of the preset is being made in the background.
+    computing: bool,
     /// The last preset that had a target, to go back to from an edit that has none.
     good: Arc<Preset>,
 }
@@ -131,6 +133,7 @@ impl Document {
             gesture: None,
             saved_at,
             stale: Stale::Nothing,
+            computing: false,
         })
     }
 
@@ -195,9 +198,16 @@ impl Document {
         Ok(())
     }
 
+    /// Goes back to the last experiment that had a target: the background found none for the present one.
+    pub(crate) fn go_back(&mut self) {
+        self.preset = self.good.clone();
+        self.gesture = None;
+        self.computing = false;
+    }
+
     /// What is shown belongs to the preset as it stands.
     pub(crate) fn is_in_step(&self) -> bool {
-        self.stale == Stale::Nothing
+        self.stale == Stale::Nothing && !self.computing
     }
 
     /// Something can be undone.
@@ -297,6 +307,7 @@ impl Document {
             return Ok(None);
         }
         if self.problem.arms() > INLINE_ARMS {
+            self.computing = true;
             return Ok(Some(Work {
                 source: self.source.clone(),
                 preset: self.preset.clone(),
@@ -328,6 +339,8 @@ impl Document {
     /// Takes the result of [`Work::run`], unless another experiment was opened meanwhile.
     pub(crate) fn accept(&mut self, solved: Solved) {
         if Arc::ptr_eq(&solved.source, &self.source) {
+            self.computing = !Arc::ptr_eq(&solved.preset, &self.preset);
+            self.good = solved.preset;
             self.problem = solved.problem;
             self.analysis = solved.analysis;
         }
@@ -344,6 +357,7 @@ pub(crate) struct Work {
 /// Its result.
 pub(crate) struct Solved {
     source: Arc<ProblemSource>,
+    preset: Arc<Preset>,
     problem: Arc<Problem>,
     analysis: Arc<Analysis>,
 }
@@ -357,6 +371,7 @@ impl Work {
         let (problem, analysis) = solve(&self.source, &self.preset)?;
         Ok(Solved {
             source: self.source,
+            preset: self.preset,
             problem,
             analysis,
         })

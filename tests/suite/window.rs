@@ -5,7 +5,10 @@
 use std::path::Path;
 
 use egui::{Key, Modifiers, Vec2};
-use egui_kittest::{Harness, kittest::Queryable};
+use egui_kittest::{
+    Harness,
+    kittest::{NodeT as _, Queryable},
+};
 use modescope::{
     theory::Direction,
     ui::{Workbench, WorkbenchOptions},
@@ -453,4 +456,76 @@ fn a_paused_window_asks_for_no_more_frames() {
     // A frame that wants another one at once would never settle.
     harness.run_steps(10);
     assert!(harness.try_run().is_ok());
+}
+
+/// Draws frames until something holds, for up to ten seconds.
+fn wait_until(harness: &mut Harness<'_, Bench>, what: &str, holds: impl Fn(&Workbench) -> bool) {
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while std::time::Instant::now() < end {
+        harness.run_steps(1);
+        if holds(harness.state().workbench()) {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    panic!("waited in vain until {what}");
+}
+
+#[test]
+fn step_reset_scrub_and_continue_from_there() {
+    let mut harness = open(quiet());
+    wait_until(&mut harness, "the experiment is loaded", |workbench| {
+        workbench.snapshot().epoch > 0
+    });
+    harness.key_press(Key::Period);
+    wait_until(&mut harness, "one step is done", |workbench| {
+        workbench.snapshot().step == 1
+    });
+    for _ in 0..3 {
+        harness.key_press_modifiers(Modifiers::SHIFT, Key::Period);
+    }
+    wait_until(&mut harness, "thirty-one steps are done", |workbench| {
+        workbench.snapshot().step == 31
+    });
+    let timeline = harness.get_by_label("Timeline").rect();
+    harness.drag_at(timeline.left_center() + egui::vec2(8.0, 0.0));
+    harness.run_steps(2);
+    harness.drop_at(timeline.left_center() + egui::vec2(8.0, 0.0));
+    harness.run_steps(2);
+    assert!(
+        harness
+            .query_all_by_label_contains("At step")
+            .next()
+            .is_some()
+    );
+    harness
+        .query_all_by_label_contains("Continue from")
+        .next()
+        .expect("a scrubbed run can be continued")
+        .click();
+    wait_until(&mut harness, "the run went back", |workbench| {
+        workbench.snapshot().step < 31
+    });
+    harness.key_press(Key::R);
+    wait_until(&mut harness, "the run started over", |workbench| {
+        workbench.snapshot().step == 0
+    });
+}
+
+#[test]
+fn an_edit_that_has_no_target_is_refused_and_changes_nothing() {
+    let mut harness = open(quiet());
+    let before = harness.state().workbench().preset().clone();
+    for name in ["Reward scale", "Entropy bonus", "Learning rate"] {
+        for node in harness.query_all_by_label(name) {
+            if node.accesskit_node().role() == egui::Role::Slider {
+                node.set_value_accesskit(f64::NAN);
+            }
+        }
+    }
+    harness.run_steps(4);
+    assert!(harness.state().workbench().is_in_step());
+    let after = harness.state().workbench().preset();
+    assert!(after.objective.reward_scale.is_finite() && after.objective.entropy.is_finite());
+    assert_eq!(after.bandit, before.bandit);
 }

@@ -1,6 +1,9 @@
 //! The answer at the top: what the target looks like and why, in a sentence, with the numbers that make it.
 
-use egui::{Label, RichText, Ui};
+use egui::{
+    Label, RichText, Ui,
+    text::{LayoutJob, TextFormat},
+};
 
 use crate::{
     engine::Status,
@@ -11,85 +14,75 @@ use crate::{
     },
 };
 
+/// Below this height of the window, in points, the sentence keeps to one line and the numbers stay away.
+const ROOMY: f32 = 480.0;
+
 /// Draws sentence and key numbers.
 pub(crate) fn headline_ui(ui: &mut Ui, view: &View) {
-    let theme = Theme::of(ui);
-    ui.add(
-        Label::new(
-            RichText::new(&view.analysis.sentence)
-                .size(SENTENCE_SIZE)
-                .color(ui.visuals().strong_text_color()),
-        )
-        .wrap(),
+    let roomy = ui.ctx().content_rect().height() >= ROOMY;
+    let sentence = Label::new(
+        RichText::new(&view.analysis.sentence)
+            .size(SENTENCE_SIZE)
+            .color(ui.visuals().strong_text_color()),
     );
-    ui.horizontal_wrapped(|ui| {
-        ui.spacing_mut().item_spacing.x = 4.0;
+    if !roomy {
+        ui.add(sentence.truncate());
+        return;
+    }
+    ui.add(sentence.wrap());
+    ui.horizontal(|ui| {
+        ui.set_max_width(ui.available_width());
+        ui.spacing_mut().item_spacing.x = 18.0;
+        let theme = Theme::of(ui);
         if let Some(frame) = view.scrub {
             let text = format!("At step {}", super::transport::grouped(frame.step));
             ui.label(RichText::new(text).color(theme.accent).strong())
                 .on_hover_text("The timeline shows this earlier step; End follows the run again");
-            ui.add_space(10.0);
         }
         let metrics = view.metrics();
         let target = &view.analysis.target_metrics;
-        pair(
-            ui,
-            &theme,
-            Metric::ExpectedReward,
-            metrics.get(Metric::ExpectedReward),
-            Some(target.get(Metric::ExpectedReward)),
-        );
-        pair(
-            ui,
-            &theme,
-            Metric::Objective,
-            metrics.get(Metric::Objective),
-            Some(view.analysis.target.optimal_value),
-        );
-        pair(
-            ui,
-            &theme,
-            Metric::EffectiveModes,
-            metrics.get(Metric::EffectiveModes),
-            Some(target.get(Metric::EffectiveModes)),
-        );
-        pair(
-            ui,
-            &theme,
-            Metric::ModeMass,
-            metrics.get(Metric::ModeMass),
-            Some(target.get(Metric::ModeMass)),
-        );
-        pair(
-            ui,
-            &theme,
-            Metric::TvToTarget,
-            metrics.get(Metric::TvToTarget),
-            None,
-        );
-        pair(
-            ui,
-            &theme,
-            Metric::KlToReference,
-            metrics.get(Metric::KlToReference),
-            Some(target.get(Metric::KlToReference)),
-        );
+        let shown = [
+            (Metric::ExpectedReward, true),
+            (Metric::Objective, true),
+            (Metric::EffectiveModes, true),
+            (Metric::ModeMass, true),
+            (Metric::TvToTarget, false),
+            (Metric::KlToReference, true),
+            (Metric::Entropy, true),
+        ];
+        for (metric, compared) in shown {
+            let of = match metric {
+                Metric::Objective => view.analysis.target.optimal_value,
+                _ => target.get(metric),
+            };
+            let of = compared.then_some(of);
+            if !pair(ui, &theme, metric, metrics.get(metric), of) {
+                // One line, always: what has no room is left out.
+                break;
+            }
+        }
     });
 }
 
-fn pair(ui: &mut Ui, theme: &Theme, metric: Metric, policy: f64, target: Option<f64>) {
-    ui.scope(|ui| {
-        let tip = format!("{}\nPolicy in blue, target in orange", metric.formula());
-        ui.label(RichText::new(metric.label()).color(theme.muted))
-            .on_hover_text(&tip);
-        ui.label(RichText::new(number(policy)).color(theme.policy).strong())
-            .on_hover_text(&tip);
-        if let Some(target) = target {
-            ui.label(RichText::new(format!("of {}", number(target))).color(theme.target))
-                .on_hover_text(&tip);
-        }
-        ui.add_space(10.0);
-    });
+/// "E[R] 0.998 of 1.000", policy and target in their colours; false if there was no room for it.
+fn pair(ui: &mut Ui, theme: &Theme, metric: Metric, policy: f64, target: Option<f64>) -> bool {
+    let font = egui::TextStyle::Body.resolve(ui.style());
+    let mut job = LayoutJob::default();
+    let mut add = |text: &str, color| {
+        job.append(text, 0.0, TextFormat::simple(font.clone(), color));
+    };
+    add(metric.label(), theme.muted);
+    add(&format!(" {}", number(policy)), theme.policy);
+    if let Some(target) = target {
+        add(&format!(" of {}", number(target)), theme.target);
+    }
+    let galley = ui.fonts_mut(|fonts| fonts.layout_job(job));
+    if galley.size().x > ui.available_width() {
+        return false;
+    }
+    ui.label(galley)
+        .on_hover_text(format!("{}\nThe policy, of the target", metric.formula()));
+    true
 }
 
 /// Four significant digits, an en dash where there is no number.
