@@ -2,8 +2,9 @@
 //!
 //! - Sampling: the run against a companion that follows the exact gradient from the same start with the same optimiser.
 //! - Dynamics: that exact-gradient run against mirror descent from the same start, at the point of its path that is
-//!   equally far from the target, KL(·‖G) being the clock: so that the path counts and not the speed. Under `Reverse`
-//!   mirror descent's path is π₀^{1−s} G^s; that path is used for every direction.
+//!   equally far from the target, TV(·, G) being the clock: so that the path counts and not the speed, and nothing is
+//!   left of it once the run is at the target. Under `Reverse` mirror descent's path is π₀^{1−s} G^s; that path is used
+//!   for every direction.
 //! - Representation: the best fit within the family against G.
 //!
 //! A companion is stepped only when somebody looks, up to the step of the run, and rests after a number of steps since
@@ -28,6 +29,8 @@ use crate::{
 const LARGEST: usize = 2_000;
 /// Multiplications that a companion may spend after each edit.
 const BUDGET: usize = 500_000_000;
+/// How finely the point of mirror descent's path is sought, its whole length being 1.
+const PATH_STEP: f64 = 1e-6;
 /// Peaks of the target that a best fit starts from, besides the whole of it.
 const PEAK_STARTS: usize = 3;
 /// A peak ends where the target falls below this share of its top.
@@ -238,51 +241,39 @@ impl Trainer {
         if self.companions.mirror.is_empty() {
             return None;
         }
-        let wanted = match (&self.companions.exact, self.training.update) {
-            (Some(exact), _) => exact.softmax.divergence(),
-            (None, Update::Exact) => self.softmax.divergence(),
-            (None, _) => return None,
-        };
+        let exact = self.exact_masses()?;
+        let masses = &self.analysis.target.masses;
+        let wanted = total_variation(&exact, masses);
         let (target, rewards) = (&self.drive.log_target, &self.drive.rewards);
         let arms = target.len();
-        let start: Vec<f64> = self
-            .companions
-            .mirror
-            .iter()
-            .map(|l| l.max(super::LOGIT_FLOOR))
-            .collect();
-        let (mut logits, mut weights) = (vec![0.0; arms], vec![0.0; arms]);
-        let mut at = |s: f64| {
+        let (mut logits, mut point) = (vec![0.0; arms], vec![0.0; arms]);
+        let mut go_to = |s: f64, point: &mut Vec<f64>| {
             let mut max = f64::NEG_INFINITY;
-            for (logit, (from, to)) in logits.iter_mut().zip(start.iter().zip(target)) {
+            let ends = self.companions.mirror.iter().zip(target);
+            for (logit, (from, to)) in logits.iter_mut().zip(ends) {
+                let from = from.max(super::LOGIT_FLOOR);
                 *logit = from + s * (to - from);
                 max = max.max(*logit);
             }
-            let sums =
-                kernel::exponentiate(Simd::detect(), &logits, max, target, rewards, &mut weights);
-            let kl = sums.to_target / sums.mass - sums.mass.ln();
-            (
-                kl,
-                weights.iter().map(|w| w / sums.mass).collect::<Vec<_>>(),
-            )
+            let simd = Simd::detect();
+            let sums = kernel::exponentiate(simd, &logits, max, target, rewards, point);
+            point.iter_mut().for_each(|mass| *mass /= sums.mass);
+            total_variation(point, masses)
         };
-        // KL(π_s‖G) falls along the path.
         let (mut low, mut high) = (0.0, 1.0);
-        if at(0.0).0 <= wanted {
+        if go_to(0.0, &mut point) <= wanted {
             high = 0.0;
         }
-        for _ in 0..40 {
-            if high - low < 1e-9 {
-                break;
-            }
+        while high - low > PATH_STEP {
             let middle = 0.5 * (low + high);
-            if at(middle).0 > wanted {
+            if go_to(middle, &mut point) > wanted {
                 low = middle;
             } else {
                 high = middle;
             }
         }
-        Some(at(high).1)
+        go_to(high, &mut point);
+        Some(point)
     }
 
     /// Looks for the best fit to the target unless that was done since the last edit.

@@ -284,11 +284,6 @@ impl Softmax {
         }
     }
 
-    /// KL(π‖G), finite also where G is zero (G's floor counts there).
-    pub(super) fn divergence(&self) -> f64 {
-        self.sums.to_target / self.sums.mass - self.log_sum
-    }
-
     /// The coefficients of [`Source::Project`] that make it the exact gradient of −κ KL(π‖G).
     pub(super) fn projection(&self, kappa: f64) -> (f64, f64) {
         (kappa / self.sums.mass, self.sums.to_target / self.sums.mass)

@@ -808,6 +808,20 @@ fn dynamics_and_sampling_are_told_apart() {
     assert_eq!(metrics.get(Metric::CauseSampling), 0.0);
     assert_eq!(metrics.get(Metric::CauseRepresentation), 0.0);
 
+    // At the target nothing is left of it, whatever the path was.
+    let quick = Training {
+        optimizer: Optimizer::default(),
+        start: Start::Given(vec![1.0, 2.0, 1.0, 6.0]),
+        learning_rate: 0.02,
+        ..training.clone()
+    };
+    let mut done = trainer(&problem, objective(Direction::Reverse, 0.5), quick);
+    for _ in 0..3000 {
+        done.step().unwrap();
+    }
+    let metrics = done.measure();
+    assert!(metrics.get(Metric::CauseDynamics) < 1e-3, "{metrics:?}");
+
     let update = sampled(2, Advantage::None, KlPenalty::Matched);
     let mut noisy = trainer(
         &problem,
