@@ -14,5 +14,6 @@ pub(crate) use frame::{Frame, Margins};
 pub(crate) use legend::{Swatch, legend_toggle};
 pub(crate) use pen::{Pen, area, band, hatched_rect, line, marker, markers};
 pub(crate) use scale::{
-    Scale, Tick, decades, elide, number, settle, settle_decades, steps_label, ticks, time_ticks,
+    Scale, Tick, align, decades, elide, number, settle, settle_decades, steps_label, ticks,
+    time_ticks,
 };

@@ -203,6 +203,11 @@ pub(crate) fn steps_label(step: f64) -> String {
     text
 }
 
+/// A number as text, right-aligned for a column of monospaced text.
+pub(crate) fn align(text: &str, letters: usize) -> String {
+    format!("{text:>letters$}")
+}
+
 /// The first `letters` letters of a text, with "…" where some are cut.
 pub(crate) fn elide(text: &str, letters: usize) -> String {
     if text.chars().count() <= letters {

@@ -14,7 +14,7 @@ use crate::{
     theory::{Metric, coverage},
     ui::{
         Action, Theme, View,
-        chart::{Held, Pen, Values, elide, hatched_rect, line, number},
+        chart::{Held, Pen, Values, align, elide, hatched_rect, line, number},
         figures,
         widgets::plot_menu::{plot_context_menu, plot_menu},
     },
@@ -273,9 +273,7 @@ impl ModeStrip {
                     for (series, masses) in ROWS.into_iter().zip(&self.masses.rows) {
                         if let Some(mass) = masses.as_ref().and_then(|m| m.get(mode)) {
                             ui.colored_label(series.color(&theme), series.label());
-                            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                                ui.label(RichText::new(number(*mass)).monospace());
-                            });
+                            ui.label(RichText::new(align(&number(*mass), 11)).monospace());
                             ui.end_row();
                         }
                     }

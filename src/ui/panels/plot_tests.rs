@@ -208,13 +208,13 @@ fn painting_many_arms_leaves_no_gap_and_ends_once() {
     let world = &harness.state().world;
     let rewards = &world.problem.rewards;
     assert!(
-        rewards[31..=45]
+        rewards[30..=45]
             .iter()
             .all(|r| (r - rewards[45]).abs() < 1e-9 && *r > 0.3),
         "{rewards:?}"
     );
     assert_eq!(rewards[46..], before[46..]);
-    assert_eq!(rewards[..29], before[..29]);
+    assert_eq!(rewards[..30], before[..30]);
     assert_eq!(world.edits().0, 1);
 }
 
@@ -243,7 +243,7 @@ fn hovering_tells_one_arms_numbers_and_the_other_panels() {
     assert_eq!(harness.state().world.selection.hovered, Some(1));
     // 0.3 is arm 1's reference mass.
     assert!(harness.query_by_label("Arm 1").is_some());
-    assert!(harness.query_by_label("0.3000").is_some());
+    assert!(harness.query_all_by_label_contains("0.3000").count() > 0);
     assert!(harness.query_by_label("log π/π_ref").is_some());
     harness.remove_cursor();
     harness.step();

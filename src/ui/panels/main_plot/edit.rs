@@ -1,5 +1,7 @@
 //! Drawing reward and reference by hand: what a drag means as an [`Edit`].
 
+use std::cmp::Ordering;
+
 use crate::{experiment::Edit, ui::View};
 
 /// What a drag changes.
@@ -108,25 +110,18 @@ fn replaced(old: &[(usize, f64)], new: &[(usize, f64)]) -> Vec<(usize, f64)> {
         .collect()
 }
 
-/// The arms a stroke passes between two pointer positions (arm, value), values interpolated: painting leaves no gaps.
+/// The arms that a stroke passes between two pointer positions (arm, value), values interpolated: painting leaves no
+/// gaps. The arm where the stroke comes from was set before.
 pub(crate) fn stroke(from: (usize, f64), to: (usize, f64)) -> Vec<(usize, f64)> {
-    let ((a, value_a), (b, value_b)) = if from.0 <= to.0 {
-        (from, to)
-    } else {
-        (to, from)
+    let value = |arm: usize| {
+        let share = arm.abs_diff(from.0) as f64 / from.0.abs_diff(to.0) as f64;
+        (arm, from.1 + (to.1 - from.1) * share)
     };
-    if a == b {
-        return vec![to];
+    match from.0.cmp(&to.0) {
+        Ordering::Less => (from.0 + 1..=to.0).map(value).collect(),
+        Ordering::Equal => vec![to],
+        Ordering::Greater => (to.0..from.0).map(value).collect(),
     }
-    let skip = usize::from(from.0 < to.0);
-    // The arm where the stroke came from was set before.
-    let range = if skip == 1 { a + 1..=b } else { a..=b - 1 };
-    range
-        .map(|arm| {
-            let share = (arm - a) as f64 / (b - a) as f64;
-            (arm, value_a + (value_b - value_a) * share)
-        })
-        .collect()
 }
 
 #[cfg(test)]

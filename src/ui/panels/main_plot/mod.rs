@@ -193,8 +193,8 @@ impl MainPlot {
         marks::axes(&plot, view, &theme);
         draw::series(&plot, &self.prepared, view, &theme);
         marks::marks(ui, &plot, view, &theme);
-        self.view_by_pointer(ui, &response, &plot);
         self.edit_by_pointer(ui, &response, &plot, view, actions);
+        self.view_by_pointer(ui, &response, &plot);
         self.hover(ui, &response, &plot, view, actions);
         if response.clicked()
             && !response.double_clicked()
@@ -274,19 +274,16 @@ impl MainPlot {
         ui.set_cursor_icon(CursorIcon::ResizeVertical);
         if let Some(at) = response.interact_pointer_pos() {
             let value = value_at(plot, grab.bar, at.y);
-            let changes = if plot.bars {
-                // A bar once taken stays in the hand.
-                vec![(grab.last.0, value)]
+            // A bar once taken stays in the hand; a curve is drawn across the arms passed.
+            let now = if plot.bars {
+                (grab.last.0, value)
             } else {
-                stroke(grab.last, (plot.arm_at(at.x), value))
+                (plot.arm_at(at.x), value)
             };
-            let now = changes.last().map_or(grab.last, |_| {
-                if plot.bars {
-                    (grab.last.0, value)
-                } else {
-                    (plot.arm_at(at.x), value)
-                }
-            });
+            let mut changes = stroke(grab.last, now);
+            if grab.sent.is_none() && now.0 != grab.last.0 {
+                changes.push(grab.last);
+            }
             if now != grab.last || grab.sent.is_none() {
                 grab.last = now;
                 if let Some(edit) = edit(view, grab.bar, &changes) {

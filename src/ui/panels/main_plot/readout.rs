@@ -1,11 +1,14 @@
 //! One arm's numbers in every series, as a tooltip; shared by plot and heat maps.
 
-use egui::{Align, Color32, Layout, RichText, Ui};
+use egui::{Color32, RichText, Ui};
 
 use super::series::{Series, analysis};
 use crate::{
     bandit::Shape,
-    ui::{Theme, View, chart::number},
+    ui::{
+        Theme, View,
+        chart::{align, number},
+    },
 };
 
 /// One line of the tooltip: name, value, colour of its series.
@@ -107,7 +110,13 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, arm: usize) {
         .spacing([14.0, 2.0])
         .min_col_width(0.0)
         .show(ui, |ui| {
-            for line in lines(view, arm, &theme) {
+            let lines = lines(view, arm, &theme);
+            let letters = lines
+                .iter()
+                .map(|l| l.value.chars().count())
+                .max()
+                .unwrap_or(0);
+            for line in lines {
                 ui.horizontal(|ui| {
                     let (rect, _) =
                         ui.allocate_exact_size(egui::vec2(8.0, 8.0), egui::Sense::hover());
@@ -116,9 +125,7 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, arm: usize) {
                     }
                     ui.label(line.name);
                 });
-                ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                    ui.label(RichText::new(line.value).monospace());
-                });
+                ui.label(RichText::new(align(&line.value, letters)).monospace());
                 ui.end_row();
             }
         });

@@ -20,7 +20,7 @@ use crate::{
     engine::{History, Snapshot},
     ui::{
         Action, Theme, View,
-        chart::{Frame, Margins, decades, line, number, steps_label, ticks, time_ticks},
+        chart::{Frame, Margins, align, decades, line, number, steps_label, ticks, time_ticks},
         figures,
         widgets::plot_menu,
     },
@@ -202,7 +202,7 @@ impl TimeCharts {
                 .chain(pins.iter().flat_map(|(_, traces)| traces.iter()));
             let (low, high) = fit(all, log);
             let y = frame.y(low, high);
-            let wanted = (frame.rect.height() / 24.0).clamp(1.0, 6.0) as usize;
+            let wanted = (frame.rect.height() / 20.0).clamp(2.0, 6.0) as usize;
             let marks = if log {
                 decades(low, high, wanted)
             } else {
@@ -445,9 +445,7 @@ impl TimeCharts {
                             ui.painter().rect_filled(rect, 2.0, color);
                             ui.label(name);
                         });
-                        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                            ui.label(RichText::new(number(point.mean)).monospace());
-                        });
+                        ui.label(RichText::new(align(&number(point.mean), 11)).monospace());
                         ui.end_row();
                     };
                     for (curve, points) in chart.curves.iter().zip(traces) {
