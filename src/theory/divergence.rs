@@ -61,22 +61,34 @@ pub fn f_alpha(alpha: f64, log_p: f64, log_q: f64) -> f64 {
         }
         (false, false) => {
             // f_α(t) = t·f_{1−α}(1/t): work on the side whose denominator stays away from zero.
-            let log_t = log_p - log_q;
             if alpha <= 0.5 {
-                log_q.exp() * f_near_zero(alpha, log_t)
+                weighed_near_zero(alpha, log_p, log_q)
             } else {
-                log_p.exp() * f_near_zero(1.0 - alpha, -log_t)
+                weighed_near_zero(1.0 - alpha, log_q, log_p)
             }
         }
     }
 }
 
-/// f_α(t) for α ≤ ½, α = 0 included: ((t^α − 1)/α − (t − 1))/(α − 1).
-fn f_near_zero(alpha: f64, log_t: f64) -> f64 {
-    let power = if alpha == 0.0 {
-        log_t
+/// e^base·f_α(t) for log t = own − base and α ≤ ½, α = 0 included: f_α(t) = ((t^α − 1)/α − (t − 1))/(α − 1).
+fn weighed_near_zero(alpha: f64, own: f64, base: f64) -> f64 {
+    let log_t = own - base;
+    let weight = base.exp();
+    let sum = if log_t > 30.0 {
+        // t may leave the doubles; its product with the weight does not.
+        let grown = if alpha == 0.0 {
+            weight * log_t
+        } else {
+            ((base + alpha * log_t).exp() - weight) / alpha
+        };
+        grown - (own.exp() - weight)
     } else {
-        (alpha * log_t).exp_m1() / alpha
+        let power = if alpha == 0.0 {
+            log_t
+        } else {
+            (alpha * log_t).exp_m1() / alpha
+        };
+        weight * (power - log_t.exp_m1())
     };
-    (power - log_t.exp_m1()) / (alpha - 1.0)
+    sum / (alpha - 1.0)
 }

@@ -4,12 +4,17 @@
 //! the α family G ∝ π_ref [(1−α)(μ − R)]^{1/(α−1)} with one multiplier μ (Λ for forward): two arms tie at a μ* that follows
 //! from them alone, and β* from μ* by one pass over all arms.
 
-use super::{Divergence, Tie, kernels};
+use super::{
+    Divergence, Tie,
+    kernels::{self, Power},
+};
 
-/// Beyond this many arms, ties that cost a pass each are thinned to [`FEW`].
+/// Beyond this many arms, ties that cost a pass each are thinned to [`FEW`], so that a drag stays fluent.
 const MANY_ARMS: usize = 10_000;
 /// See [`MANY_ARMS`].
-const FEW: usize = 48;
+const FEW: usize = 16;
+/// Ties between neighbouring modes, where there are too many modes for all pairs.
+const MODE_TIES: usize = 48;
 
 /// A reference (natural-log weights), effective rewards and a divergence: what ties depend on.
 #[derive(Debug, Clone, Copy)]
@@ -198,7 +203,7 @@ impl<'a> Ties<'a> {
                         ..tie
                     })
                 })
-                .take(FEW)
+                .take(MODE_TIES)
                 .collect()
         };
         ties.sort_by(|a, b| a.beta.total_cmp(&b.beta));
@@ -290,20 +295,15 @@ impl<'a> Ties<'a> {
         if alpha == 0.0 {
             return 1.0 / kernels::pole_sum_at(self.log_reference, self.rewards, top, offset);
         }
-        let power = 1.0 / (alpha - 1.0);
-        let logs: Vec<f64> = self
-            .log_reference
-            .iter()
-            .zip(self.rewards)
-            .map(|(&log_mass, &reward)| {
-                let z = (alpha - 1.0) * ((reward - top) - offset);
-                if z > 0.0 && log_mass > f64::NEG_INFINITY {
-                    log_mass + power * z.ln()
-                } else {
-                    f64::NEG_INFINITY
-                }
-            })
-            .collect();
+        let distance: Vec<f64> = self.rewards.iter().map(|&reward| top - reward).collect();
+        let mut logs = vec![0.0; distance.len()];
+        let mut masses = logs.clone();
+        let by = Power {
+            epsilon: alpha - 1.0,
+            base: 0.0,
+            offset: -offset,
+        };
+        kernels::powers(by, self.log_reference, &distance, &mut logs, &mut masses);
         (kernels::log_sum_exp(&logs) * (alpha - 1.0)).exp()
     }
 }

@@ -27,6 +27,6 @@ pub use passes::{
     fold, ln, log_sum_exp, max, normalise_log, scale, softmax, subtract, sum, sum_exp_above,
 };
 pub use solving::{
-    Distances, PIECE, Piece, PoleSums, Poles, Survey, Tilt, cross_divergence, distances, excess,
-    partition, pole_sum_at, pole_sums, poles, position_above, settle, survey, tilt,
+    Distances, PoleSums, Poles, Survey, Tilt, Tilted, cross_divergence, distances, excess,
+    pole_sum_at, pole_sums, poles, position_above, settle, survey, tilt,
 };

@@ -69,28 +69,6 @@ fn survey_lanes(rewards: &[f64], log_reference: &[f64]) -> Survey {
     }
 }
 
-impl Survey {
-    /// The survey of two sets of arms together.
-    #[must_use]
-    pub fn join(self, other: Self) -> Self {
-        Self {
-            // NaN wins: it tells of a bad reward.
-            low: if self.low <= other.low || self.low.is_nan() {
-                self.low
-            } else {
-                other.low
-            },
-            high: if self.high >= other.high || self.high.is_nan() {
-                self.high
-            } else {
-                other.high
-            },
-            best: self.best.max(other.best),
-            best_outside: self.best_outside.max(other.best_outside),
-        }
-    }
-}
-
 /// First position of a value above `limit`, if there is one.
 #[must_use]
 pub fn position_above(values: &[f64], limit: f64) -> Option<usize> {
@@ -101,7 +79,7 @@ pub fn position_above(values: &[f64], limit: f64) -> Option<usize> {
     Some(start + offset)
 }
 
-/// How [`tilt`] weighs: w = power·log π_ref + (r − top)·rate.
+/// How [`tilt`] weighs: w = power·x + (r − top)·rate, masses e^(w − shift).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Tilt {
     /// Power of the reference.
@@ -110,67 +88,38 @@ pub struct Tilt {
     pub top: f64,
     /// One over the temperature.
     pub rate: f64,
+    /// Taken off before exponentials.
+    pub shift: f64,
 }
 
-impl Tilt {
-    #[inline(always)]
-    fn weight<A: super::Arith>(self, log_reference: f64, reward: f64) -> f64 {
-        let weight = A::mul_add(self.power, log_reference, (reward - self.top) * self.rate);
-        if log_reference > f64::NEG_INFINITY {
-            weight
-        } else {
-            log_reference
-        }
-    }
-}
-
-/// Arms that [`partition`] treats as one piece; two streams of them stay in the first-level cache.
-pub const PIECE: usize = 1024;
-
-/// What [`partition`] found in one piece of arms.
+/// What [`tilt`] found on its way.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Piece {
-    /// Its rewards.
-    pub survey: Survey,
-    /// Its largest weight, relative to its own best reward; −∞ without support.
-    pub highest: f64,
-    /// Σ e^(w − highest); 0 without support.
+pub struct Tilted {
+    /// Σ e^(w − shift).
     pub sum: f64,
+    /// max w.
+    pub highest: f64,
 }
 
 vectorised! {
-    /// Sums of e^w piece by piece, each relative to its own best reward and largest weight, so that one pass over memory
-    /// serves without knowing either beforehand. `by.top` is ignored.
-    pub fn partition<A>(by: Tilt, log_reference: &[f64], rewards: &[f64], pieces: &mut Vec<Piece>) {
-        pieces.clear();
-        let mut scratch = [0.0; PIECE];
-        for (x, r) in log_reference.chunks(PIECE).zip(rewards.chunks(PIECE)) {
-            let survey = survey_lanes(r, x);
-            let by = Tilt { top: survey.best, ..by };
-            let scratch = &mut scratch[..x.len()];
-            for ((w, &x), &r) in scratch.iter_mut().zip(x).zip(r) {
-                *w = by.weight::<A>(x, r);
+    /// w into `weights` (−∞ where the log reference is), e^(w − shift) into `masses`.
+    pub fn tilt<A>(by: Tilt, log_reference: &[f64], rewards: &[f64], weights: &mut [f64], masses: &mut [f64]) -> Tilted {
+        let Tilt { power, top, rate, shift } = by;
+        let mut total = Compensated::default();
+        let mut highest = [f64::NEG_INFINITY; LANES];
+        for (((x, rewards), weights), masses) in log_reference.chunks(BLOCK).zip(rewards.chunks(BLOCK))
+            .zip(weights.chunks_mut(BLOCK)).zip(masses.chunks_mut(BLOCK))
+        {
+            for (((w, m), &x), &reward) in weights.iter_mut().zip(masses.iter_mut()).zip(x).zip(rewards) {
+                let weight = A::mul_add(power, x, (reward - top) * rate);
+                let weight = if x > f64::NEG_INFINITY { weight } else { x };
+                *w = weight;
+                *m = exp_one::<A>(weight - shift);
             }
-            let mut lanes = [f64::NEG_INFINITY; LANES];
-            max_lanes(&mut lanes, scratch);
-            let highest = lanes.into_iter().fold(f64::NEG_INFINITY, f64::max);
-            let shift = if highest > f64::NEG_INFINITY { highest } else { 0.0 };
-            for w in scratch.iter_mut() {
-                *w = exp_one::<A>(*w - shift);
-            }
-            pieces.push(Piece { survey, highest, sum: block_sum(scratch) });
+            total.add(block_sum(masses));
+            max_lanes(&mut highest, weights);
         }
-    }
-}
-
-vectorised! {
-    /// w − highest − log_sum into `log_masses`, its exponential into `masses`.
-    pub fn tilt<A>(by: Tilt, highest: f64, log_sum: f64, log_reference: &[f64], rewards: &[f64], log_masses: &mut [f64], masses: &mut [f64]) {
-        for (((log, mass), &x), &reward) in log_masses.iter_mut().zip(masses).zip(log_reference).zip(rewards) {
-            let own = (by.weight::<A>(x, reward) - highest) - log_sum;
-            *log = own;
-            *mass = exp_one::<A>(own);
-        }
+        Tilted { sum: total.get(), highest: highest.into_iter().fold(f64::NEG_INFINITY, f64::max) }
     }
 }
 

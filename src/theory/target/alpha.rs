@@ -95,6 +95,16 @@ pub(super) fn solve(
     if let Some(left) = inside_leftover {
         share_inside(log_reference, &distance, left, target);
     }
+    if epsilon > 0.0 {
+        // An arm at the edge of being cut knows its mass to (ulp of R/β)^{1/ε} only; the rest makes up for it.
+        let sum = kernels::sum(&target.masses);
+        kernels::settle(
+            &mut target.log_masses,
+            sum.ln(),
+            &mut target.masses,
+            1.0 / sum,
+        );
+    }
     place_outside(log_reference, rewards, outside, outside_leftover, target);
     sharpen(target);
     target.lambda = Some(match unknown {

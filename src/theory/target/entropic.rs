@@ -2,7 +2,7 @@
 //! u = β π_ref/(η π) and c = (λ'−R)/η + ln(β π_ref/η), λ' = λ + η: u = ω(c) is the Wright omega function and
 //! log π = (R−λ')/η + ω(c). The outer root in λ' is Newton on log Σπ, which is decreasing and convex in λ'.
 
-use super::Target;
+use super::{Target, forward};
 use crate::theory::kernels::{self, Entropic, Survey};
 
 pub(super) fn solve(
@@ -15,20 +15,26 @@ pub(super) fn solve(
 ) {
     let best = survey.high;
     // t = (λ' − best)/η. Σπ ≥ Σ e^{(R−λ')/η}, so the root lies above the entropic one.
-    let Target {
-        masses, log_masses, ..
-    } = target;
+    let log_masses = &mut target.log_masses;
     for (x, &reward) in log_masses.iter_mut().zip(rewards) {
         *x = (reward - best) / eta;
     }
+    let entropic_only = kernels::log_sum_exp(log_masses);
+    // −η log π ≥ 0 gives π ≥ β π_ref/(λ'−R), so the root lies above the Λ without a bonus too: a close start.
+    forward::solve(log_reference, rewards, beta, survey, target);
+    let without_bonus = (target.lambda.unwrap_or(best) - best) / eta;
+    let Target {
+        masses, log_masses, ..
+    } = target;
     let mut by = Entropic {
         log_scale: (beta / eta).ln(),
         rate: 1.0 / eta,
         top: best,
-        offset: kernels::log_sum_exp(log_masses),
+        offset: entropic_only.max(without_bonus),
     };
     let mut low = by.offset;
     let mut high = f64::INFINITY;
+    let mut before = 0.0;
     for _ in 0..300 {
         let t = by.offset;
         let (mass, slope) = kernels::entropic(by, log_reference, rewards, log_masses, masses);
@@ -39,6 +45,14 @@ pub(super) fn solve(
         }
         let step = mass.ln() * mass / slope;
         let next = t + step;
+        let settled = step.abs() <= 1e-10 * t.abs() && step.abs() <= 1e-2 * before;
+        before = step.abs();
+        if settled {
+            // The next error is of the order of the step's square.
+            by.offset = next;
+            kernels::entropic(by, log_reference, rewards, log_masses, masses);
+            break;
+        }
         if step.abs() <= 2e-16 * t.abs().max(1e-300)
             || high.is_finite() && high - low <= 2e-16 * high.abs()
         {
