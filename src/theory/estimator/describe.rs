@@ -45,7 +45,7 @@ impl Estimator {
             return "DAP";
         };
         match kl {
-            KlPenalty::Matched => "matched to the objective",
+            KlPenalty::Matched => "matched",
             KlPenalty::InReward(KlEstimator::K1) => "k1 in the reward",
             KlPenalty::InReward(KlEstimator::K2) => "k2 in the reward",
             KlPenalty::InReward(KlEstimator::K3) => "k3 in the reward",
