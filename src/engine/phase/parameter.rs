@@ -59,7 +59,10 @@ impl PhaseAxis {
     #[must_use]
     pub fn suited(parameter: Parameter, problem: &Problem, objective: &Objective) -> Self {
         let (low_reward, high_reward) = reward_range(problem);
-        let spread = (high_reward - low_reward).max(1e-3);
+        let spread = match high_reward - low_reward {
+            spread if spread > 0.0 => spread,
+            _ => 1.0,
+        };
         let (low, high, log10) = match parameter {
             Parameter::Beta => (1e-3, 10.0, true),
             Parameter::RewardScale => (0.1, 100.0, true),

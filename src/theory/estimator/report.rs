@@ -65,7 +65,12 @@ impl EstimatorReport {
         let moments = Moments::of(&parts, scene, batch);
         let covariance = moments.batch_covariance(batch.max(1) as f64);
         Self {
-            cosine: (dot / (length * exact_length)).clamp(-1.0, 1.0),
+            // What rounding leaves of a zero gradient has no direction.
+            cosine: if length > 1e-9 * exact_length {
+                (dot / (length * exact_length)).clamp(-1.0, 1.0)
+            } else {
+                f64::NAN
+            },
             length_ratio: length / exact_length,
             length,
             variance: covariance * batch.max(1) as f64,

@@ -56,7 +56,7 @@ pub(super) fn table_ui(
     let [name, cosine, pull, spark] = if ui.clip_rect().width() < 620.0 {
         [156.0, 64.0, 92.0, 72.0]
     } else {
-        [160.0, 96.0, 150.0, 110.0]
+        [160.0, 96.0, 140.0, 100.0]
     };
     ui.style_mut().wrap_mode = Some(TextWrapMode::Extend);
     TableBuilder::new(ui)
