@@ -326,7 +326,7 @@ fn every_golden_case_passes_through_jsonl() {
         };
         let close = |a: f64, b: f64, floor: f64, what: &str| {
             assert!(
-                (a - b).abs() <= tolerance * b.abs().max(floor),
+                (a - b).abs() <= tolerance * b.abs() + floor,
                 "{what}: {a} is not {b} in {case}"
             );
         };
@@ -344,17 +344,17 @@ fn every_golden_case_passes_through_jsonl() {
                 if b == f64::NEG_INFINITY {
                     assert_eq!(a, b);
                 } else {
-                    close(a, b, 1e-6, "log mass");
+                    close(a, b, 1e-18, "log mass");
                 }
             }
             let (j, best) = (&answer["optimal_value"], &expected["optimal_value"]);
-            close(j.as_f64().unwrap(), best.as_f64().unwrap(), 1e-3, "J*");
+            close(j.as_f64().unwrap(), best.as_f64().unwrap(), 1e-15, "J*");
         }
         if let Some(lambda) = expected.get("lam") {
             close(
                 answer["lambda"].as_f64().unwrap(),
                 lambda.as_f64().unwrap(),
-                1e-3,
+                1e-15,
                 "lambda",
             );
         }
