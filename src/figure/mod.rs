@@ -1,13 +1,18 @@
 //! Figures for papers: a figure description becomes drawing primitives, and these become SVG, PNG or CSV. Never egui.
 //!
-//! [`Figure`] says what is shown. `draw` lays it out (`bounds`, `ticks`, `text`, `marks` help) into a `scene` of
-//! primitives; `svg` writes that as text, `raster` renders the text, `table` writes the numbers.
+//! [`Figure`] says what is shown. `draw` lays it out into a `scene` of primitives: `legend`, `axes`, `contents` and
+//! `labels` draw the parts, helped by `bounds`, `ticks`, `text` and `marks`. `svg` writes a scene as text, `raster` renders
+//! that text, `table` writes the numbers.
 
+mod axes;
 mod bounds;
 mod colormap;
+mod contents;
 mod description;
 mod draw;
 mod error;
+mod labels;
+mod legend;
 mod marks;
 mod raster;
 mod save;

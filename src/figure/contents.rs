@@ -1,0 +1,124 @@
+//! What is inside a frame: the marks, clipped to it, and on top of them the texts and the labels of vertical lines.
+
+use super::{
+    Axes, Mark, MarkKind,
+    marks::{self, Map},
+    scene::{Anchor, Item, Style},
+    text,
+};
+
+pub(super) fn draw_marks(
+    axes: &Axes,
+    map: &Map,
+    right: Option<&Map>,
+    style: &Style,
+    items: &mut Vec<Item>,
+) {
+    let pairs: Vec<(&Mark, &Map)> = axes
+        .marks
+        .iter()
+        .map(|mark| (mark, map))
+        .chain(
+            axes.right
+                .iter()
+                .zip(right)
+                .flat_map(|(axis, map)| axis.marks.iter().map(move |mark| (mark, map))),
+        )
+        .collect();
+    let drawn: Vec<Item> = pairs
+        .iter()
+        .flat_map(|(mark, map)| marks::items(mark, map))
+        .collect();
+    if !drawn.is_empty() {
+        items.push(Item::Clipped {
+            to: map.frame,
+            items: drawn,
+        });
+    }
+    let mut taken: Vec<(f64, f64, usize)> = Vec::new();
+    let mut texts = Vec::new();
+    for (mark, map) in pairs {
+        match &mark.kind {
+            MarkKind::VerticalLine { x, .. } => {
+                line_label(mark, *x, map, &mut taken, style, &mut texts);
+            }
+            MarkKind::Text { at, text } if at.0.is_finite() && at.1.is_finite() => {
+                texts.push(Item::Text {
+                    at: (map.x(at.0), map.y(at.1) + style.font * 0.35),
+                    text: text.clone(),
+                    size: style.font,
+                    anchor: Anchor::Middle,
+                    angle: 0.0,
+                    color: mark.color,
+                    halo: Some(opposite(mark.color)),
+                });
+            }
+            MarkKind::Text { .. }
+            | MarkKind::Line { .. }
+            | MarkKind::Bars { .. }
+            | MarkKind::Band { .. }
+            | MarkKind::Points { .. }
+            | MarkKind::HeatMap { .. } => {}
+        }
+    }
+    if !texts.is_empty() {
+        items.push(Item::Clipped {
+            to: map.frame,
+            items: texts,
+        });
+    }
+}
+
+/// The label of a vertical line, at its top, in the first row where it covers no other such label.
+fn line_label(
+    mark: &Mark,
+    x: f64,
+    map: &Map,
+    taken: &mut Vec<(f64, f64, usize)>,
+    style: &Style,
+    items: &mut Vec<Item>,
+) {
+    if mark.name.trim().is_empty() || !(map.x.0..=map.x.1).contains(&x) {
+        return;
+    }
+    let size = style.font * 0.85;
+    let name = text::shortened(&mark.name, size, map.frame.width() * 0.45);
+    let (at, width) = (map.x(x), text::width(&name, size));
+    let gap = size * 0.4;
+    let rightwards = at + gap + width <= map.frame.right;
+    let (from, to) = if rightwards {
+        (at + gap, at + gap + width)
+    } else {
+        (at - gap - width, at - gap)
+    };
+    let most = ((map.frame.height() * 0.4 / (size * 1.25)) as usize).max(1);
+    let free = (0..most).find(|row| {
+        taken
+            .iter()
+            .all(|(a, b, used)| used != row || to + gap < *a || from - gap > *b)
+    });
+    let Some(row) = free else { return };
+    taken.push((from, to, row));
+    items.push(Item::Text {
+        at: (
+            if rightwards { from } else { to },
+            map.frame.top + size * (1.0 + 1.25 * row as f64),
+        ),
+        text: name,
+        size,
+        anchor: if rightwards {
+            Anchor::Start
+        } else {
+            Anchor::End
+        },
+        angle: 0.0,
+        color: mark.color,
+        halo: Some(style.background),
+    });
+}
+
+/// What letters of a colour stand out against: white or nearly black.
+fn opposite([r, g, b]: [u8; 3]) -> [u8; 3] {
+    let luma = 0.2126 * f64::from(r) + 0.7152 * f64::from(g) + 0.0722 * f64::from(b);
+    if luma < 140.0 { [0xFF; 3] } else { [0x14; 3] }
+}

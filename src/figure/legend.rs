@@ -1,0 +1,163 @@
+//! The legend: names beside small pictures of their marks, in lines above the axes.
+
+use super::{
+    Figure, Mark, MarkKind,
+    colormap::viridis,
+    scene::{Anchor, Item, Paint, Stroke, Style},
+    text,
+};
+
+/// One line per name and colour, in the order of drawing; a curve and its spread share one.
+fn legend_entries(figure: &Figure) -> Vec<&Mark> {
+    let mut entries: Vec<&Mark> = Vec::new();
+    let marks = figure.axes.iter().flat_map(|axes| {
+        axes.marks
+            .iter()
+            .chain(axes.right.iter().flat_map(|right| right.marks.iter()))
+    });
+    for mark in marks {
+        let drawn_otherwise = matches!(
+            mark.kind,
+            MarkKind::HeatMap { .. } | MarkKind::VerticalLine { .. } | MarkKind::Text { .. }
+        );
+        if mark.name.trim().is_empty() || drawn_otherwise {
+            continue;
+        }
+        match entries
+            .iter_mut()
+            .find(|e| e.name == mark.name && e.color == mark.color)
+        {
+            Some(entry) => {
+                if matches!(entry.kind, MarkKind::Band { .. }) {
+                    *entry = mark;
+                }
+            }
+            None => entries.push(mark),
+        }
+    }
+    entries
+}
+
+pub(super) fn legend(
+    figure: &Figure,
+    style: &Style,
+    size: (f64, f64),
+    margin: f64,
+    mut top: f64,
+    items: &mut Vec<Item>,
+) -> f64 {
+    let entries = legend_entries(figure);
+    if entries.is_empty() {
+        return top;
+    }
+    let (swatch, gap) = (style.font * 2.2, style.font * 1.5);
+    let line = style.font * 1.55;
+    let limit = size.0 - 2.0 * margin;
+    let most_lines = ((size.1 * 0.2 / line) as usize).max(1);
+    let (mut left, mut lines) = (margin, 1);
+    for (i, entry) in entries.iter().enumerate() {
+        let name = text::shortened(&entry.name, style.font, limit - swatch - style.font * 0.5);
+        let width = swatch + style.font * 0.5 + text::width(&name, style.font);
+        if left > margin && left + width > margin + limit {
+            if lines == most_lines {
+                let rest = entries.len() - i;
+                items.push(label(
+                    (left, top + style.font),
+                    format!("+ {rest}"),
+                    Anchor::Start,
+                    style,
+                ));
+                break;
+            }
+            lines += 1;
+            left = margin;
+            top += line;
+        }
+        let middle = top + style.font * 0.65;
+        sample(entry, (left, middle), swatch, style, items);
+        items.push(label(
+            (left + swatch + style.font * 0.5, top + style.font),
+            name,
+            Anchor::Start,
+            style,
+        ));
+        left += width + gap;
+    }
+    top + line + style.font * 0.4
+}
+
+/// The legend's picture of a mark.
+fn sample(
+    mark: &Mark,
+    (left, middle): (f64, f64),
+    width: f64,
+    style: &Style,
+    items: &mut Vec<Item>,
+) {
+    let paint = Paint {
+        color: mark.color,
+        opacity: mark.opacity,
+    };
+    let right = left + width;
+    let half = style.font * 0.36;
+    if is_close(mark.color, style.background) {
+        // White on white: shown on what such marks are drawn upon.
+        items.push(Item::Areas {
+            outlines: vec![vec![
+                (left, middle - half * 1.4),
+                (right, middle - half * 1.4),
+                (right, middle + half * 1.4),
+                (left, middle + half * 1.4),
+            ]],
+            paint: Paint {
+                color: viridis(if style.background[0] > 0x80 { 0.0 } else { 0.7 }),
+                opacity: 1.0,
+            },
+        });
+    }
+    match &mark.kind {
+        MarkKind::Line { dash, width, .. } => items.push(Item::Lines {
+            runs: vec![vec![(left, middle), (right, middle)]],
+            stroke: Stroke {
+                paint,
+                width: width.clamp(1.0, 4.0),
+                dash: *dash,
+            },
+        }),
+        MarkKind::Points { radius, .. } => items.push(Item::Dots {
+            centers: vec![((left + right) / 2.0, middle)],
+            radius: radius.clamp(1.0, half),
+            paint,
+        }),
+        MarkKind::Bars { .. }
+        | MarkKind::Band { .. }
+        | MarkKind::HeatMap { .. }
+        | MarkKind::VerticalLine { .. }
+        | MarkKind::Text { .. } => items.push(Item::Areas {
+            outlines: vec![vec![
+                (left, middle - half),
+                (right, middle - half),
+                (right, middle + half),
+                (left, middle + half),
+            ]],
+            paint,
+        }),
+    }
+}
+
+/// Whether a colour can hardly be seen on another.
+fn is_close(a: [u8; 3], b: [u8; 3]) -> bool {
+    a.iter().zip(b).all(|(a, b)| a.abs_diff(b) < 0x30)
+}
+
+fn label(at: (f64, f64), text: String, anchor: Anchor, style: &Style) -> Item {
+    Item::Text {
+        at,
+        text,
+        size: style.font,
+        anchor,
+        angle: 0.0,
+        color: style.text,
+        halo: None,
+    }
+}
