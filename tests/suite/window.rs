@@ -529,3 +529,34 @@ fn an_edit_that_has_no_target_is_refused_and_changes_nothing() {
     assert!(after.objective.reward_scale.is_finite() && after.objective.entropy.is_finite());
     assert_eq!(after.bandit, before.bandit);
 }
+#[test]
+fn the_copied_command_line_repeats_the_experiment() {
+    let mut harness = open(quiet());
+    harness.get_by_label("Forward KL").click();
+    harness.run_steps(2);
+    harness
+        .get_by_label("Give every good answer the anchor's mass")
+        .click();
+    harness.run_steps(2);
+    harness.key_press_modifiers(Modifiers::COMMAND, Key::K);
+    harness.run_steps(2);
+    harness.event(egui::Event::Text("copy as command line".to_owned()));
+    harness.run_steps(2);
+    harness.key_down(Key::Enter);
+    let mut line = None;
+    for _ in 0..3 {
+        harness.step();
+        for command in &harness.output().platform_output.commands {
+            if let egui::OutputCommand::CopyText(text) = command {
+                line = Some(text.clone());
+            }
+        }
+    }
+    let line = line.expect("something was copied");
+    assert!(line.starts_with("modescope run figure-5 "), "{line}");
+    let mut preset = modescope::experiment::builtin_preset("figure-5").unwrap();
+    for part in line.split(" --set ").skip(1) {
+        modescope::experiment::set_path(&mut preset, part.trim_matches('\'')).unwrap();
+    }
+    assert_eq!(preset, *harness.state().workbench().preset());
+}
