@@ -30,12 +30,6 @@ impl Palette {
         self.selected = 0;
     }
 
-    /// It is open and takes the keys.
-    #[cfg(test)]
-    pub(crate) fn is_open(&self) -> bool {
-        self.open
-    }
-
     /// Draws it, if it is open.
     pub(crate) fn ui(&mut self, ctx: &Context, actions: &mut Vec<Action>) {
         if !self.open {

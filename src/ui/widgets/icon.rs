@@ -25,12 +25,6 @@ pub(crate) enum Icon {
     EyeShut,
     /// A cross: remove, close.
     Cross,
-    /// A curved arrow to the left.
-    Undo,
-    /// A curved arrow to the right.
-    Redo,
-    /// Half a disc: light or dark.
-    Contrast,
 }
 
 /// A square button with an icon. `name` is what screen readers and tests know it by; `tip` explains it on hover.
@@ -146,22 +140,6 @@ pub(crate) fn paint(painter: &egui::Painter, icon: Icon, rect: Rect, color: Colo
         Icon::Cross => {
             painter.line_segment([at(0.1, 0.1), at(0.9, 0.9)], stroke);
             painter.line_segment([at(0.9, 0.1), at(0.1, 0.9)], stroke);
-        }
-        Icon::Undo => {
-            arc(-2.3, 1.4, 0.38, at(0.55, 0.58));
-            polygon(vec![at(0.0, 0.42), at(0.12, -0.06), at(0.5, 0.3)]);
-        }
-        Icon::Redo => {
-            arc(-0.84, -4.54, 0.38, at(0.45, 0.58));
-            polygon(vec![at(1.0, 0.42), at(0.88, -0.06), at(0.5, 0.3)]);
-        }
-        Icon::Contrast => {
-            painter.circle_stroke(rect.center(), rect.width() * 0.5, stroke);
-            let half: Vec<Pos2> = (0..=16)
-                .map(|i| -std::f32::consts::FRAC_PI_2 + std::f32::consts::PI * i as f32 / 16.0)
-                .map(|a| rect.center() + rect.width() * 0.5 * vec2(a.cos(), a.sin()))
-                .collect();
-            polygon(half);
         }
     }
 }

@@ -1,5 +1,4 @@
 //! Small controls that several panels use. One line per widget.
-#![allow(dead_code, reason = "the shell mounts the panels as they land")]
 
 pub(crate) mod beta_slider;
 pub(crate) mod icon;
