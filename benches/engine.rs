@@ -14,7 +14,7 @@ use std::{
 use modescope::{
     bandit::{Analysis, ProblemSource, Trainer},
     engine::{Budget, Command, Engine, Session, Snapshot, Speed},
-    experiment::{Arms, Edit, Preset, StopRule, Training, Update, builtin_preset},
+    experiment::{Arms, Block, Edit, Preset, Source, StopRule, Training, Update, builtin_preset},
     theory::Beta,
 };
 
@@ -48,9 +48,15 @@ fn preset(arms: usize, update: Update) -> Preset {
         count: arms,
         range: None,
     };
-    preset.bandit.rewards = modescope::experiment::Source::Formula(
-        "if(4*i < n or (2*i >= n and 4*i < 3*n), 1, 0)".to_owned(),
-    );
+    let good = |from: usize, to: usize| Block {
+        from: from * arms / 4,
+        to: to * arms / 4,
+        value: 1.0,
+    };
+    preset.bandit.rewards = Source::Blocks {
+        blocks: vec![good(0, 1), good(2, 3)],
+        otherwise: 0.0,
+    };
     preset.training = Training {
         update,
         stop: StopRule::default(),

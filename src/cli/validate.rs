@@ -8,29 +8,37 @@ use std::{
 
 use crate::{
     bandit::{Analysis, ProblemSource, check_file},
+    engine::check_expectations,
     experiment::{LoadError, Preset},
 };
 
 /// Check preset files: every mistake on a line of its own, as FILE:LINE:COLUMN: field: what is accepted.
 ///
-/// Reads the file, checks every value, evaluates its formulas, lists and CSV files, and solves for the target; trains
-/// nothing. Exit code 1 if there is any mistake.
+/// Reads the file, checks every value, evaluates its formulas, lists and CSV files, and solves for the target. Trains
+/// nothing unless asked with --run. Exit code 1 if there is any mistake.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   modescope validate my.ron
-  modescope validate presets/*.ron && echo all good")]
+  modescope validate presets/*.ron && echo all good
+  modescope validate --run my.ron     does it come out as it says?")]
 pub(super) struct Args {
     /// Preset files (RON)
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
+    /// Also train each preset and check the expectations it states
+    #[arg(long)]
+    run: bool,
 }
 
 pub(super) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
     let mut out = io::stdout().lock();
     let mut mistakes = 0;
     for path in &args.files {
-        let found = check(path);
+        let mut found = check(path);
+        if found.is_empty() && args.run {
+            found = unmet(path);
+        }
         if found.is_empty() {
             writeln!(out, "{}: no mistakes", path.display())?;
         }
@@ -71,6 +79,28 @@ fn check(path: &Path) -> Vec<String> {
             })
             .collect(),
         Err(other) => vec![other.to_string()],
+    }
+}
+
+/// Expectations that do not come out, as lines.
+fn unmet(path: &Path) -> Vec<String> {
+    let shown = path.display();
+    let checked = check_file(path)
+        .map_err(anyhow::Error::from)
+        .and_then(|preset| Ok(check_expectations(&preset, path.parent())?));
+    match checked {
+        Ok(checked) => checked
+            .iter()
+            .filter(|checked| !checked.holds())
+            .map(|checked| {
+                let (low, high) = checked.expectation.between;
+                format!(
+                    "{shown}: expectation \"{}\": measured {}, expected {low} to {high}",
+                    checked.expectation.says, checked.measured
+                )
+            })
+            .collect(),
+        Err(error) => vec![format!("{shown}: {error}")],
     }
 }
 

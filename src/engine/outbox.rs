@@ -27,6 +27,11 @@ impl Outbox {
         }
     }
 
+    /// For others that have something to tell.
+    pub(crate) fn sender(&self) -> Sender<Event> {
+        self.sender.clone()
+    }
+
     /// Sends an event, or keeps it until there is room.
     pub(crate) fn send(&mut self, event: Event) {
         self.waiting.push_back(event);

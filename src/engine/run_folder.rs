@@ -9,6 +9,7 @@ use std::{
     fs::{File, OpenOptions},
     io::{self, Write as _},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use thiserror::Error;
@@ -18,7 +19,7 @@ use super::{
     summary::{Ended, Summary},
 };
 use crate::{
-    bandit::Problem,
+    bandit::{Analysis, Problem},
     experiment::{self, Journal, Preset, Source},
     theory::Metric,
 };
@@ -70,36 +71,17 @@ impl RunFolder {
         session: &mut Session,
         overwrite: bool,
     ) -> Result<Self, RunFolderError> {
-        let io_error = |error| RunFolderError::Io {
-            path: folder.to_owned(),
-            error,
-        };
-        if folder.exists() {
-            let occupied = folder.read_dir().map_err(io_error)?.next().is_some();
-            if occupied && !folder.join(PRESET).is_file() {
-                return Err(RunFolderError::Occupied(folder.to_owned()));
-            }
-            if occupied && !overwrite {
-                return Err(RunFolderError::HoldsRun(folder.to_owned()));
-            }
-        }
-        std::fs::create_dir_all(folder).map_err(io_error)?;
+        make_folder(folder, overwrite)?;
         let preset = resolved(session.initial_preset(), session.base_dir());
-        let mut header = String::from("step");
-        for metric in Metric::ALL {
-            header.push(',');
-            header.push_str(metric.key());
-        }
-        header.push('\n');
         save(&folder.join(PRESET), experiment::to_ron(&preset).as_bytes())?;
         let mut run = Self {
-            metrics: start_lines(&folder.join(METRICS), &header)?,
+            metrics: start_lines(&folder.join(METRICS), &header())?,
             journal: start_lines(&folder.join(JOURNAL), "")?,
             folder: folder.to_owned(),
             rows_written: 0,
             edits_written: 0,
         };
-        run.write_summary(&Summary::of(session, Ended::Running, false))?;
+        save_summary(folder, &Summary::of(session, Ended::Running, false))?;
         run.append(session)?;
         Ok(run)
     }
@@ -140,36 +122,108 @@ impl RunFolder {
         summary: &Summary,
     ) -> Result<(), RunFolderError> {
         self.append(session)?;
-        save(&self.folder.join(POLICY), policy_csv(session).as_bytes())?;
-        save(&self.folder.join(TARGET), target_csv(session).as_bytes())?;
-        self.write_summary(summary)
-    }
-
-    fn write_summary(&self, summary: &Summary) -> Result<(), RunFolderError> {
-        let path = self.folder.join(SUMMARY);
-        let summary = Summary {
-            policy: None,
-            target: None,
-            ..summary.clone()
-        };
-        let mut text =
-            serde_json::to_string_pretty(&summary).map_err(|error| RunFolderError::Io {
-                path: path.clone(),
-                error: error.into(),
-            })?;
-        text.push('\n');
-        save(&path, text.as_bytes())
+        let (policy, log_policy) = (session.policy().to_vec(), session.log_policy().to_vec());
+        let policy = policy_csv(session.problem(), &policy, &log_policy);
+        let target = target_csv(session.problem(), session.analysis());
+        save(&self.folder.join(POLICY), policy.as_bytes())?;
+        save(&self.folder.join(TARGET), target.as_bytes())?;
+        save_summary(&self.folder, summary)
     }
 }
 
-/// Writes a whole run at once, replacing one that is there.
-///
-/// # Errors
-/// [`RunFolderError`].
-pub(crate) fn save_run(session: &mut Session, folder: &Path) -> Result<(), RunFolderError> {
-    let run = RunFolder::create(folder, session, true)?;
-    let summary = Summary::of(session, Ended::Running, false);
-    run.finish(session, &summary)
+/// Everything that a run folder holds, taken from a session at one moment so that it can be written elsewhere.
+#[derive(Debug)]
+pub(crate) struct RunPicture {
+    preset: Preset,
+    rows: Vec<Row>,
+    journal: Journal,
+    problem: Arc<Problem>,
+    analysis: Arc<Analysis>,
+    policy: Vec<f64>,
+    log_policy: Vec<f64>,
+    summary: Summary,
+}
+
+impl RunPicture {
+    pub(crate) fn of(session: &mut Session) -> Self {
+        Self {
+            preset: resolved(session.initial_preset(), session.base_dir()),
+            rows: session.rows().to_vec(),
+            journal: session.journal().clone(),
+            problem: Arc::clone(session.problem()),
+            analysis: Arc::clone(session.analysis()),
+            policy: session.policy().to_vec(),
+            log_policy: session.log_policy().to_vec(),
+            summary: Summary::of(session, Ended::Running, false),
+        }
+    }
+
+    /// Writes the folder, replacing a run that is there.
+    ///
+    /// # Errors
+    /// [`RunFolderError`].
+    pub(crate) fn save(&self, folder: &Path) -> Result<(), RunFolderError> {
+        make_folder(folder, true)?;
+        let mut metrics = header();
+        self.rows.iter().for_each(|row| push_row(&mut metrics, row));
+        let policy = policy_csv(&self.problem, &self.policy, &self.log_policy);
+        save(
+            &folder.join(PRESET),
+            experiment::to_ron(&self.preset).as_bytes(),
+        )?;
+        save(&folder.join(METRICS), metrics.as_bytes())?;
+        save(&folder.join(JOURNAL), self.journal.to_lines().as_bytes())?;
+        save(&folder.join(POLICY), policy.as_bytes())?;
+        save(
+            &folder.join(TARGET),
+            target_csv(&self.problem, &self.analysis).as_bytes(),
+        )?;
+        save_summary(folder, &self.summary)
+    }
+}
+
+/// Makes the folder, unless it holds something that must not be replaced.
+fn make_folder(folder: &Path, overwrite: bool) -> Result<(), RunFolderError> {
+    let io_error = |error| RunFolderError::Io {
+        path: folder.to_owned(),
+        error,
+    };
+    if folder.exists() {
+        let occupied = folder.read_dir().map_err(io_error)?.next().is_some();
+        if occupied && !folder.join(PRESET).is_file() {
+            return Err(RunFolderError::Occupied(folder.to_owned()));
+        }
+        if occupied && !overwrite {
+            return Err(RunFolderError::HoldsRun(folder.to_owned()));
+        }
+    }
+    std::fs::create_dir_all(folder).map_err(io_error)
+}
+
+/// First line of `metrics.csv`.
+fn header() -> String {
+    let mut header = String::from("step");
+    for metric in Metric::ALL {
+        header.push(',');
+        header.push_str(metric.key());
+    }
+    header.push('\n');
+    header
+}
+
+fn save_summary(folder: &Path, summary: &Summary) -> Result<(), RunFolderError> {
+    let path = folder.join(SUMMARY);
+    let summary = Summary {
+        policy: None,
+        target: None,
+        ..summary.clone()
+    };
+    let mut text = serde_json::to_string_pretty(&summary).map_err(|error| RunFolderError::Io {
+        path: path.clone(),
+        error: error.into(),
+    })?;
+    text.push('\n');
+    save(&path, text.as_bytes())
 }
 
 /// The preset with relative paths made absolute, so that it can be read from anywhere.
@@ -209,17 +263,11 @@ fn push_number(text: &mut String, value: f64) {
     }
 }
 
-fn policy_csv(session: &mut Session) -> String {
-    let log_policy = session.log_policy().to_vec();
-    let policy = session.policy().to_vec();
-    arms_csv(
-        session.problem(),
-        &[("policy", &policy), ("log_policy", &log_policy)],
-    )
+fn policy_csv(problem: &Problem, policy: &[f64], log_policy: &[f64]) -> String {
+    arms_csv(problem, &[("policy", policy), ("log_policy", log_policy)])
 }
 
-fn target_csv(session: &Session) -> String {
-    let (problem, analysis) = (session.problem(), session.analysis());
+fn target_csv(problem: &Problem, analysis: &Analysis) -> String {
     arms_csv(
         problem,
         &[

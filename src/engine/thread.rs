@@ -4,6 +4,7 @@
 use std::{
     fmt, io,
     panic::{AssertUnwindSafe, catch_unwind},
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -21,7 +22,7 @@ use super::{
     message::{Command, Event, Speed},
     outbox::Outbox,
     pace::{Pacer, SpeedMeter},
-    run_folder,
+    run_folder::RunPicture,
     session::{Budget, Session, SessionError},
     snapshot::{Snapshot, Status},
 };
@@ -73,10 +74,10 @@ impl Engine {
     /// # Errors
     /// When the system has no thread to give.
     pub fn spawn(wake: impl Fn() + Send + Sync + 'static) -> io::Result<Self> {
-        Self::spawn_with(Box::new(wake), |_| {})
+        Self::spawn_with(Arc::new(wake), |_| {})
     }
 
-    fn spawn_with(wake: Box<dyn Fn() + Send>, prepare: fn(&mut Session)) -> io::Result<Self> {
+    fn spawn_with(wake: Wake, prepare: fn(&mut Session)) -> io::Result<Self> {
         let (commands, incoming) = bounded(COMMANDS);
         let (outgoing, events) = bounded(EVENTS);
         let shared = Arc::new(Shared::default());
@@ -95,6 +96,7 @@ impl Engine {
             pacer: Pacer::new(Speed::Full),
             meter: SpeedMeter::new(),
             publish: Publish::default(),
+            savers: Vec::new(),
         };
         let thread = std::thread::Builder::new()
             .name("modescope-trainer".to_owned())
@@ -154,12 +156,15 @@ impl fmt::Debug for Engine {
     }
 }
 
+/// Called when there is something new to see.
+type Wake = Arc<dyn Fn() + Send + Sync>;
+
 /// What the thread owns.
 struct Worker {
     commands: Receiver<Command>,
     outbox: Outbox,
     shared: Arc<Shared>,
-    wake: Box<dyn Fn() + Send>,
+    wake: Wake,
     /// Called on every new session (tests make it fail).
     prepare: fn(&mut Session),
     session: Option<Session>,
@@ -172,6 +177,8 @@ struct Worker {
     pacer: Pacer,
     meter: SpeedMeter,
     publish: Publish,
+    /// Threads that still write runs.
+    savers: Vec<JoinHandle<()>>,
 }
 
 /// When snapshots were and are to be made.
@@ -190,6 +197,16 @@ struct Publish {
 
 impl Worker {
     fn run(mut self) {
+        self.work();
+        // What the user asked to be saved is saved.
+        for saver in self.savers {
+            if saver.join().is_err() {
+                tracing::error!("writing a run stopped on an internal error");
+            }
+        }
+    }
+
+    fn work(&mut self) {
         loop {
             match self.next_command() {
                 Ok(Some(command)) => {
@@ -329,12 +346,36 @@ impl Worker {
                     return self
                         .refuse("there is no run to save yet; open a preset first".to_owned());
                 };
-                match run_folder::save_run(session, &folder) {
-                    Ok(()) => self.outbox.send(Event::Saved(folder)),
-                    Err(error) => self.refuse(error.to_string()),
+                let picture = catch(|| Ok(RunPicture::of(session)));
+                if let Err(message) = picture.map(|picture| self.save(picture, folder)) {
+                    self.refuse(message);
                 }
-                self.publish.wake = true;
             }
+        }
+    }
+
+    /// Writes a run on a thread of its own, so that training goes on meanwhile.
+    fn save(&mut self, picture: RunPicture, folder: PathBuf) {
+        let (events, wake) = (self.outbox.sender(), Arc::clone(&self.wake));
+        let saver = std::thread::Builder::new()
+            .name("modescope-save".to_owned())
+            .spawn(move || {
+                let event = match picture.save(&folder) {
+                    Ok(()) => Event::Saved(folder),
+                    Err(error) => Event::Refused {
+                        message: error.to_string(),
+                    },
+                };
+                // A window that does not read events for so long is gone.
+                let _ = events.send_timeout(event, Duration::from_secs(2));
+                wake();
+            });
+        match saver {
+            Ok(saver) => {
+                self.savers.retain(|saver| !saver.is_finished());
+                self.savers.push(saver);
+            }
+            Err(error) => self.refuse(format!("the run was not saved: {error}")),
         }
     }
 

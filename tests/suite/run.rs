@@ -115,6 +115,37 @@ fn mistakes_are_one_line_that_names_them() {
     }
 }
 
+#[test]
+fn validate_run_tells_which_expectation_does_not_come_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("preset.ron");
+    let shown = modescope(&["presets", "show", "figure-3"])
+        .output()
+        .unwrap();
+    let text = String::from_utf8(shown.stdout).unwrap();
+    let validate = || {
+        let output = modescope(&["validate", "--run", file.to_str().unwrap()])
+            .output()
+            .unwrap();
+        (
+            output.status.success(),
+            String::from_utf8(output.stdout).unwrap(),
+        )
+    };
+    fs::write(&file, &text).unwrap();
+    let (good, out) = validate();
+    assert!(good, "{out}");
+    let wrong = text.replacen("(0.06925, 0.06935)", "(0.5, 0.6)", 1);
+    assert_ne!(wrong, text);
+    fs::write(&file, wrong).unwrap();
+    let (good, out) = validate();
+    assert!(!good);
+    assert!(
+        out.contains("measured 0.0693") && out.contains("expected 0.5 to 0.6"),
+        "{out}"
+    );
+}
+
 fn read(folder: &Path, file: &str) -> String {
     fs::read_to_string(folder.join(file)).unwrap()
 }

@@ -163,7 +163,7 @@ fn a_failing_trainer_is_told_and_a_reset_works_again() {
         (|session| session.fault = Some(Fault::Error(300))) as fn(&mut Session),
         |session| session.fault = Some(Fault::Panic(300)),
     ] {
-        let engine = Engine::spawn_with(Box::new(|| {}), prepare).unwrap();
+        let engine = Engine::spawn_with(Arc::new(|| {}), prepare).unwrap();
         engine.send(load(&preset(), true)).unwrap();
         let Event::Failed { message } =
             wait_for_event(&engine, |e| matches!(e, Event::Failed { .. }))
