@@ -4,16 +4,18 @@
 #[derive(Debug, Clone)]
 pub(crate) struct Thinned<T> {
     most: usize,
+    first_stride: u64,
     stride: u64,
     kept: Vec<(u64, T)>,
 }
 
 impl<T> Thinned<T> {
-    /// Keeps at most `most` (at least two) values.
-    pub(crate) fn new(most: usize) -> Self {
+    /// Keeps at most `most` (at least two) values, `first_stride` (a power of two) steps apart or more.
+    pub(crate) fn new(most: usize, first_stride: u64) -> Self {
         Self {
             most: most.max(2),
-            stride: 1,
+            first_stride,
+            stride: first_stride,
             kept: Vec::new(),
         }
     }
@@ -59,7 +61,7 @@ impl<T> Thinned<T> {
     /// Forgets everything after a step. The stride shrinks to what a run of that length has.
     pub(crate) fn truncate(&mut self, step: u64) {
         self.kept.retain(|(kept, _)| *kept <= step);
-        self.stride = 1;
+        self.stride = self.first_stride;
         while step / self.stride + 1 > self.most as u64 {
             self.stride *= 2;
         }
@@ -90,7 +92,7 @@ mod tests {
     proptest! {
         #[test]
         fn kept_values_are_bounded_even_and_include_the_start(most in 2usize..50, steps in 1u64..5000) {
-            let mut thinned = Thinned::new(most);
+            let mut thinned = Thinned::new(most, 1);
             for step in 0..steps {
                 if thinned.wants(step) {
                     thinned.push(step, step);
@@ -106,7 +108,7 @@ mod tests {
 
         #[test]
         fn going_back_and_on_again_keeps_the_bound(back in 0u64..2000) {
-            let mut thinned = Thinned::new(16);
+            let mut thinned = Thinned::new(16, 1);
             let run = |thinned: &mut Thinned<u64>, from: u64, to: u64| {
                 for step in from..to {
                     if thinned.wants(step) {

@@ -1,30 +1,37 @@
 //! What is recorded when: functions of the step number and the size of the problem alone, never of the clock, so that a
 //! run watched in the window and the same run headless record the same numbers.
 
-/// Full measurements per doubling of the step number, for small and for large problems.
-const MEASURES_PER_OCTAVE: u64 = 512;
-const MEASURES_PER_OCTAVE_LARGE: u64 = 128;
-/// From how many arms on a problem counts as large: measuring it costs about as much as a step.
-const LARGE: usize = 10_000;
+/// Measurements per doubling of the step number: fewer on larger problems, where one costs more than a step.
+fn measures_per_octave(arms: usize) -> u64 {
+    match arms {
+        0..2_000 => 512,
+        2_000..10_000 => 128,
+        10_000..50_000 => 64,
+        _ => 16,
+    }
+}
+
+/// Of the measurements every so many includes the causes of collapse, which cost as much as twenty others.
+const CAUSES_EVERY: u64 = 8;
 
 /// Bytes that the policies kept for scrubbing may take.
 const KEYFRAME_BYTES: usize = 24 << 20;
 /// Bytes that the trainer states kept for going back may take.
 const STATE_BYTES: usize = 192 << 20;
 
-/// Steps between two full measurements around `step`: 1 early, then growing powers of two.
+/// Steps between two measurements around `step`: 1 early, then growing powers of two.
 pub(crate) fn measure_stride(step: u64, arms: usize) -> u64 {
-    let per_octave = if arms < LARGE {
-        MEASURES_PER_OCTAVE
-    } else {
-        MEASURES_PER_OCTAVE_LARGE
-    };
-    floor_power_of_two(step / per_octave)
+    floor_power_of_two(step / measures_per_octave(arms))
 }
 
-/// Whether every metric is measured after `step` steps.
+/// Whether metrics are measured after `step` steps.
 pub(crate) fn is_measured(step: u64, arms: usize) -> bool {
     step.is_multiple_of(measure_stride(step, arms))
+}
+
+/// Whether the causes of collapse are measured, too.
+pub(crate) fn includes_causes(step: u64, arms: usize) -> bool {
+    step.is_multiple_of(CAUSES_EVERY * measure_stride(step, arms))
 }
 
 /// The first measured step after `step`.
@@ -36,6 +43,15 @@ pub(crate) fn next_measured(step: u64, arms: usize) -> u64 {
 /// How many policies are kept for scrubbing.
 pub(crate) fn max_keyframes(arms: usize) -> usize {
     (KEYFRAME_BYTES / (4 * arms.max(1))).clamp(8, 240)
+}
+
+/// Steps between the first policies kept: on large problems not every one of the first steps.
+pub(crate) fn first_keyframe_stride(arms: usize) -> u64 {
+    match arms {
+        0..10_000 => 1,
+        10_000..50_000 => 4,
+        _ => 16,
+    }
 }
 
 /// How many trainer states of `bytes` each are kept for going back.
@@ -54,12 +70,13 @@ mod tests {
     #[test]
     fn early_steps_are_all_measured_and_later_ones_thin_out() {
         for arms in [3, 100_000] {
-            assert!((0..128).all(|step| is_measured(step, arms)));
+            assert!((0..16).all(|step| is_measured(step, arms)));
             let measured =
                 |from: u64, to: u64| (from..to).filter(|&s| is_measured(s, arms)).count();
             let (early, late) = (measured(4096, 8192), measured(65_536, 131_072));
             assert_eq!(early, late, "as many per doubling");
-            assert!((128..=1024).contains(&early));
+            assert!((16..=1024).contains(&early));
+            assert!((0..100_000).all(|s| !includes_causes(s, arms) || is_measured(s, arms)));
         }
     }
 

@@ -157,6 +157,8 @@ struct Shown {
     marks: Option<Arc<[EditMark]>>,
     /// Metrics of the present policy, while neither step nor experiment changes.
     metrics: Option<Metrics>,
+    /// The same without the causes of collapse.
+    cheap: Option<Metrics>,
     live: Option<Arc<Live>>,
 }
 
@@ -218,8 +220,11 @@ impl Session {
             boundary: 0,
             recorder: Recorder::new(),
             rows: Vec::new(),
-            keyframes: Thinned::new(schedule::max_keyframes(arms)),
-            states: Thinned::new(2),
+            keyframes: Thinned::new(
+                schedule::max_keyframes(arms),
+                schedule::first_keyframe_stride(arms),
+            ),
+            states: Thinned::new(2, schedule::first_keyframe_stride(arms)),
             journal: Journal::default(),
             replay: VecDeque::new(),
             marks: Marks::default(),
@@ -299,7 +304,7 @@ impl Session {
 
     /// The hot loop: a step and three numbers recorded.
     fn train_to(&mut self, end: u64) -> Result<(), SessionError> {
-        self.shown.metrics = None;
+        (self.shown.metrics, self.shown.cheap) = (None, None);
         while self.step < end {
             #[cfg(test)]
             tests::Fault::strike(self.fault, self.step)?;
@@ -314,7 +319,11 @@ impl Session {
     fn at_boundary(&mut self) -> Result<(), SessionError> {
         let measured = schedule::is_measured(self.step, self.problem.arms());
         if measured {
-            let metrics = self.metrics();
+            let metrics = if schedule::includes_causes(self.step, self.problem.arms()) {
+                self.metrics()
+            } else {
+                self.metrics_without_causes()
+            };
             self.recorder.record_metrics(self.step, &metrics);
             self.rows.push(Row {
                 step: self.step,
@@ -352,7 +361,7 @@ impl Session {
     }
 
     fn keyframe(&mut self) -> Keyframe {
-        let metrics = self.metrics();
+        let metrics = self.metrics_without_causes();
         Keyframe {
             step: self.step,
             policy: self
@@ -410,7 +419,7 @@ impl Session {
             }
         }
         if changed {
-            self.shown.metrics = None;
+            (self.shown.metrics, self.shown.cheap) = (None, None);
             self.shown.marks = None;
             self.shown.live = None;
             if !self.failed {
@@ -558,6 +567,21 @@ impl Session {
     /// Counts time in which training waited for its turn (a speed limit) as time spent training.
     pub fn add_waiting(&mut self, waited: Duration) {
         self.elapsed += waited;
+    }
+
+    /// Metrics of the present policy but for the causes of collapse, which cost many times as much.
+    fn metrics_without_causes(&mut self) -> Metrics {
+        if let Some(metrics) = self.shown.metrics {
+            return metrics;
+        }
+        *self.shown.cheap.get_or_insert_with(|| {
+            bandit::measure(
+                &self.problem,
+                &self.preset.objective,
+                &self.analysis,
+                self.trainer.log_masses(),
+            )
+        })
     }
 
     /// Metrics of the present policy.

@@ -35,7 +35,7 @@ const EVENTS: usize = 256;
 /// Shortest time between two snapshots, and between two calls of `wake`.
 const FRAME: Duration = Duration::from_millis(16);
 /// Making snapshots takes at most this part of the time.
-const SNAPSHOT_SHARE: u32 = 6;
+const SNAPSHOT_SHARE: u32 = 8;
 /// How long training goes on before it looks whether a snapshot is due.
 const SLICE: Duration = Duration::from_millis(2);
 /// How often to look whether the window has made room for events.
