@@ -13,7 +13,7 @@ use std::{
 
 use modescope::{
     bandit::{Analysis, ProblemSource, Trainer},
-    engine::{Budget, Command, Engine, Session, Snapshot, Speed},
+    engine::{Budget, Command, Engine, Session, Snapshot, Speed, Status},
     experiment::{Arms, Block, Edit, Preset, Source, StopRule, Training, Update, builtin_preset},
     theory::Beta,
 };
@@ -65,7 +65,8 @@ fn preset(arms: usize, update: Update) -> Preset {
     preset
 }
 
-/// Steps per second of the bare trainer, of a session, and of the trainer thread with a reader at 60 Hz, taking turns.
+/// Steps per second of processor time of the bare trainer, of a session, and of the trainer thread with a reader at 60 Hz,
+/// taking turns. Processor time, so that other programs on the machine do not count.
 fn overhead(arms: usize, name: &str, update: Update) {
     let preset = preset(arms, update);
     let source = ProblemSource::evaluate(&preset.bandit, None).unwrap();
@@ -77,10 +78,10 @@ fn overhead(arms: usize, name: &str, update: Update) {
     let engine = Engine::spawn(|| {}).unwrap();
     load(&engine, preset);
 
-    let slice = Duration::from_millis(300);
-    let (mut bare, mut within, mut thread) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..7 {
-        let begun = Instant::now();
+    let slice = Duration::from_millis(500);
+    let (mut bare, mut within, mut thread) = (Tally::default(), Tally::default(), Tally::default());
+    for _ in 0..8 {
+        let (begun, cpu) = (Instant::now(), processor_secs());
         let mut steps = 0u64;
         while begun.elapsed() < slice {
             for _ in 0..(100_000 / arms).max(1) {
@@ -88,32 +89,48 @@ fn overhead(arms: usize, name: &str, update: Update) {
                 steps += 1;
             }
         }
-        bare.push(steps as f64 / begun.elapsed().as_secs_f64());
+        bare.add(steps, cpu);
 
-        let (begun, from) = (Instant::now(), session.step());
-        session
-            .advance(Budget::until(begun + slice), &|| false)
-            .unwrap();
-        within.push((session.step() - from) as f64 / begun.elapsed().as_secs_f64());
+        let (until, cpu, from) = (Instant::now() + slice, processor_secs(), session.step());
+        session.advance(Budget::until(until), &|| false).unwrap();
+        within.add(session.step() - from, cpu);
 
         let from = engine.snapshot().unwrap().step;
+        let (begun, cpu) = (Instant::now(), processor_secs());
         engine.send(Command::Run).unwrap();
-        let begun = Instant::now();
         while begun.elapsed() < slice {
             std::thread::sleep(Duration::from_millis(16));
             let _ = engine.snapshot();
         }
         engine.send(Command::Pause).unwrap();
-        let spent = begun.elapsed().as_secs_f64();
-        let last = wait(&engine, |s| s.status == modescope::engine::Status::Paused);
-        thread.push((last.step - from) as f64 / spent);
+        let last = wait(&engine, |s| s.status == Status::Paused && s.step > from);
+        thread.add(last.step - from, cpu);
     }
-    let [bare, within, thread] = [bare, within, thread].map(median);
+    let [bare, within, thread] = [bare, within, thread].map(|tally| tally.steps / tally.secs);
+    let begun = processor_secs();
+    for _ in 0..20 {
+        std::hint::black_box(trainer.measure());
+    }
+    let measure = (processor_secs() - begun) / 20.0 * 1e6;
     println!(
-        "K={arms} {name}: bare {bare:.0} steps/s, session {within:.0} ({:+.1} %), thread read at 60 Hz {thread:.0} ({:+.1} %)",
+        "K={arms} {name}: bare {bare:.0} steps/s, session {within:.0} ({:+.1} %), thread read at 60 Hz {thread:.0} \
+         ({:+.1} %); all metrics once {measure:.0} µs",
         100.0 * (within / bare - 1.0),
         100.0 * (thread / bare - 1.0),
     );
+}
+
+#[derive(Default)]
+struct Tally {
+    steps: f64,
+    secs: f64,
+}
+
+impl Tally {
+    fn add(&mut self, steps: u64, cpu_before: f64) {
+        self.steps += steps as f64;
+        self.secs += processor_secs() - cpu_before;
+    }
 }
 
 /// From sending an edit to the snapshot that shows it, while training at full speed.
@@ -201,9 +218,16 @@ fn wait(engine: &Engine, wanted: impl Fn(&Snapshot) -> bool) -> Arc<Snapshot> {
     }
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+/// Processor time of this process; Linux only.
+fn processor_secs() -> f64 {
+    let text = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let fields = text.rsplit(')').next().unwrap().split_whitespace();
+    let ticks: Vec<f64> = fields
+        .skip(11)
+        .take(2)
+        .map(|t| t.parse().unwrap())
+        .collect();
+    (ticks[0] + ticks[1]) / 100.0
 }
 
 /// Linux only; 0 elsewhere.

@@ -11,9 +11,6 @@ fn measures_per_octave(arms: usize) -> u64 {
     }
 }
 
-/// Of the measurements every so many includes the causes of collapse, which cost as much as twenty others.
-const CAUSES_EVERY: u64 = 8;
-
 /// Bytes that the policies kept for scrubbing may take.
 const KEYFRAME_BYTES: usize = 24 << 20;
 /// Bytes that the trainer states kept for going back may take.
@@ -27,11 +24,6 @@ pub(crate) fn measure_stride(step: u64, arms: usize) -> u64 {
 /// Whether metrics are measured after `step` steps.
 pub(crate) fn is_measured(step: u64, arms: usize) -> bool {
     step.is_multiple_of(measure_stride(step, arms))
-}
-
-/// Whether the causes of collapse are measured, too.
-pub(crate) fn includes_causes(step: u64, arms: usize) -> bool {
-    step.is_multiple_of(CAUSES_EVERY * measure_stride(step, arms))
 }
 
 /// The first measured step after `step`.
@@ -76,7 +68,6 @@ mod tests {
             let (early, late) = (measured(4096, 8192), measured(65_536, 131_072));
             assert_eq!(early, late, "as many per doubling");
             assert!((16..=1024).contains(&early));
-            assert!((0..100_000).all(|s| !includes_causes(s, arms) || is_measured(s, arms)));
         }
     }
 

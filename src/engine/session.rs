@@ -157,8 +157,6 @@ struct Shown {
     marks: Option<Arc<[EditMark]>>,
     /// Metrics of the present policy, while neither step nor experiment changes.
     metrics: Option<Metrics>,
-    /// The same without the causes of collapse.
-    cheap: Option<Metrics>,
     live: Option<Arc<Live>>,
 }
 
@@ -304,7 +302,7 @@ impl Session {
 
     /// The hot loop: a step and three numbers recorded.
     fn train_to(&mut self, end: u64) -> Result<(), SessionError> {
-        (self.shown.metrics, self.shown.cheap) = (None, None);
+        self.shown.metrics = None;
         while self.step < end {
             #[cfg(test)]
             tests::Fault::strike(self.fault, self.step)?;
@@ -317,12 +315,13 @@ impl Session {
 
     /// Records and checks what is due at this step, then repeats the edits of a journal that belong here.
     fn at_boundary(&mut self) -> Result<(), SessionError> {
-        let measured = schedule::is_measured(self.step, self.problem.arms());
-        if measured {
-            let metrics = if schedule::includes_causes(self.step, self.problem.arms()) {
+        let framed = self.keyframes.wants(self.step);
+        if schedule::is_measured(self.step, self.problem.arms()) {
+            let metrics = if framed {
                 self.metrics()
             } else {
-                self.metrics_without_causes()
+                // The causes cost as much as all others together many times.
+                self.trainer.measure_without_causes()
             };
             self.recorder.record_metrics(self.step, &metrics);
             self.rows.push(Row {
@@ -334,7 +333,7 @@ impl Session {
             let distance = total_variation(self.trainer.masses(), &self.analysis.target.masses);
             self.stop.distance(self.step, distance);
         }
-        if self.keyframes.wants(self.step) {
+        if framed {
             let frame = self.keyframe();
             self.keyframes.push(self.step, frame);
             self.shown.keyframes = None;
@@ -361,7 +360,7 @@ impl Session {
     }
 
     fn keyframe(&mut self) -> Keyframe {
-        let metrics = self.metrics_without_causes();
+        let metrics = self.metrics();
         Keyframe {
             step: self.step,
             policy: self
@@ -419,7 +418,7 @@ impl Session {
             }
         }
         if changed {
-            (self.shown.metrics, self.shown.cheap) = (None, None);
+            self.shown.metrics = None;
             self.shown.marks = None;
             self.shown.live = None;
             if !self.failed {
@@ -567,21 +566,6 @@ impl Session {
     /// Counts time in which training waited for its turn (a speed limit) as time spent training.
     pub fn add_waiting(&mut self, waited: Duration) {
         self.elapsed += waited;
-    }
-
-    /// Metrics of the present policy but for the causes of collapse, which cost many times as much.
-    fn metrics_without_causes(&mut self) -> Metrics {
-        if let Some(metrics) = self.shown.metrics {
-            return metrics;
-        }
-        *self.shown.cheap.get_or_insert_with(|| {
-            bandit::measure(
-                &self.problem,
-                &self.preset.objective,
-                &self.analysis,
-                self.trainer.log_masses(),
-            )
-        })
     }
 
     /// Metrics of the present policy.

@@ -384,6 +384,13 @@ impl Trainer {
     /// The causes cost a few milliseconds after an edit and little otherwise; they are NaN on problems too large for
     /// them (more than 2,000 arms, say).
     pub fn measure(&mut self) -> Metrics {
+        let mut metrics = self.measure_without_causes();
+        self.measure_causes(&mut metrics);
+        metrics
+    }
+
+    /// As [`Self::measure`], with the three causes that need companions left out (NaN), at a fraction of the cost.
+    pub fn measure_without_causes(&mut self) -> Metrics {
         self.fill_masses();
         let mut metrics = super::measure(
             &self.problem,
@@ -392,7 +399,13 @@ impl Trainer {
             &self.log_masses,
         );
         metrics.set(Metric::EffectiveBeta, self.effective_beta());
-        self.measure_causes(&mut metrics);
+        for cause in [
+            Metric::CauseDynamics,
+            Metric::CauseSampling,
+            Metric::CauseRepresentation,
+        ] {
+            metrics.set(cause, f64::NAN);
+        }
         metrics
     }
 
