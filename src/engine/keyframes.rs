@@ -33,11 +33,7 @@ impl<T> Thinned<T> {
     /// Keeps a value, thinning the others if there are too many.
     pub(crate) fn push(&mut self, step: u64, value: T) {
         self.kept.push((step, value));
-        while self.kept.len() > self.most {
-            self.stride *= 2;
-            let stride = self.stride;
-            self.kept.retain(|(step, _)| step.is_multiple_of(stride));
-        }
+        self.thin(step);
     }
 
     /// The step of the last value.
@@ -52,6 +48,19 @@ impl<T> Thinned<T> {
         }
     }
 
+    /// Widens the stride to what a run of `step` steps has, which depends on nothing else, so that a run that went back
+    /// and one that did not keep the same steps.
+    fn thin(&mut self, step: u64) {
+        let before = self.stride;
+        while step / self.stride + 1 > self.most as u64 {
+            self.stride *= 2;
+        }
+        if self.stride > before {
+            let stride = self.stride;
+            self.kept.retain(|(step, _)| step.is_multiple_of(stride));
+        }
+    }
+
     /// The last value at or before a step.
     pub(crate) fn at_or_before(&self, step: u64) -> Option<&(u64, T)> {
         let after = self.kept.partition_point(|(kept, _)| *kept <= step);
@@ -62,9 +71,7 @@ impl<T> Thinned<T> {
     pub(crate) fn truncate(&mut self, step: u64) {
         self.kept.retain(|(kept, _)| *kept <= step);
         self.stride = self.first_stride;
-        while step / self.stride + 1 > self.most as u64 {
-            self.stride *= 2;
-        }
+        self.thin(step);
     }
 
     /// What is kept, ascending in step.
@@ -75,11 +82,7 @@ impl<T> Thinned<T> {
     /// Changes the bound, thinning if needed.
     pub(crate) fn set_most(&mut self, most: usize) {
         self.most = most.max(2);
-        while self.kept.len() > self.most {
-            self.stride *= 2;
-            let stride = self.stride;
-            self.kept.retain(|(step, _)| step.is_multiple_of(stride));
-        }
+        self.thin(self.last_step().unwrap_or(0));
     }
 }
 
@@ -123,6 +126,9 @@ mod tests {
             prop_assert!(thinned.iter().all(|(step, _)| *step <= back));
             run(&mut thinned, back + 1, 2500);
             prop_assert!(thinned.iter().len() <= 16);
+            let mut straight = Thinned::new(16, 1);
+            run(&mut straight, 0, 2500);
+            prop_assert_eq!(thinned.next_after(2499), straight.next_after(2499));
         }
     }
 }
