@@ -33,12 +33,15 @@ pub fn parse_preset(text: &str) -> Result<Preset, PresetErrors> {
         );
         return Err(Mistake::new("", message).into());
     }
-    check_format(text)?;
+    check_format(text, format_field(text))?;
     let tree = Tree::parse(text).map_err(|error| {
         let mut mistake = Mistake::new("", error.message);
         mistake.place = Some(Place::of_offset(text, error.at));
         mistake
     })?;
+    let written = tree.find("format");
+    let version = tree.at(&written.span).parse().ok();
+    check_format(text, version.map(|version| (written.span.start, version)))?;
     let findings = if tree.has_attributes {
         // `#![enable(…)]` may change what shapes mean; the decoder alone knows.
         Findings::default()
@@ -71,8 +74,8 @@ pub fn parse_preset(text: &str) -> Result<Preset, PresetErrors> {
 }
 
 /// Refuses another version of the format before anything else is looked at, since everything else may differ.
-fn check_format(text: &str) -> Result<(), PresetErrors> {
-    let Some((at, version)) = format_field(text) else {
+fn check_format(text: &str, written: Option<(usize, u64)>) -> Result<(), PresetErrors> {
+    let Some((at, version)) = written else {
         return Ok(());
     };
     if version == u64::from(FORMAT) {
@@ -582,6 +585,11 @@ mod tests {
             ]
         );
         assert!(mistakes("(format: 0)")[0].contains("does not exist"));
+        let late = mistakes("(title: 3, colour: Red, format: 12)");
+        assert!(
+            late.len() == 1 && late[0].starts_with("1:33: format: format 12 is from"),
+            "{late:?}"
+        );
     }
 
     #[test]
