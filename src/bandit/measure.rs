@@ -176,7 +176,7 @@ fn objective_gap(
     }
 }
 
-/// J(π) = E_π[R] − β D(π, π_ref) + η H(π) by its definition, on the reference and rewards as optimised.
+/// J(π) = E_π\[R\] − β D(π, π_ref) + η H(π) by its definition, on the reference and rewards as optimised.
 #[must_use]
 pub fn objective_value(
     objective: &Objective,

@@ -9,7 +9,7 @@ pub struct Estimate {
     pub standard_error: f64,
 }
 
-/// Mean of independent draws: E[R] from sampled rewards, KL(π‖π_ref) from sampled log π/π_ref.
+/// Mean of independent draws: E\[R\] from sampled rewards, KL(π‖π_ref) from sampled log π/π_ref.
 #[must_use]
 pub fn mean(draws: &[f64]) -> Estimate {
     let n = draws.len() as f64;

@@ -43,7 +43,7 @@ use crate::{
 /// What every step reports, of the policy after the step. Cheap enough to record at full speed.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct StepReport {
-    /// E_π[R], effective reward.
+    /// E_π\[R\], effective reward.
     pub expected_reward: f64,
     /// KL(π‖G) in nats.
     pub kl_to_target: f64,
