@@ -141,7 +141,7 @@ fn validate_run_tells_which_expectation_does_not_come_out() {
     let (good, out) = validate();
     assert!(!good);
     assert!(
-        out.contains("measured 0.0693") && out.contains("expected 0.5 to 0.6"),
+        out.contains("measured 0.06925") && out.contains("expected 0.5 to 0.6"),
         "{out}"
     );
 }
