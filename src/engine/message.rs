@@ -44,9 +44,10 @@ pub enum Command {
 }
 
 /// How fast to train.
-#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, serde::Serialize, serde::Deserialize)]
 pub enum Speed {
     /// As fast as the machine can.
+    #[default]
     Full,
     /// At most this many steps per second, > 0.
     StepsPerSecond(f64),

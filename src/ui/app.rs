@@ -39,7 +39,7 @@ use super::{
     view::{Pin, Selection, View},
 };
 use crate::{
-    engine::{Command, Event, History, Keyframe, Snapshot, Status, StopReason},
+    engine::{Command, Event, History, Keyframe, Snapshot, Speed, Status, StopReason},
     experiment::{self, Edit, Preset},
     theory::{Beta, Metrics},
 };
@@ -59,6 +59,8 @@ pub struct WorkbenchOptions {
     pub plain_dialogs: bool,
     /// The window is there for a picture or a measurement: offer and ask nothing.
     pub errand: bool,
+    /// How fast to train at first.
+    pub speed: Speed,
 }
 
 /// What is drawn and remembered by the panels.
@@ -187,6 +189,7 @@ impl Workbench {
             base_dir: document.base_dir().map(std::borrow::ToOwned::to_owned),
             run,
         });
+        link.send(Command::Speed(options.speed));
         let snapshot = Arc::new(before_training(&document));
         let tree = session
             .tree
@@ -200,7 +203,10 @@ impl Workbench {
             pins: Vec::new(),
             selection: Selection::default(),
             tree,
-            panels: Panels::default(),
+            panels: Panels {
+                transport: Transport::new(options.speed),
+                ..Panels::default()
+            },
             toasts: Toasts::default(),
             dialogs: Dialogs::new(options.plain_dialogs),
             background: Background::new(),

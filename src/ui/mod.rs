@@ -3,6 +3,7 @@
 //! `run` is the only place that knows eframe; [`Workbench`] needs egui alone, so tests drive all of it without a window.
 
 mod action;
+mod allocator;
 mod app;
 mod background;
 mod chart;

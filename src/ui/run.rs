@@ -16,7 +16,7 @@ use super::{
     session,
     theme::ThemeChoice,
 };
-use crate::experiment;
+use crate::{engine::Speed, experiment};
 
 /// How to open the window.
 #[derive(Debug, Clone, Default)]
@@ -34,6 +34,9 @@ pub struct GuiOptions {
     /// Dark or light; without it as last time.
     pub dark: Option<bool>,
 }
+
+/// The speed at which a new window trains: the policy's way to the target takes seconds, so that it can be watched.
+const WATCHABLE: Speed = Speed::StepsPerSecond(300.0);
 
 /// Why the window did not open or could not finish its errand.
 #[derive(Debug, Error)]
@@ -60,6 +63,7 @@ pub enum GuiError {
 /// asked for and cannot be written.
 pub fn run(options: GuiOptions) -> Result<(), GuiError> {
     let started = Instant::now();
+    super::allocator::keep_freed_memory();
     let errand = options.screenshot.is_some() || options.frame_stats.is_some();
     let state_dir = if errand { None } else { session::default_dir() };
     let last_size = || state_dir.as_deref().and_then(session::last_window_size);
@@ -97,6 +101,7 @@ pub fn run(options: GuiOptions) -> Result<(), GuiError> {
                     run: true,
                     plain_dialogs: false,
                     errand,
+                    speed: if errand { Speed::Full } else { WATCHABLE },
                 },
             )?;
             Ok(Box::new(Window {

@@ -27,15 +27,27 @@ pub(crate) struct Transport {
 
 impl Default for Transport {
     fn default() -> Self {
-        Self {
-            limit: 50.0,
-            limited: false,
-            timeline: Timeline::default(),
-        }
+        Self::new(Speed::Full)
     }
 }
 
+/// Limit offered where none was set, in steps per second.
+const OFFERED_LIMIT: f64 = 300.0;
+
 impl Transport {
+    /// A transport that shows the speed at which training begins.
+    pub(crate) fn new(speed: Speed) -> Self {
+        let (limit, limited) = match speed {
+            Speed::Full => (OFFERED_LIMIT, false),
+            Speed::StepsPerSecond(limit) => (limit, true),
+        };
+        Self {
+            limit,
+            limited,
+            timeline: Timeline::default(),
+        }
+    }
+
     /// Draws the transport as one bar.
     pub(crate) fn ui(&mut self, ui: &mut Ui, view: &View, actions: &mut Vec<Action>) {
         ui.horizontal_centered(|ui| {
