@@ -7,6 +7,7 @@
 //! - [`experiment`]: plain data that every room may read: the preset file, its validation, edits, the journal.
 //! - [`bandit`]: a problem (arms, modes, landscapes), policy families and the step that trains them.
 //! - [`engine`]: the background thread: commands in, events and snapshots out; history and run folders.
+//! - [`lm`]: language models: weights, tokenizers, a differentiable forward, exact log-probabilities.
 //! - [`figure`]: figure description → drawing primitives → SVG, PNG, CSV. Never egui.
 //! - [`cli`]: one file per subcommand.
 //! - [`ui`]: egui only: shell, theme, panels, widgets. No formulas, no file formats, no locks.
@@ -16,6 +17,7 @@ pub mod cli;
 pub mod engine;
 pub mod experiment;
 pub mod figure;
+pub mod lm;
 pub mod theory;
 #[cfg(feature = "gui")]
 pub mod ui;

@@ -3,6 +3,7 @@
 
 mod completions;
 mod gui;
+mod model;
 mod open;
 mod presets;
 mod run;
@@ -67,6 +68,8 @@ enum Command {
     Presets(presets::Args),
     /// Check preset files: every mistake with line and column
     Validate(validate::Args),
+    /// Look at a language model on disk; score answers with it
+    Model(model::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
 }
@@ -96,6 +99,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Run(args)) => run::execute(&args),
         Some(Command::Presets(args)) => presets::execute(&args),
         Some(Command::Validate(args)) => validate::execute(&args),
+        Some(Command::Model(args)) => model::execute(&args),
         Some(Command::Completions(args)) => completions::execute(&args, &mut Cli::command()),
     }
 }

@@ -4,6 +4,7 @@ mod cli;
 mod figures;
 mod fuzz;
 mod golden;
+mod lm;
 mod presets;
 mod run;
 mod saving;

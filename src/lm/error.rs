@@ -1,0 +1,64 @@
+//! What can be wrong with a model on disk or a request to it; every message names the file or field and what would work.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// Anything that keeps a model from loading or answering.
+#[derive(Debug, Error)]
+pub enum LmError {
+    /// A file that cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's word.
+        source: std::io::Error,
+    },
+    /// A path that holds no model that this build reads.
+    #[error("{}: {why}; accepted are a .gguf file or a Hugging Face folder with config.json, tokenizer.json and *.safetensors", path.display())]
+    NotAModel {
+        /// The path.
+        path: PathBuf,
+        /// What is missing or wrong.
+        why: String,
+    },
+    /// A configuration this build does not support.
+    #[error("{field} = {value} is not supported; accepted is {accepted}")]
+    Unsupported {
+        /// The field.
+        field: String,
+        /// Its value.
+        value: String,
+        /// What would work.
+        accepted: String,
+    },
+    /// A field that is missing or malformed.
+    #[error("{}: {why}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with field and value.
+        why: String,
+    },
+    /// A tensor that is missing or of the wrong shape.
+    #[error("tensor {name}: {why}")]
+    Tensor {
+        /// Its name in the file.
+        name: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// The tokenizer does not fit or cannot be built.
+    #[error("tokenizer: {0}")]
+    Tokenizer(String),
+    /// The chat template failed.
+    #[error("chat template: {0}")]
+    Template(String),
+    /// A request that cannot be answered.
+    #[error("{0}")]
+    Request(String),
+    /// A numerical operation failed.
+    #[error("computation failed: {0}")]
+    Compute(#[from] candle_core::Error),
+}

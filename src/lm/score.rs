@@ -1,0 +1,142 @@
+//! Exact sequence log-probabilities of answers by teacher forcing, end token included (docs/math.md section 6).
+
+use candle_core::{IndexOp, Tensor};
+use serde::Serialize;
+
+use super::{chat::Message, error::LmError, model::Model, weights::LoadedModel};
+
+/// What the model is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PromptSpec {
+    /// The user's turn, or the whole text when `raw`.
+    pub prompt: String,
+    /// No chat template: the prompt is the text itself.
+    pub raw: bool,
+    /// First words of the assistant's turn (or of the continuation).
+    pub prefill: String,
+}
+
+/// An answer with its exact log-probability.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AnswerScore {
+    /// The answer as written.
+    pub text: String,
+    /// Its tokens, the end token last (where the model has one).
+    pub tokens: Vec<u32>,
+    /// Natural-log probability of each token given all before it.
+    pub token_log_probs: Vec<f64>,
+    /// Their sum: the answer's log-probability in nats.
+    pub log_prob: f64,
+}
+
+impl PromptSpec {
+    /// The prompt's tokens as the model sees them.
+    ///
+    /// # Errors
+    /// When the model has no chat template and `raw` is off, or the tokenizer refuses the text.
+    pub fn tokens(&self, model: &LoadedModel) -> Result<Vec<u32>, LmError> {
+        let text = if self.raw {
+            format!("{}{}", self.prompt, self.prefill)
+        } else {
+            let chat = model.chat.as_ref().ok_or_else(|| {
+                LmError::Request(
+                    "the model has no chat template; give the whole text and --raw".to_owned(),
+                )
+            })?;
+            let message = Message {
+                role: "user".to_owned(),
+                content: self.prompt.clone(),
+            };
+            chat.render(&[message], &self.prefill)?
+        };
+        let tokens = model.tokenizer.encode_prompt(&text)?;
+        if tokens.is_empty() {
+            return Err(LmError::Request(
+                "the prompt is empty; at least one token is needed".to_owned(),
+            ));
+        }
+        Ok(tokens)
+    }
+}
+
+/// Scores answers to a prompt. Answers of equal length run as one batch.
+///
+/// # Errors
+/// When an answer has no tokens, two answers share a tokenisation, or a sequence is longer than the context.
+pub fn score_answers(
+    model: &Model,
+    loaded: &LoadedModel,
+    prompt: &[u32],
+    answers: &[String],
+) -> Result<Vec<AnswerScore>, LmError> {
+    let mut tokens = Vec::with_capacity(answers.len());
+    for answer in answers {
+        let mut ids = loaded.tokenizer.encode_continuation(answer)?;
+        ids.extend(loaded.tokenizer.end_token());
+        if ids.is_empty() {
+            return Err(LmError::Request(format!("answer {answer:?} has no tokens")));
+        }
+        if let Some(twin) = tokens.iter().position(|other| *other == ids) {
+            return Err(LmError::Request(format!(
+                "answers {:?} and {answer:?} have the same tokens; each answer must differ",
+                answers.get(twin).map_or("", String::as_str)
+            )));
+        }
+        tokens.push(ids);
+    }
+    let mut scores: Vec<Option<AnswerScore>> = vec![None; answers.len()];
+    let mut lengths: Vec<usize> = tokens.iter().map(Vec::len).collect();
+    lengths.sort_unstable();
+    lengths.dedup();
+    for length in lengths {
+        let members: Vec<usize> = (0..tokens.len())
+            .filter(|&i| tokens[i].len() == length)
+            .collect();
+        for group in members.chunks(16) {
+            score_group(model, prompt, answers, &tokens, group, length, &mut scores)?;
+        }
+    }
+    Ok(scores.into_iter().flatten().collect())
+}
+
+fn score_group(
+    model: &Model,
+    prompt: &[u32],
+    answers: &[String],
+    tokens: &[Vec<u32>],
+    group: &[usize],
+    length: usize,
+    scores: &mut [Option<AnswerScore>],
+) -> Result<(), LmError> {
+    // The last token is never an input: nothing is predicted after it.
+    let sequences: Vec<Vec<u32>> = group
+        .iter()
+        .map(|&i| [prompt, &tokens[i][..length - 1]].concat())
+        .collect();
+    let views: Vec<&[u32]> = sequences.iter().map(Vec::as_slice).collect();
+    let hidden = model.hidden(&views)?;
+    for (row, &answer) in group.iter().enumerate() {
+        let rows: Tensor = hidden.i((row, prompt.len() - 1.., ..))?;
+        let log_probs = model.log_probs(&rows)?;
+        let token_log_probs = tokens[answer]
+            .iter()
+            .enumerate()
+            .map(|(position, &token)| {
+                Ok(f64::from(
+                    log_probs
+                        .i((position, token as usize))?
+                        .to_scalar::<f32>()?,
+                ))
+            })
+            .collect::<Result<Vec<f64>, LmError>>()?;
+        if let Some(slot) = scores.get_mut(answer) {
+            *slot = Some(AnswerScore {
+                text: answers[answer].clone(),
+                tokens: tokens[answer].clone(),
+                log_prob: token_log_probs.iter().sum(),
+                token_log_probs,
+            });
+        }
+    }
+    Ok(())
+}

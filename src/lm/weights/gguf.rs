@@ -1,0 +1,374 @@
+//! A GGUF file: metadata, quantised tensors and the tokenizer in one.
+//!
+//! GGUF stores q and k of Llama models with rows permuted for interleaved rotary embedding; they are put back here, so
+//! that everything behind this file sees the Hugging Face layout.
+
+use std::{collections::HashMap, fs::File, io::BufReader, path::Path};
+
+use candle_core::{
+    Device, Tensor,
+    quantized::{
+        GgmlDType,
+        gguf_file::{Content, Value},
+    },
+};
+
+use super::{
+    super::{
+        chat::ChatTemplate,
+        config::{Family, ModelConfig, RopeScaling},
+        error::LmError,
+        tokenizer::{GgufVocabulary, LmTokenizer},
+    },
+    LoadedModel, ModelInfo, count_types,
+};
+
+pub(super) fn inspect(path: &Path) -> Result<ModelInfo, LmError> {
+    let (_, content) = open(path)?;
+    info(path, &content)
+}
+
+pub(super) fn load(path: &Path, device: &Device) -> Result<LoadedModel, LmError> {
+    let (mut file, content) = open(path)?;
+    let mut info = info(path, &content)?;
+    let mut weights = HashMap::new();
+    for (name, tensor_info) in &content.tensor_infos {
+        let Some(hub_name) = hub_name(name) else {
+            continue;
+        };
+        check_type(name, tensor_info.ggml_dtype)?;
+        let tensor = content
+            .tensor(&mut file, name, device)
+            .and_then(|t| t.dequantize(device))
+            .map_err(|e| LmError::Tensor {
+                name: name.clone(),
+                why: format!(
+                    "it cannot be read ({}); the file may be truncated",
+                    e.to_string().lines().next().unwrap_or_default()
+                ),
+            })?;
+        if name == "rope_freqs.weight" {
+            info.config.rope_scaling = RopeScaling::Divisors(tensor.to_vec1::<f32>()?);
+            continue;
+        }
+        let heads = match (info.config.family, name.as_str()) {
+            (Family::Llama, n) if n.ends_with("attn_q.weight") => Some(info.config.heads),
+            (Family::Llama, n) if n.ends_with("attn_k.weight") => Some(info.config.kv_heads),
+            _ => None,
+        };
+        let tensor = match heads {
+            Some(heads) => un_permute(name, &tensor, heads)?,
+            None => tensor,
+        };
+        weights.insert(hub_name, tensor);
+    }
+    let metadata = Metadata {
+        path,
+        content: &content,
+    };
+    let tokenizer = LmTokenizer::from_gguf(&vocabulary(&metadata)?)?;
+    let chat = metadata
+        .text("tokenizer.chat_template")
+        .ok()
+        .map(|source| {
+            let token = |key: &str| {
+                metadata
+                    .count(key)
+                    .ok()
+                    .and_then(|id| tokenizer.token(id as u32))
+                    .unwrap_or_default()
+            };
+            ChatTemplate::new(
+                source,
+                token("tokenizer.ggml.bos_token_id"),
+                token("tokenizer.ggml.eos_token_id"),
+            )
+        })
+        .transpose()?;
+    Ok(LoadedModel {
+        info,
+        weights,
+        tokenizer,
+        chat,
+    })
+}
+
+fn open(path: &Path) -> Result<(BufReader<File>, Content), LmError> {
+    let file = File::open(path).map_err(|source| LmError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    let mut reader = BufReader::new(file);
+    let content = Content::read(&mut reader).map_err(|e| LmError::Malformed {
+        path: path.to_owned(),
+        why: format!(
+            "not a readable GGUF file ({}); it may be truncated",
+            e.to_string().lines().next().unwrap_or_default()
+        ),
+    })?;
+    Ok((reader, content))
+}
+
+fn info(path: &Path, content: &Content) -> Result<ModelInfo, LmError> {
+    let metadata = Metadata { path, content };
+    let family = Family::parse(metadata.text("general.architecture")?)?;
+    let arch = family.model_type();
+    let count = |key: &str| metadata.count(&format!("{arch}.{key}"));
+    let hidden_size = count("embedding_length")?;
+    let heads = count("attention.head_count")?;
+    let vocab_size = match content
+        .tensor_infos
+        .get("token_embd.weight")
+        .map(|t| t.shape.dims())
+    {
+        Some(&[rows, _]) => rows,
+        _ => {
+            return Err(LmError::Tensor {
+                name: "token_embd.weight".to_owned(),
+                why: "it is missing or not a matrix".to_owned(),
+            });
+        }
+    };
+    let factor = metadata.number(&format!("{arch}.rope.scaling.factor")).ok();
+    let rope_scaling = match metadata.text(&format!("{arch}.rope.scaling.type")).ok() {
+        None | Some("none") => RopeScaling::None,
+        Some("linear") => RopeScaling::Linear {
+            factor: factor.unwrap_or(1.0),
+        },
+        Some(other) => {
+            return Err(LmError::Unsupported {
+                field: format!("{arch}.rope.scaling.type"),
+                value: other.to_owned(),
+                accepted: "none or linear (or a rope_freqs.weight tensor)".to_owned(),
+            });
+        }
+    };
+    let config = ModelConfig {
+        family,
+        vocab_size,
+        hidden_size,
+        intermediate_size: count("feed_forward_length")?,
+        layers: count("block_count")?,
+        heads,
+        kv_heads: count("attention.head_count_kv").unwrap_or(heads),
+        head_dim: count("attention.key_length").unwrap_or(hidden_size / heads.max(1)),
+        context: count("context_length").unwrap_or(2048),
+        norm_eps: metadata.number(&format!("{arch}.attention.layer_norm_rms_epsilon"))?,
+        rope_theta: metadata
+            .number(&format!("{arch}.rope.freq_base"))
+            .unwrap_or(10_000.0),
+        rope_scaling,
+        tied_embeddings: !content.tensor_infos.contains_key("output.weight"),
+        qkv_bias: family == Family::Qwen2,
+    };
+    config.check()?;
+    Ok(ModelInfo {
+        name: metadata
+            .text("general.name")
+            .unwrap_or("unnamed")
+            .to_owned(),
+        license: metadata.text("general.license").ok().map(str::to_owned),
+        config,
+        tensor_types: count_types(
+            content
+                .tensor_infos
+                .values()
+                .map(|t| format!("{:?}", t.ggml_dtype)),
+        ),
+        file_bytes: std::fs::metadata(path).map_or(0, |m| m.len()),
+    })
+}
+
+/// The tensor types whose dequantisation is tested here.
+fn check_type(name: &str, dtype: GgmlDType) -> Result<(), LmError> {
+    match dtype {
+        GgmlDType::F32
+        | GgmlDType::F16
+        | GgmlDType::BF16
+        | GgmlDType::Q8_0
+        | GgmlDType::Q4_0
+        | GgmlDType::Q4_1
+        | GgmlDType::Q4K
+        | GgmlDType::Q6K => Ok(()),
+        other => Err(LmError::Unsupported {
+            field: format!("type of tensor {name}"),
+            value: format!("{other:?}"),
+            accepted: "F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q4_K or Q6_K".to_owned(),
+        }),
+    }
+}
+
+/// The Hugging Face name of a GGUF tensor; none for tensors that no supported model uses.
+fn hub_name(name: &str) -> Option<String> {
+    match name {
+        "token_embd.weight" => return Some("model.embed_tokens.weight".to_owned()),
+        "output_norm.weight" => return Some("model.norm.weight".to_owned()),
+        "output.weight" => return Some("lm_head.weight".to_owned()),
+        "rope_freqs.weight" => return Some(name.to_owned()),
+        _ => {}
+    }
+    let (layer, rest) = name.strip_prefix("blk.")?.split_once('.')?;
+    let (part, kind) = rest.rsplit_once('.')?;
+    let part = match part {
+        "attn_q" => "self_attn.q_proj",
+        "attn_k" => "self_attn.k_proj",
+        "attn_v" => "self_attn.v_proj",
+        "attn_output" => "self_attn.o_proj",
+        "attn_q_norm" => "self_attn.q_norm",
+        "attn_k_norm" => "self_attn.k_norm",
+        "ffn_gate" => "mlp.gate_proj",
+        "ffn_up" => "mlp.up_proj",
+        "ffn_down" => "mlp.down_proj",
+        "attn_norm" => "input_layernorm",
+        "ffn_norm" => "post_attention_layernorm",
+        _ => return None,
+    };
+    Some(format!("model.layers.{layer}.{part}.{kind}"))
+}
+
+/// Rows (pair, half) of each head back to (half, pair).
+fn un_permute(name: &str, tensor: &Tensor, heads: usize) -> Result<Tensor, LmError> {
+    let Ok((rows, columns)) = tensor.dims2() else {
+        return Err(LmError::Tensor {
+            name: name.to_owned(),
+            why: format!("its shape is {:?}; a matrix is needed", tensor.dims()),
+        });
+    };
+    if rows % (2 * heads) != 0 {
+        return Err(LmError::Tensor {
+            name: name.to_owned(),
+            why: format!("its {rows} rows cannot be split over {heads} heads"),
+        });
+    }
+    Ok(tensor
+        .reshape((heads, rows / heads / 2, 2, columns))?
+        .transpose(1, 2)?
+        .contiguous()?
+        .reshape((rows, columns))?)
+}
+
+fn vocabulary(metadata: &Metadata) -> Result<GgufVocabulary, LmError> {
+    let key = "tokenizer.ggml";
+    Ok(GgufVocabulary {
+        model: metadata.text(&format!("{key}.model"))?.to_owned(),
+        pre_tokenizer: metadata
+            .text(&format!("{key}.pre"))
+            .unwrap_or("default")
+            .to_owned(),
+        tokens: metadata.texts(&format!("{key}.tokens"))?,
+        merges: metadata.texts(&format!("{key}.merges")).unwrap_or_default(),
+        scores: metadata
+            .numbers(&format!("{key}.scores"))
+            .unwrap_or_default(),
+        kinds: metadata
+            .numbers(&format!("{key}.token_type"))
+            .unwrap_or_default()
+            .into_iter()
+            .map(|kind| kind as u8)
+            .collect(),
+        add_space_prefix: metadata.flag(&format!("{key}.add_space_prefix")),
+        add_bos: metadata.flag(&format!("{key}.add_bos_token")),
+        bos: metadata
+            .count(&format!("{key}.bos_token_id"))
+            .ok()
+            .map(|id| id as u32),
+        eos: metadata
+            .count(&format!("{key}.eos_token_id"))
+            .ok()
+            .map(|id| id as u32),
+        unknown: metadata
+            .count(&format!("{key}.unknown_token_id"))
+            .ok()
+            .map(|id| id as u32),
+    })
+}
+
+/// Metadata access that names what is wrong.
+struct Metadata<'a> {
+    path: &'a Path,
+    content: &'a Content,
+}
+
+impl<'a> Metadata<'a> {
+    fn malformed(&self, key: &str, accepted: &str) -> LmError {
+        LmError::Malformed {
+            path: self.path.to_owned(),
+            why: if self.content.metadata.contains_key(key) {
+                format!("metadata {key} is not {accepted}")
+            } else {
+                format!("metadata {key} is missing; it must be {accepted}")
+            },
+        }
+    }
+
+    fn text(&self, key: &str) -> Result<&'a str, LmError> {
+        match self.content.metadata.get(key) {
+            Some(Value::String(text)) => Ok(text),
+            _ => Err(self.malformed(key, "a string")),
+        }
+    }
+
+    fn number(&self, key: &str) -> Result<f64, LmError> {
+        self.content
+            .metadata
+            .get(key)
+            .and_then(number)
+            .ok_or_else(|| self.malformed(key, "a number"))
+    }
+
+    fn count(&self, key: &str) -> Result<usize, LmError> {
+        let value = self.number(key)?;
+        if (0.0..=f64::from(u32::MAX)).contains(&value) && value.fract() == 0.0 {
+            Ok(value as usize)
+        } else {
+            Err(self.malformed(key, "a whole number from 0 to 4294967295"))
+        }
+    }
+
+    fn flag(&self, key: &str) -> Option<bool> {
+        match self.content.metadata.get(key) {
+            Some(Value::Bool(flag)) => Some(*flag),
+            _ => None,
+        }
+    }
+
+    fn array(&self, key: &str) -> Result<&'a [Value], LmError> {
+        match self.content.metadata.get(key) {
+            Some(Value::Array(values)) => Ok(values),
+            _ => Err(self.malformed(key, "an array")),
+        }
+    }
+
+    fn texts(&self, key: &str) -> Result<Vec<String>, LmError> {
+        self.array(key)?
+            .iter()
+            .map(|value| match value {
+                Value::String(text) => Ok(text.clone()),
+                _ => Err(self.malformed(key, "an array of strings")),
+            })
+            .collect()
+    }
+
+    fn numbers(&self, key: &str) -> Result<Vec<f64>, LmError> {
+        self.array(key)?
+            .iter()
+            .map(|value| number(value).ok_or_else(|| self.malformed(key, "an array of numbers")))
+            .collect()
+    }
+}
+
+fn number(value: &Value) -> Option<f64> {
+    match *value {
+        Value::U8(x) => Some(f64::from(x)),
+        Value::I8(x) => Some(f64::from(x)),
+        Value::U16(x) => Some(f64::from(x)),
+        Value::I16(x) => Some(f64::from(x)),
+        Value::U32(x) => Some(f64::from(x)),
+        Value::I32(x) => Some(f64::from(x)),
+        Value::U64(x) => Some(x as f64),
+        Value::I64(x) => Some(x as f64),
+        Value::F32(x) => Some(f64::from(x)),
+        Value::F64(x) => Some(x),
+        Value::Bool(_) | Value::String(_) | Value::Array(_) => None,
+    }
+}

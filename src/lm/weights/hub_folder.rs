@@ -1,0 +1,108 @@
+//! A Hugging Face folder: `config.json`, `tokenizer.json` and `*.safetensors`.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
+
+use candle_core::{DType, Device, safetensors::MmapedSafetensors};
+
+use super::{
+    super::{chat::ChatTemplate, config::ModelConfig, error::LmError, tokenizer::LmTokenizer},
+    LoadedModel, ModelInfo, count_types, read_text,
+};
+
+pub(super) fn inspect(folder: &Path) -> Result<ModelInfo, LmError> {
+    let config_path = folder.join("config.json");
+    let config = ModelConfig::from_json(&config_path, &read_text(&config_path)?)?;
+    let files = weight_files(folder)?;
+    let tensors = open(folder, &files)?;
+    let file_bytes = files
+        .iter()
+        .filter_map(|f| std::fs::metadata(f).ok())
+        .map(|m| m.len())
+        .sum();
+    Ok(ModelInfo {
+        name: folder.file_name().map_or_else(
+            || folder.display().to_string(),
+            |n| n.to_string_lossy().into_owned(),
+        ),
+        license: None,
+        config,
+        tensor_types: count_types(
+            tensors
+                .tensors()
+                .iter()
+                .map(|(_, view)| format!("{:?}", view.dtype())),
+        ),
+        file_bytes,
+    })
+}
+
+pub(super) fn load(folder: &Path, device: &Device) -> Result<LoadedModel, LmError> {
+    let mut info = inspect(folder)?;
+    let files = weight_files(folder)?;
+    let tensors = open(folder, &files)?;
+    // Some folders leave the flag out although the head is not stored.
+    info.config.tied_embeddings |= tensors.get("lm_head.weight").is_err();
+    let mut weights = HashMap::new();
+    for (name, _) in info.config.tensor_shapes() {
+        let tensor = tensors
+            .load(&name, device)
+            .and_then(|t| t.to_dtype(DType::F32))
+            .map_err(|e| LmError::Tensor {
+                name: name.clone(),
+                why: first_line(&e),
+            })?;
+        weights.insert(name, tensor);
+    }
+    let tokenizer = LmTokenizer::from_folder(folder)?;
+    let chat = ChatTemplate::from_folder(folder)?;
+    Ok(LoadedModel {
+        info,
+        weights,
+        tokenizer,
+        chat,
+    })
+}
+
+fn weight_files(folder: &Path) -> Result<Vec<PathBuf>, LmError> {
+    let entries = std::fs::read_dir(folder).map_err(|source| LmError::Read {
+        path: folder.to_owned(),
+        source,
+    })?;
+    let mut files: Vec<PathBuf> = entries
+        .filter_map(|entry| entry.ok().map(|e| e.path()))
+        .filter(|path| path.extension().is_some_and(|e| e == "safetensors"))
+        .collect();
+    files.sort();
+    if files.is_empty() {
+        return Err(LmError::NotAModel {
+            path: folder.to_owned(),
+            why: "the folder has no *.safetensors".to_owned(),
+        });
+    }
+    Ok(files)
+}
+
+#[expect(
+    unsafe_code,
+    reason = "memory-maps the weights, as every safetensors reader does"
+)]
+fn open(folder: &Path, files: &[PathBuf]) -> Result<MmapedSafetensors, LmError> {
+    // SAFETY: the files are mapped read-only and copied out during load; a file that another process shortens
+    // meanwhile would end this one, which is the accepted risk of every memory-mapped reader.
+    unsafe { MmapedSafetensors::multi(files) }.map_err(|e| LmError::Malformed {
+        path: folder.to_owned(),
+        why: format!("the safetensors files cannot be read: {}", first_line(&e)),
+    })
+}
+
+fn first_line(error: &candle_core::Error) -> String {
+    error
+        .to_string()
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .to_owned()
+}
