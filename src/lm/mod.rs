@@ -7,6 +7,7 @@
 mod chat;
 mod config;
 mod error;
+pub mod fast;
 mod model;
 mod score;
 mod tokenizer;

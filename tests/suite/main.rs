@@ -5,6 +5,7 @@ mod figures;
 mod fuzz;
 mod golden;
 mod lm;
+mod lm_fast;
 mod presets;
 mod run;
 mod saving;

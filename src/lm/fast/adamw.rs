@@ -1,0 +1,148 @@
+//! AdamW on flat buffers, with clipping of the gradient's norm, in one pass over memory.
+
+use rayon::prelude::*;
+
+use super::kernels::{self, AdamStep};
+
+/// Settings of [`AdamW`]; the defaults are PyTorch's, without weight decay.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AdamWSettings {
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// Added to the denominator.
+    pub epsilon: f64,
+    /// Decoupled weight decay per unit of learning rate.
+    pub weight_decay: f64,
+    /// Largest norm of the whole gradient; none leaves it as it is.
+    pub max_norm: Option<f64>,
+}
+
+impl Default for AdamWSettings {
+    fn default() -> Self {
+        Self {
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-8,
+            weight_decay: 0.0,
+            max_norm: Some(1.0),
+        }
+    }
+}
+
+/// The optimiser's state (Loshchilov and Hutter, arXiv 1711.05101, Algorithm 2).
+#[derive(Debug, Clone)]
+pub struct AdamW {
+    settings: AdamWSettings,
+    first: Vec<f32>,
+    second: Vec<f32>,
+    steps: u32,
+}
+
+/// Elements per piece of work: fixed, so that results do not depend on the number of threads.
+const PIECE: usize = 1 << 16;
+
+impl AdamW {
+    /// A fresh state for `parameters` numbers.
+    #[must_use]
+    pub fn new(parameters: usize, settings: AdamWSettings) -> Self {
+        Self {
+            settings,
+            first: vec![0.0; parameters],
+            second: vec![0.0; parameters],
+            steps: 0,
+        }
+    }
+
+    /// One descent step; returns the gradient's norm before clipping. Nothing changes when that norm is not finite.
+    pub fn step(&mut self, parameters: &mut [f32], gradient: &[f32], learning_rate: f64) -> f64 {
+        let norm = gradient
+            .par_chunks(PIECE)
+            .map(|piece| f64::from(kernels::sum_squares(piece)))
+            .collect::<Vec<f64>>()
+            .iter()
+            .sum::<f64>()
+            .sqrt();
+        if !norm.is_finite() {
+            return norm;
+        }
+        self.steps += 1;
+        let s = self.settings;
+        let t = self.steps as i32;
+        let step = AdamStep {
+            rate: learning_rate as f32,
+            decay: s.weight_decay as f32,
+            beta1: s.beta1 as f32,
+            beta2: s.beta2 as f32,
+            first_correction: (1.0 / (1.0 - s.beta1.powi(t))) as f32,
+            second_correction: (1.0 / (1.0 - s.beta2.powi(t)).sqrt()) as f32,
+            epsilon: s.epsilon as f32,
+            scale: match s.max_norm {
+                Some(max) if norm > max => (max / norm) as f32,
+                _ => 1.0,
+            },
+        };
+        parameters
+            .par_chunks_mut(PIECE)
+            .zip(self.first.par_chunks_mut(PIECE))
+            .zip(self.second.par_chunks_mut(PIECE))
+            .zip(gradient.par_chunks(PIECE))
+            .for_each(|(((p, m), v), g)| kernels::adamw(p, m, v, g, step));
+        norm
+    }
+
+    /// Steps done.
+    #[must_use]
+    pub fn steps(&self) -> u32 {
+        self.steps
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equals_the_published_recursion_in_double_precision() {
+        let settings = AdamWSettings {
+            weight_decay: 0.1,
+            max_norm: None,
+            ..AdamWSettings::default()
+        };
+        let mut optimiser = AdamW::new(3, settings);
+        let mut p = [0.5f32, -1.0, 2.0];
+        let (mut q, mut m, mut v) = (p.map(f64::from), [0.0f64; 3], [0.0f64; 3]);
+        for t in 1..=20 {
+            let g: [f32; 3] = std::array::from_fn(|i| ((t * (i + 1)) as f32 * 0.7).sin());
+            optimiser.step(&mut p, &g, 0.01);
+            for i in 0..3 {
+                let g = f64::from(g[i]);
+                m[i] = 0.9 * m[i] + 0.1 * g;
+                v[i] = 0.999 * v[i] + 0.001 * g * g;
+                q[i] -= 0.01 * 0.1 * q[i];
+                q[i] -= 0.01 * (m[i] / (1.0 - 0.9f64.powi(t as i32)))
+                    / ((v[i] / (1.0 - 0.999f64.powi(t as i32))).sqrt() + 1e-8);
+            }
+        }
+        for i in 0..3 {
+            assert!(
+                (f64::from(p[i]) - q[i]).abs() < 1e-5,
+                "{} against {}",
+                p[i],
+                q[i]
+            );
+        }
+    }
+
+    #[test]
+    fn clips_to_the_norm_and_leaves_everything_alone_when_the_gradient_is_broken() {
+        let mut optimiser = AdamW::new(2, AdamWSettings::default());
+        let mut p = [1.0f32, 1.0];
+        assert!((optimiser.step(&mut p, &[30.0, 40.0], 0.1) - 50.0).abs() < 1e-4);
+        assert!((optimiser.first[0] - 0.06).abs() < 1e-6);
+        let before = p;
+        assert!(optimiser.step(&mut p, &[f32::NAN, 1.0], 0.1).is_nan());
+        assert_eq!((p, optimiser.steps()), (before, 1));
+    }
+}

@@ -1,0 +1,216 @@
+//! Where each tensor lies in one flat `f32` buffer, so that optimiser, clipping and copies are single passes.
+//!
+//! Tensors that are multiplied with the same input lie side by side (q, k, v; gate, up): one matrix product serves all.
+
+use std::{collections::HashMap, ops::Range};
+
+use candle_core::{Device, Tensor};
+
+use super::super::{
+    config::{Family, ModelConfig},
+    error::LmError,
+};
+
+/// Place and shape of one matrix or vector in the flat buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// First element.
+    pub start: usize,
+    /// Rows (outputs).
+    pub rows: usize,
+    /// Columns (inputs); 1 for vectors.
+    pub columns: usize,
+}
+
+impl Span {
+    /// The elements.
+    #[must_use]
+    pub fn range(self) -> Range<usize> {
+        self.start..self.start + self.rows * self.columns
+    }
+}
+
+/// The spans of one layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct LayerLayout {
+    pub(super) attention_norm: Span,
+    /// q, k and v below each other: [q + 2·kv, hidden].
+    pub(super) qkv: Span,
+    pub(super) o: Span,
+    pub(super) mlp_norm: Span,
+    /// gate and up below each other: [2·intermediate, hidden].
+    pub(super) gate_up: Span,
+    pub(super) down: Span,
+}
+
+/// The flat layout of a Llama-family model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Layout {
+    config: ModelConfig,
+    pub(super) embedding: Span,
+    /// The output head: the embedding itself when tied.
+    pub(super) head: Span,
+    pub(super) norm: Span,
+    pub(super) layers: Vec<LayerLayout>,
+    /// Every tensor under its Hugging Face name.
+    names: Vec<(String, Span)>,
+    len: usize,
+}
+
+impl Layout {
+    /// Lays out a model.
+    ///
+    /// # Errors
+    /// Names a family that this path does not run: biases and q/k norms are left to the composed path.
+    pub fn new(config: &ModelConfig) -> Result<Self, LmError> {
+        if config.family != Family::Llama {
+            return Err(LmError::Unsupported {
+                field: "architecture of the fast path".to_owned(),
+                value: config.family.model_type().to_owned(),
+                accepted: "llama".to_owned(),
+            });
+        }
+        let mut builder = Builder::default();
+        let (d, f) = (config.hidden_size, config.intermediate_size);
+        let (q, kv) = (
+            config.heads * config.head_dim,
+            config.kv_heads * config.head_dim,
+        );
+        let embedding = builder.add("model.embed_tokens", config.vocab_size, d);
+        let mut layers = Vec::with_capacity(config.layers);
+        for index in 0..config.layers {
+            let mut add = |part: &str, rows, columns| {
+                builder.add(&format!("model.layers.{index}.{part}"), rows, columns)
+            };
+            let attention_norm = add("input_layernorm", d, 1);
+            let q_span = add("self_attn.q_proj", q, d);
+            add("self_attn.k_proj", kv, d);
+            add("self_attn.v_proj", kv, d);
+            let o = add("self_attn.o_proj", d, q);
+            let mlp_norm = add("post_attention_layernorm", d, 1);
+            let gate = add("mlp.gate_proj", f, d);
+            add("mlp.up_proj", f, d);
+            let down = add("mlp.down_proj", d, f);
+            layers.push(LayerLayout {
+                attention_norm,
+                qkv: Span {
+                    rows: q + 2 * kv,
+                    ..q_span
+                },
+                o,
+                mlp_norm,
+                gate_up: Span {
+                    rows: 2 * f,
+                    ..gate
+                },
+                down,
+            });
+        }
+        let norm = builder.add("model.norm", d, 1);
+        let head = if config.tied_embeddings {
+            embedding
+        } else {
+            builder.add("lm_head", config.vocab_size, d)
+        };
+        Ok(Self {
+            config: config.clone(),
+            embedding,
+            head,
+            norm,
+            layers,
+            names: builder.names,
+            len: builder.len,
+        })
+    }
+
+    /// The model's shape.
+    #[must_use]
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// Number of parameters.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "a model is never empty")]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Every tensor under its Hugging Face name, in the order of the buffer.
+    #[must_use]
+    pub fn tensors(&self) -> &[(String, Span)] {
+        &self.names
+    }
+
+    /// Copies weights under Hugging Face names into one flat buffer.
+    ///
+    /// # Errors
+    /// Names a tensor that is missing or of the wrong size.
+    pub fn flatten(&self, weights: &HashMap<String, Tensor>) -> Result<Vec<f32>, LmError> {
+        let mut flat = Vec::with_capacity(self.len);
+        for (name, span) in &self.names {
+            let tensor = weights.get(name).ok_or_else(|| LmError::Tensor {
+                name: name.clone(),
+                why: "it is missing".to_owned(),
+            })?;
+            let values = tensor.flatten_all()?.to_vec1::<f32>()?;
+            if values.len() != span.range().len() {
+                return Err(LmError::Tensor {
+                    name: name.clone(),
+                    why: format!(
+                        "it has {} elements; {} are needed",
+                        values.len(),
+                        span.range().len()
+                    ),
+                });
+            }
+            flat.extend_from_slice(&values);
+        }
+        Ok(flat)
+    }
+
+    /// The tensors of a flat buffer (weights or gradients) under Hugging Face names.
+    ///
+    /// # Errors
+    /// When the buffer has another length.
+    pub fn unflatten(&self, flat: &[f32]) -> Result<HashMap<String, Tensor>, LmError> {
+        if flat.len() != self.len {
+            return Err(LmError::Request(format!(
+                "{} numbers do not fill {} parameters",
+                flat.len(),
+                self.len
+            )));
+        }
+        self.names
+            .iter()
+            .map(|(name, span)| {
+                let values = flat[span.range()].to_vec();
+                let tensor = if span.columns == 1 {
+                    Tensor::from_vec(values, span.rows, &Device::Cpu)
+                } else {
+                    Tensor::from_vec(values, (span.rows, span.columns), &Device::Cpu)
+                };
+                Ok((name.clone(), tensor?))
+            })
+            .collect()
+    }
+}
+
+#[derive(Default)]
+struct Builder {
+    names: Vec<(String, Span)>,
+    len: usize,
+}
+
+impl Builder {
+    fn add(&mut self, part: &str, rows: usize, columns: usize) -> Span {
+        let span = Span {
+            start: self.len,
+            rows,
+            columns,
+        };
+        self.len += rows * columns;
+        self.names.push((format!("{part}.weight"), span));
+        span
+    }
+}

@@ -1,0 +1,20 @@
+//! The CPU path that trains: a Llama-family forward and backward written by hand on flat, preallocated buffers.
+//!
+//! Three ideas make it fast. All sequences of a step are merged into a prefix tree, so that a token that many samples
+//! share is computed once, forward and backward, with its weights summed. Sampling extends that tree level by level and
+//! leaves behind exactly the activations that the backward needs, so the policy's forward is paid once. And every buffer
+//! lives outside the step. The composed forward in [`super::Model`] is the oracle for its gradients.
+
+mod adamw;
+mod backward;
+mod forward;
+mod kernels;
+mod layout;
+mod matmul;
+mod trie;
+
+pub use adamw::{AdamW, AdamWSettings};
+pub use backward::{Backward, Choice};
+pub use forward::Tape;
+pub use layout::{Layout, Span};
+pub use trie::Trie;
