@@ -101,6 +101,8 @@ pub struct Workbench {
     pub(super) pins: Vec<Pin>,
     pub(super) selection: Selection,
     pub(super) tree: Tree<Pane>,
+    /// The panes of a window that is too small for `tree`.
+    pub(super) compact: Tree<Pane>,
     pub(super) panels: Panels,
     pub(super) toasts: Toasts,
     pub(super) dialogs: Dialogs,
@@ -203,6 +205,7 @@ impl Workbench {
             pins: Vec::new(),
             selection: Selection::default(),
             tree,
+            compact: layout::compact_tree(),
             panels: Panels {
                 transport: Transport::new(options.speed),
                 ..Panels::default()
@@ -345,7 +348,8 @@ impl Workbench {
         }
         // Controls come before everything that shows the target, so that an edit is seen in its own frame.
         let width = ctx.content_rect().width();
-        if width > 420.0 {
+        let beside = width > NARROW;
+        if beside {
             Panel::left("controls")
                 .frame(
                     Frame::new()
@@ -383,8 +387,17 @@ impl Workbench {
                 if ui.available_width() < 60.0 || ui.available_height() < 40.0 {
                     return;
                 }
-                let mut tree =
-                    std::mem::replace(&mut self.tree, Tree::empty(egui::Id::unique("panes")));
+                let small =
+                    !beside || ui.available_width() < 300.0 || ui.available_height() < 330.0;
+                let used = if small {
+                    &mut self.compact
+                } else {
+                    &mut self.tree
+                };
+                let mut tree = std::mem::replace(used, Tree::empty(egui::Id::unique("panes")));
+                if let Some(controls) = tree.tiles.find_pane(&Pane::Controls) {
+                    tree.set_visible(controls, !beside);
+                }
                 let (view, panels) = self.parts();
                 tree.ui(
                     &mut Panes {
@@ -392,7 +405,11 @@ impl Workbench {
                     },
                     ui,
                 );
-                self.tree = tree;
+                if small {
+                    self.compact = tree;
+                } else {
+                    self.tree = tree;
+                }
             });
         self.windows_ui(&ctx, &mut actions);
         self.toasts.show(&ctx, bottom);
@@ -534,8 +551,12 @@ fn draw_pane(ui: &mut Ui, pane: Pane, panels: &mut Panels, view: &View, actions:
         }
         Pane::Pins => panels.pins.ui(ui, view, actions),
         Pane::Log => panels.log.ui(ui, actions),
+        Pane::Controls => panels.controls.ui(ui, view, actions),
     }
 }
+
+/// Up to this width the controls are one of the panes instead of standing beside them, in points.
+const NARROW: f32 = 580.0;
 
 /// What opens when nothing else is asked for.
 pub(super) const DEFAULT_PRESET: &str = "figure-5";

@@ -26,10 +26,12 @@ pub(crate) enum Pane {
     Pins,
     /// What happened.
     Log,
+    /// The controls, where the window is too narrow to keep them beside everything else.
+    Controls,
 }
 
 impl Pane {
-    /// Every pane, in the order in which menus list them.
+    /// Every pane of the usual layout, in the order in which menus list them.
     pub(crate) const ALL: [Self; 8] = [
         Self::MainPlot,
         Self::Modes,
@@ -52,6 +54,7 @@ impl Pane {
             Self::Phase => "Phase diagram",
             Self::Pins => "Pins",
             Self::Log => "Log",
+            Self::Controls => "Controls",
         }
     }
 }
@@ -84,6 +87,19 @@ pub(crate) fn default_tree() -> Tree<Pane> {
     rows.shares.set_share(bottom, 0.34);
     let root = tiles.insert_container(Container::Linear(rows));
     Tree::new(egui::Id::unique("panes"), root, tiles)
+}
+
+/// Where a window is too small for panes side by side: one at a time, behind tabs.
+pub(crate) fn compact_tree() -> Tree<Pane> {
+    let mut tiles = Tiles::default();
+    let mut order = Pane::ALL.to_vec();
+    order.insert(1, Pane::Controls);
+    let panes: Vec<TileId> = order
+        .into_iter()
+        .map(|pane| tiles.insert_pane(pane))
+        .collect();
+    let root = tiles.insert_tab_tile(panes);
+    Tree::new(egui::Id::unique("compact panes"), root, tiles)
 }
 
 /// A restored tree still has every pane exactly once.

@@ -214,6 +214,7 @@ impl Workbench {
             self.tree.set_visible(id, true);
         }
         layout::reveal(&mut self.tree, pane);
+        layout::reveal(&mut self.compact, pane);
     }
 
     /// Brings problem and analysis in step with the preset, at once or in the background.

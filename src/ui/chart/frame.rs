@@ -25,6 +25,7 @@ pub(crate) struct Frame {
     pub(crate) inside: Painter,
     /// Draws labels around it.
     pub(crate) outside: Painter,
+    outer: Rect,
     font: FontId,
     text: Color32,
     grid: Color32,
@@ -51,6 +52,7 @@ impl Frame {
             rect,
             inside,
             outside,
+            outer,
             font: FontId::proportional(10.5),
             text: visuals.weak_text_color(),
             grid: visuals
@@ -139,7 +141,7 @@ impl Frame {
                 self.outside
                     .layout_no_wrap(tick.label.clone(), self.font.clone(), self.text);
             let width = galley.size().x;
-            let clip = self.outside.clip_rect();
+            let clip = self.outer;
             let left = (x - width / 2.0)
                 .min(clip.right() - width - 1.0)
                 .max(clip.left() + 1.0);
@@ -151,12 +153,12 @@ impl Frame {
         }
     }
 
-    /// A name for an axis, kept inside the panel.
+    /// A name for an axis, kept inside the plot, also where that is scrolled half out of sight.
     pub(crate) fn label(&self, at: egui::Pos2, align: Align2, text: &str, color: Color32) -> Rect {
         let galley = self
             .outside
             .layout_no_wrap(text.to_owned(), self.font.clone(), color);
-        let clip = self.outside.clip_rect();
+        let clip = self.outer;
         let mut rect = align.anchor_size(at, galley.size());
         if rect.height() <= clip.height() {
             let up = (rect.bottom() - clip.bottom()).max(0.0);

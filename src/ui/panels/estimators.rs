@@ -10,6 +10,7 @@ use crate::{
     theory::{Estimator, Spread},
     ui::{
         Action, Theme, View,
+        chart::steps_label,
         widgets::{
             number::{factor, number},
             plot_menu::plot_menu,
@@ -196,7 +197,7 @@ impl EstimatorView {
         if let Some(table) = &self.table {
             let theme = Theme::of(ui);
             ui.label(
-                RichText::new(format!("at step {}", table.job.step))
+                RichText::new(format!("at step {}", steps_label(table.job.step as f64)))
                     .color(theme.muted)
                     .small(),
             );

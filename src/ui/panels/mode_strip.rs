@@ -42,7 +42,7 @@ const PAUSE_SECS: f64 = 0.25;
 /// Above this many modes the number of draws for a wanted coverage is not looked for: it takes too long for a frame.
 const MOST_MODES: usize = 2000;
 /// Width of the table beside the bars.
-const TABLE: f32 = 540.0;
+const TABLE: f32 = 510.0;
 /// Height of one bar, in points.
 const BAR: f32 = 5.0;
 /// Height of one mode.
@@ -121,7 +121,8 @@ impl ModeStrip {
         ui.spacing_mut().interact_size.y = 15.0;
         ui.spacing_mut().button_padding.y = 0.0;
         egui::Grid::new("coverage")
-            .num_columns(9)
+            // One more than there are, for a grid gives its last column all the room left.
+            .num_columns(10)
             .spacing([8.0, 2.0])
             .min_col_width(0.0)
             .min_row_height(15.0)

@@ -51,11 +51,15 @@ impl Transport {
     /// Draws the transport as one bar.
     pub(crate) fn ui(&mut self, ui: &mut Ui, view: &View, actions: &mut Vec<Action>) {
         ui.horizontal_centered(|ui| {
+            // What matters least goes first where the bar is short, so that the timeline keeps its place.
+            let width = ui.available_width();
             self.buttons(ui, view, actions);
             ui.separator();
-            self.speed(ui, actions);
-            ui.separator();
-            progress(ui, view.snapshot);
+            if width > 520.0 {
+                self.speed(ui, actions);
+                ui.separator();
+            }
+            progress(ui, view.snapshot, width > 680.0);
             ui.separator();
             ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
                 self.timeline.ui(ui, view, actions)
@@ -107,7 +111,7 @@ impl Transport {
     }
 }
 
-fn progress(ui: &mut Ui, snapshot: &Snapshot) {
+fn progress(ui: &mut Ui, snapshot: &Snapshot, roomy: bool) {
     let theme = Theme::of(ui);
     let color = match snapshot.status {
         Status::Running => theme.good,
@@ -139,6 +143,9 @@ fn progress(ui: &mut Ui, snapshot: &Snapshot) {
         RichText::new(format!("step {}", grouped(snapshot.step))),
         "Steps done",
     );
+    if !roomy {
+        return;
+    }
     let speed = match snapshot.status {
         Status::Running => format!("{} /s", rate(snapshot.steps_per_second)),
         Status::Paused | Status::Finished | Status::Failed => String::new(),

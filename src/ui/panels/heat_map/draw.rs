@@ -7,39 +7,52 @@ use crate::{
     figure::viridis,
     ui::{
         Theme, View,
-        chart::{Frame, Margins, Scale, decades, number, ticks},
+        chart::{Frame, Margins, Scale, Tick, decades, number, ticks},
         panels::main_plot::Series,
     },
 };
 
+/// Where the colour bar of a map stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Bar {
+    Right,
+    Below,
+}
+
 /// Room for the colour bar, and for ticks, where a map has that much room.
-fn margins(room: Vec2) -> Margins {
-    let bar = room.x > 130.0 && room.y > 90.0;
-    let ticks = room.x > 220.0 && room.y > 140.0;
+fn margins(room: Vec2, bar: Bar) -> Margins {
+    let (wide, high) = match bar {
+        Bar::Right => (58.0, 0.0),
+        Bar::Below => (0.0, 28.0),
+    };
+    let bar = room.x > 72.0 + wide && room.y > 90.0 + high;
+    let ticks = room.x > 162.0 + wide && room.y > 140.0 + high;
     Margins {
         left: if ticks { 38.0 } else { 4.0 },
-        right: if bar { 58.0 } else { 4.0 },
+        right: if bar { wide.max(4.0) } else { 4.0 },
         top: 16.0,
-        bottom: if ticks { 18.0 } else { 4.0 },
+        bottom: if ticks { 18.0 } else { 4.0 } + if bar { high } else { 0.0 },
     }
 }
 
-/// Places for `count` maps and the margins within each: the number of columns that makes the maps largest, in the
-/// grid's proportions.
-pub(super) fn arrange(outer: Rect, count: usize, cells: Cells) -> (Vec<Rect>, Margins) {
+/// Places for `count` maps and the margins within each: the number of columns and the side of the colour bar that make
+/// the maps largest, in the grid's proportions.
+pub(super) fn arrange(outer: Rect, count: usize, cells: Cells) -> (Vec<Rect>, Margins, Bar) {
     let aspect = (cells.columns as f32 / cells.rows as f32).clamp(0.25, 4.0);
-    let size_of = |across: usize| {
+    let size_of = |(across, bar): (usize, Bar)| {
         let down = count.div_ceil(across);
         let room = vec2(outer.width() / across as f32, outer.height() / down as f32);
-        let margin = margins(room);
+        let margin = margins(room, bar);
         let width = (room.x - margin.left - margin.right).max(1.0);
         let height = (room.y - margin.top - margin.bottom).max(1.0);
         (room, margin, width.min(height * aspect))
     };
-    let Some(across) = (1..=count).max_by(|a, b| size_of(*a).2.total_cmp(&size_of(*b).2)) else {
-        return (Vec::new(), margins(Vec2::ZERO));
+    let ways = (1..=count).flat_map(|across| [(across, Bar::Below), (across, Bar::Right)]);
+    let Some(way) = ways.max_by(|a, b| size_of(*a).2.total_cmp(&size_of(*b).2)) else {
+        return (Vec::new(), margins(Vec2::ZERO, Bar::Right), Bar::Right);
     };
-    let (room, margin, width) = size_of(across);
+    let (room, margin, width) = size_of(way);
+    let (across, bar) = way;
     let size = vec2(
         width + margin.left + margin.right,
         width / aspect + margin.top + margin.bottom,
@@ -51,13 +64,13 @@ pub(super) fn arrange(outer: Rect, count: usize, cells: Cells) -> (Vec<Rect>, Ma
             Rect::from_min_size(corner, size.min(room))
         })
         .collect();
-    (places, margin)
+    (places, margin, bar)
 }
 
 /// Title, ticks and colour bar of a map.
 pub(super) fn labels(
     frame: &Frame,
-    place: Rect,
+    (place, bar): (Rect, Bar),
     series: Series,
     range: (f64, f64),
     log: bool,
@@ -85,37 +98,55 @@ pub(super) fn labels(
             );
         }
     }
-    if place.right() - rect.right() > 20.0 {
-        color_bar(frame, range, log);
+    match bar {
+        Bar::Right if place.right() - rect.right() > 20.0 => color_bar(frame, range, log),
+        Bar::Below if place.bottom() - rect.bottom() > 20.0 => {
+            color_bar_below(frame, place, range, log);
+        }
+        Bar::Right | Bar::Below => {}
     }
     frame.outline();
 }
 
-fn color_bar(frame: &Frame, (low, high): (f64, f64), log: bool) {
+const STRIPES: usize = 48;
+
+/// A colour bar; `place` is where the stripe between two shares of its length lies.
+fn stripes(place: impl Fn(f32, f32) -> Rect) -> egui::Shape {
+    let mut mesh = egui::Mesh::default();
+    for i in 0..STRIPES {
+        let [r, g, b] = viridis((i as f64 + 0.5) / STRIPES as f64);
+        let share = |i: usize| i as f32 / STRIPES as f32;
+        mesh.add_colored_rect(place(share(i), share(i + 1)), Color32::from_rgb(r, g, b));
+    }
+    egui::Shape::mesh(mesh)
+}
+
+fn bar_ticks((low, high): (f64, f64), log: bool, wanted: usize) -> Vec<Tick> {
+    if low >= high {
+        vec![Tick {
+            value: low,
+            label: number(low),
+        }]
+    } else if log {
+        decades(low, high, wanted)
+    } else {
+        ticks(low, high, wanted)
+    }
+}
+
+fn color_bar(frame: &Frame, range: (f64, f64), log: bool) {
     let rect = frame.rect;
     let bar = Rect::from_min_max(
         pos2(rect.right() + 6.0, rect.top()),
         pos2(rect.right() + 14.0, rect.bottom()),
     );
-    let mut mesh = egui::Mesh::default();
-    const STRIPES: usize = 48;
-    for i in 0..STRIPES {
-        let [r, g, b] = viridis((i as f64 + 0.5) / STRIPES as f64);
-        let share = |i: usize| bar.bottom() - bar.height() * i as f32 / STRIPES as f32;
-        mesh.add_colored_rect(
-            Rect::from_min_max(pos2(bar.left(), share(i + 1)), pos2(bar.right(), share(i))),
-            Color32::from_rgb(r, g, b),
-        );
-    }
-    frame.outside.add(egui::Shape::mesh(mesh));
-    let scale = Scale::new(low, high, bar.bottom(), bar.top());
+    let y = |share: f32| egui::lerp(bar.bottom()..=bar.top(), share);
+    frame.outside.add(stripes(|from, to| {
+        Rect::from_x_y_ranges(bar.x_range(), y(to)..=y(from))
+    }));
+    let scale = Scale::new(range.0, range.1, bar.bottom(), bar.top());
     let few = (rect.height() / 36.0).clamp(3.0, 6.0) as usize;
-    let marks = if log {
-        decades(low, high, few)
-    } else {
-        ticks(low, high, few)
-    };
-    for tick in marks {
+    for tick in bar_ticks(range, log, few) {
         let y = scale.at(tick.value);
         if y >= bar.top() - 0.5 && y <= bar.bottom() + 0.5 {
             frame.label(
@@ -126,13 +157,36 @@ fn color_bar(frame: &Frame, (low, high): (f64, f64), log: bool) {
             );
         }
     }
-    if low >= high {
-        frame.label(
-            pos2(bar.right() + 3.0, bar.center().y),
-            Align2::LEFT_CENTER,
-            &number(low),
-            frame.text_color(),
-        );
+}
+
+fn color_bar_below(frame: &Frame, place: Rect, range: (f64, f64), log: bool) {
+    let top = place.bottom() - 25.0;
+    let bar = Rect::from_x_y_ranges(frame.rect.x_range(), top..=top + 8.0);
+    let x = |share: f32| egui::lerp(bar.left()..=bar.right(), share);
+    frame.outside.add(stripes(|from, to| {
+        Rect::from_x_y_ranges(x(from)..=x(to), bar.y_range())
+    }));
+    let scale = Scale::new(range.0, range.1, bar.left(), bar.right());
+    let few = (bar.width() / 56.0).clamp(2.0, 6.0) as usize;
+    let mut free_from = f32::NEG_INFINITY;
+    for tick in bar_ticks(range, log, few) {
+        let at = scale.at(tick.value);
+        if at < bar.left() - 0.5 || at > bar.right() + 0.5 {
+            continue;
+        }
+        let text =
+            frame
+                .outside
+                .layout_no_wrap(tick.label, frame.font(), frame.text_color());
+        let width = text.size().x;
+        let left = (at - width / 2.0)
+            .min(place.right() - width)
+            .max(place.left());
+        if left >= free_from {
+            free_from = left + width + 6.0;
+            let at = pos2(left, bar.bottom() + 2.0);
+            frame.outside.galley(at, text, frame.text_color());
+        }
     }
 }
 
@@ -197,7 +251,7 @@ mod tests {
     fn maps_get_places_inside_the_panel_that_do_not_overlap() {
         let outer = Rect::from_min_size(pos2(3.0, 5.0), vec2(800.0, 300.0));
         for count in 0..=7 {
-            let (places, _) = arrange(outer, count, CELLS);
+            let (places, ..) = arrange(outer, count, CELLS);
             assert_eq!(places.len(), count);
             for (i, a) in places.iter().enumerate() {
                 assert!(outer.expand(0.1).contains_rect(*a), "{a:?}");

@@ -108,7 +108,7 @@ impl HeatMaps {
         let shown: Vec<usize> = (0..MAPS.len())
             .filter(|&i| !self.hidden[i] && MAPS[i].values(view).is_some())
             .collect();
-        let (places, margins) = arrange(outer, shown.len(), cells);
+        let (places, margins, bar) = arrange(outer, shown.len(), cells);
         let Some(first) = places.first() else { return };
         let pixels = ui.pixels_per_point();
         let resolution = (
@@ -125,7 +125,7 @@ impl HeatMaps {
         for (&index, &place) in shown.iter().zip(&places) {
             let range = self.range(index, mass_range);
             if let Some(arm) =
-                self.map_ui(ui, (index, place, range), (cells, margins), view, actions)
+                self.map_ui(ui, (index, place, range), (cells, margins, bar), view, actions)
             {
                 hovered = Some(arm);
             }
@@ -266,7 +266,7 @@ impl HeatMaps {
         &mut self,
         ui: &mut Ui,
         (index, place, range): (usize, Rect, (f64, f64)),
-        (cells, margins): (Cells, Margins),
+        (cells, margins, bar): (Cells, Margins, draw::Bar),
         view: &View,
         actions: &mut Vec<Action>,
     ) -> Option<usize> {
@@ -297,7 +297,7 @@ impl HeatMaps {
                 Color32::WHITE,
             );
         }
-        labels(&frame, place, series, range, log, cells, &theme);
+        labels(&frame, (place, bar), series, range, log, cells, &theme);
         let to_cell = |at: Pos2| {
             let x = ((at.x - frame.rect.left()) / frame.rect.width()).clamp(0.0, 1.0);
             let y = ((frame.rect.bottom() - at.y) / frame.rect.height()).clamp(0.0, 1.0);

@@ -119,9 +119,11 @@ impl MainPlot {
                 );
             });
         } else {
-            ui.horizontal_wrapped(|ui| {
-                self.legend_ui(ui, view, actions);
-            });
+            if ui.available_height() > 130.0 {
+                ui.horizontal_wrapped(|ui| {
+                    self.legend_ui(ui, view, actions);
+                });
+            }
             ui.horizontal_wrapped(|ui| controls(self, ui, actions));
         }
     }

@@ -1,6 +1,6 @@
 //! Painting a chart: its bounds, curves with their range, lanes, edit marks.
 
-use egui::{Align2, Color32, Pos2, Rect, Response, Stroke, pos2, vec2};
+use egui::{Color32, Pos2, Rect, Response, Stroke, Ui, pos2, vec2};
 
 use super::{Chart, Curve, PinTraces, Point, trace};
 use crate::ui::{
@@ -82,6 +82,7 @@ pub(super) fn curves(
 
 /// One lane per curve. Divergences share one scale and total variations another, so that lanes of a unit compare.
 pub(super) fn lanes(
+    ui: &Ui,
     frame: &Frame,
     x: Scale,
     chart: &Chart,
@@ -102,6 +103,7 @@ pub(super) fn lanes(
             .fold(0.0, f64::max)
     };
     let height = frame.rect.height() / chart.curves.len().max(1) as f32;
+    let mut names = Vec::new();
     for (lane, (curve, points)) in chart.curves.iter().zip(traces).enumerate() {
         let bottom = frame.rect.top() + height * (lane + 1) as f32;
         let top_value = top(is_divergence(curve)).max(1e-6);
@@ -135,20 +137,26 @@ pub(super) fn lanes(
         let text = frame.inside.layout_no_wrap(
             format!("{name} {last}"),
             frame.font(),
-            color.lerp_to_gamma(frame.text_color(), 0.5),
+            color.lerp_to_gamma(ui.visuals().text_color(), 0.5),
         );
-        if text.size().y <= height + 2.0 {
-            let back = Rect::from_min_size(
-                pos2(frame.rect.left() + 3.0, bottom - height + 1.0),
-                text.size(),
-            );
-            frame.inside.galley(back.min, text, frame.text_color());
-        }
         frame.inside.hline(
             frame.rect.x_range(),
             bottom,
             Stroke::new(1.0, frame.text_color().gamma_multiply(0.3)),
         );
+        if text.size().y <= height + 3.0 {
+            let top = bottom - height + ((height - text.size().y) / 2.0).min(1.0);
+            let at = pos2(frame.rect.left() + 3.0, top);
+            names.push((at, text));
+        }
+    }
+    // Over everything, or the lines of low lanes run through the words.
+    for (at, text) in names {
+        let back = Rect::from_min_size(at, text.size()).expand2(vec2(2.0, -1.0));
+        frame
+            .inside
+            .rect_filled(back, 2.0, ui.visuals().extreme_bg_color);
+        frame.inside.galley(at, text, frame.text_color());
     }
 }
 
@@ -227,15 +235,7 @@ pub(super) fn edit_marks<'v>(
             theme.edit_mark,
         ));
     }
-    let (_, label) = nearest?;
-    frame.outside.text(
-        frame.rect.left_bottom() + vec2(3.0, -2.0),
-        Align2::LEFT_BOTTOM,
-        label,
-        frame.font(),
-        theme.edit_mark,
-    );
-    Some(label)
+    nearest.map(|(_, label)| label)
 }
 
 #[cfg(test)]

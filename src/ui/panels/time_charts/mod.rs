@@ -189,12 +189,12 @@ impl TimeCharts {
             .map(|(i, pin)| (i, self.traces(chart, &pin.snapshot.history, x, columns)))
             .collect();
         if labels {
-            let wanted = (frame.rect.width() / 60.0).clamp(2.0, 8.0) as usize;
+            let wanted = (frame.rect.width() / 60.0).clamp(3.0, 8.0) as usize;
             frame.bottom_axis(x_scale, &time_ticks(x.0, x.1, wanted), true);
         }
         let log = self.log[index] && !chart.lanes;
         let y = if chart.lanes {
-            lanes(&frame, x_scale, chart, &traces, &pins, &theme);
+            lanes(ui, &frame, x_scale, chart, &traces, &pins, &theme);
             None
         } else {
             let all = traces
