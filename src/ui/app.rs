@@ -388,7 +388,7 @@ impl Workbench {
                     return;
                 }
                 let small =
-                    !beside || ui.available_width() < 300.0 || ui.available_height() < 330.0;
+                    !beside || ui.available_width() < 300.0 || ui.available_height() < 400.0;
                 let used = if small {
                     &mut self.compact
                 } else {

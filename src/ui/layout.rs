@@ -82,9 +82,9 @@ pub(crate) fn default_tree() -> Tree<Pane> {
         0.55,
     ));
     let mut rows = Linear::new(LinearDir::Vertical, vec![main, modes, bottom]);
-    rows.shares.set_share(main, 0.46);
+    rows.shares.set_share(main, 0.43);
     rows.shares.set_share(modes, 0.20);
-    rows.shares.set_share(bottom, 0.34);
+    rows.shares.set_share(bottom, 0.37);
     let root = tiles.insert_container(Container::Linear(rows));
     Tree::new(egui::Id::unique("panes"), root, tiles)
 }

@@ -193,7 +193,7 @@ pub(crate) fn steps_label(step: f64) -> String {
     let mut text = String::with_capacity(digits.len() + 3);
     for (i, digit) in digits.chars().enumerate() {
         if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push('\u{2009}');
+            text.push('\u{a0}');
         }
         text.push(digit);
     }
@@ -285,7 +285,7 @@ mod tests {
         assert_eq!(number(1.23e-9), "1.230e−9");
         assert_eq!(number(f64::NAN), "–");
         assert_eq!(number(f64::NEG_INFINITY), "−inf");
-        assert_eq!(steps_label(1_234_567.0), "1\u{2009}234\u{2009}567");
+        assert_eq!(steps_label(1_234_567.0), "1\u{a0}234\u{a0}567");
         assert_eq!(steps_label(999.0), "999");
     }
 

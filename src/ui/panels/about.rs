@@ -22,7 +22,7 @@ pub(crate) fn shortcuts_ui(ctx: &Context, open: &mut bool) {
             Grid::new(menu.title())
                 .num_columns(2)
                 .striped(true)
-                .min_col_width(150.0)
+                .min_col_width(190.0)
                 .show(ui, |ui| {
                     for command in commands {
                         ui.label(command.name()).on_hover_text(command.tip());
@@ -36,7 +36,7 @@ pub(crate) fn shortcuts_ui(ctx: &Context, open: &mut bool) {
         Grid::new("pointer")
             .num_columns(2)
             .striped(true)
-            .min_col_width(150.0)
+            .min_col_width(190.0)
             .show(ui, |ui| {
                 for (what, how) in [
                     ("Move between controls", "Tab, Shift+Tab"),

@@ -80,14 +80,19 @@ impl ModeStrip {
         if !outer.is_finite() || outer.width() < 20.0 || outer.height() < 8.0 {
             return;
         }
-        if outer.width() > TABLE + 200.0 {
-            let split = outer.right() - TABLE;
+        // Side by side, in a low pane also where the table must then be scrolled.
+        let wide = outer.width() > TABLE + 200.0;
+        if wide || outer.height() < 130.0 && outer.width() > 340.0 {
+            let table = if wide { TABLE } else { outer.width() * 0.58 };
+            let split = outer.right() - table;
             let left = Rect::from_min_max(outer.min, pos2(split - 18.0, outer.bottom()));
             let right =
                 Rect::from_min_max(pos2(split - 8.0, outer.top()), outer.max - vec2(8.0, 0.0));
             ui.scope_builder(UiBuilder::new().max_rect(right).id_salt("table"), |ui| {
                 ui.shrink_clip_rect(right);
-                self.table_ui(ui, view, actions);
+                ScrollArea::both()
+                    .auto_shrink(false)
+                    .show(ui, |ui| self.table_ui(ui, view, actions));
             });
             ui.scope_builder(UiBuilder::new().max_rect(left).id_salt("bars"), |ui| {
                 self.bars_ui(ui, view, actions);

@@ -20,7 +20,7 @@ pub(super) enum Bar {
 }
 
 /// Room for the colour bar, and for ticks, where a map has that much room.
-fn margins(room: Vec2, bar: Bar) -> Margins {
+fn margins(room: Vec2, bar: Bar, words: f32) -> Margins {
     let (wide, high) = match bar {
         Bar::Right => (58.0, 0.0),
         Bar::Below => (0.0, 28.0),
@@ -28,7 +28,7 @@ fn margins(room: Vec2, bar: Bar) -> Margins {
     let bar = room.x > 72.0 + wide && room.y > 90.0 + high;
     let ticks = room.x > 162.0 + wide && room.y > 140.0 + high;
     Margins {
-        left: if ticks { 38.0 } else { 4.0 },
+        left: if ticks { words } else { 4.0 },
         right: if bar { wide.max(4.0) } else { 4.0 },
         top: 16.0,
         bottom: if ticks { 18.0 } else { 4.0 } + if bar { high } else { 0.0 },
@@ -38,18 +38,28 @@ fn margins(room: Vec2, bar: Bar) -> Margins {
 /// Places for `count` maps and the margins within each: the number of columns and the side of the colour bar that make
 /// the maps largest, in the grid's proportions.
 pub(super) fn arrange(outer: Rect, count: usize, cells: Cells) -> (Vec<Rect>, Margins, Bar) {
+    // Room for the labels of the vertical axis: about six points a letter.
+    let letters = ticks(cells.y_range.0, cells.y_range.1, 6)
+        .iter()
+        .map(|tick| tick.label.chars().count())
+        .max();
+    let words = (10.0 + 6.0 * letters.unwrap_or(0) as f32).clamp(22.0, 48.0);
     let aspect = (cells.columns as f32 / cells.rows as f32).clamp(0.25, 4.0);
     let size_of = |(across, bar): (usize, Bar)| {
         let down = count.div_ceil(across);
         let room = vec2(outer.width() / across as f32, outer.height() / down as f32);
-        let margin = margins(room, bar);
+        let margin = margins(room, bar, words);
         let width = (room.x - margin.left - margin.right).max(1.0);
         let height = (room.y - margin.top - margin.bottom).max(1.0);
         (room, margin, width.min(height * aspect))
     };
     let ways = (1..=count).flat_map(|across| [(across, Bar::Below), (across, Bar::Right)]);
     let Some(way) = ways.max_by(|a, b| size_of(*a).2.total_cmp(&size_of(*b).2)) else {
-        return (Vec::new(), margins(Vec2::ZERO, Bar::Right), Bar::Right);
+        return (
+            Vec::new(),
+            margins(Vec2::ZERO, Bar::Right, words),
+            Bar::Right,
+        );
     };
     let (room, margin, width) = size_of(way);
     let (across, bar) = way;
@@ -84,7 +94,7 @@ pub(super) fn labels(
         series.label(),
         series.color(theme),
     );
-    if rect.left() - place.left() > 20.0 {
+    if rect.left() - place.left() > 20.0 && place.bottom() - rect.bottom() > 17.0 {
         let x = frame.x(cells.x_range.0, cells.x_range.1);
         let y = frame.y(cells.y_range.0, cells.y_range.1);
         let few = (rect.width() / 42.0).clamp(2.0, 6.0) as usize;
@@ -167,17 +177,16 @@ fn color_bar_below(frame: &Frame, place: Rect, range: (f64, f64), log: bool) {
         Rect::from_x_y_ranges(x(from)..=x(to), bar.y_range())
     }));
     let scale = Scale::new(range.0, range.1, bar.left(), bar.right());
-    let few = (bar.width() / 56.0).clamp(2.0, 6.0) as usize;
+    let few = (bar.width() / 42.0).clamp(3.0, 6.0) as usize;
     let mut free_from = f32::NEG_INFINITY;
     for tick in bar_ticks(range, log, few) {
         let at = scale.at(tick.value);
         if at < bar.left() - 0.5 || at > bar.right() + 0.5 {
             continue;
         }
-        let text =
-            frame
-                .outside
-                .layout_no_wrap(tick.label, frame.font(), frame.text_color());
+        let text = frame
+            .outside
+            .layout_no_wrap(tick.label, frame.font(), frame.text_color());
         let width = text.size().x;
         let left = (at - width / 2.0)
             .min(place.right() - width)

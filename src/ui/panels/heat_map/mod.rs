@@ -124,9 +124,13 @@ impl HeatMaps {
         let mut hovered = None;
         for (&index, &place) in shown.iter().zip(&places) {
             let range = self.range(index, mass_range);
-            if let Some(arm) =
-                self.map_ui(ui, (index, place, range), (cells, margins, bar), view, actions)
-            {
+            if let Some(arm) = self.map_ui(
+                ui,
+                (index, place, range),
+                (cells, margins, bar),
+                view,
+                actions,
+            ) {
                 hovered = Some(arm);
             }
         }
@@ -146,6 +150,16 @@ impl HeatMaps {
     }
 
     fn header_ui(&mut self, ui: &mut Ui, view: &View, actions: &mut Vec<Action>) {
+        let controls = |maps: &mut Self, ui: &mut Ui, actions: &mut Vec<Action>| {
+            let dark = ui.visuals().dark_mode;
+            plot_menu(ui, "main plot", actions, || maps.figure(view, dark));
+            ui.toggle_value(&mut maps.log, "log₁₀")
+                .on_hover_text("Masses on a log₁₀ colour scale");
+            ui.toggle_value(&mut maps.shared, "shared scale")
+                .on_hover_text("One colour scale for all masses");
+        };
+        // With every series and the brush on, one row needs about this much.
+        let wide = ui.available_width() > 820.0;
         ui.horizontal_wrapped(|ui| {
             for (index, series) in MAPS.into_iter().enumerate() {
                 if series.values(view).is_none() {
@@ -156,17 +170,20 @@ impl HeatMaps {
                     .on_hover_text(series.explanation());
                 self.hidden[index] = !on;
             }
-            ui.separator();
-            self.brush_ui(ui, view);
-            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                let dark = ui.visuals().dark_mode;
-                plot_menu(ui, "main plot", actions, || self.figure(view, dark));
-                ui.toggle_value(&mut self.log, "log₁₀")
-                    .on_hover_text("Masses on a log₁₀ colour scale");
-                ui.toggle_value(&mut self.shared, "shared scale")
-                    .on_hover_text("One colour scale for all masses");
-            });
+            if wide {
+                ui.separator();
+                self.brush_ui(ui, view);
+                ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                    controls(self, ui, actions);
+                });
+            }
         });
+        if !wide {
+            ui.horizontal_wrapped(|ui| {
+                controls(self, ui, actions);
+                self.brush_ui(ui, view);
+            });
+        }
     }
 
     fn brush_ui(&mut self, ui: &mut Ui, view: &View) {
