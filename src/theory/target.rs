@@ -161,10 +161,14 @@ pub fn solve_into(
     target.log_masses.resize(rewards.len(), 0.0);
     target.lambda = None;
     target.outside_support = 0.0;
+    let divergence = Divergence::from(objective.direction);
+    if divergence == Divergence::Reverse {
+        return reverse::solve(log_reference, rewards, beta, eta, target);
+    }
     let survey = kernels::survey(rewards, log_reference);
     check_range(survey, rewards)?;
-    match Divergence::from(objective.direction) {
-        Divergence::Reverse => reverse::solve(log_reference, rewards, beta, eta, survey, target),
+    match divergence {
+        Divergence::Reverse => {}
         Divergence::Forward if eta == 0.0 => {
             forward::solve(log_reference, rewards, beta, survey, target);
         }

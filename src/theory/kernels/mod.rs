@@ -10,13 +10,15 @@ mod family;
 mod logarithm;
 mod measuring;
 mod passes;
+mod prefetch;
 mod solving;
+mod tilting;
 
 pub(crate) use arith::vectorised;
 pub use arith::{Arith, InstructionSet, instruction_set};
 #[doc(hidden)]
 pub use arith::{Fused, Separate};
-pub use exponential::{exp_one, expm1_one};
+pub use exponential::{exp_bounded, exp_one, expm1_one};
 pub use family::{
     Entropic, Power, PowerSums, alpha_divergence, entropic, omega_one, power_sums, powers,
 };
@@ -26,7 +28,9 @@ pub use passes::{
     BLOCK, Compensated, LANES, add_lanes, block_sum, dot, dot_exp, exp, exp_in_place, exp_shifted,
     fold, ln, log_sum_exp, max, normalise_log, scale, softmax, subtract, sum, sum_exp_above,
 };
+use prefetch::{announce_read, announce_write};
 pub use solving::{
-    Distances, PoleSums, Poles, Survey, Tilt, Tilted, cross_divergence, distances, excess,
-    pole_sum_at, pole_sums, poles, position_above, settle, survey, tilt,
+    Distances, PoleSums, Poles, Survey, cross_divergence, distances, excess, pole_sum_at,
+    pole_sums, poles, position_above, settle, survey,
 };
+pub use tilting::{Tilt, Tilted, heaviest, survey_tilted, tilt, tilted_sum};

@@ -56,6 +56,13 @@ impl Compensated {
         self.sum = total;
     }
 
+    /// Multiplies the sum so far.
+    #[inline(always)]
+    pub fn scale(&mut self, factor: f64) {
+        self.sum *= factor;
+        self.lost *= factor;
+    }
+
     /// The sum so far.
     #[inline(always)]
     #[must_use]

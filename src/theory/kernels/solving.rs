@@ -15,6 +15,21 @@ pub struct Survey {
     pub best_outside: f64,
 }
 
+impl Survey {
+    /// The survey of both parts together.
+    #[inline(always)]
+    pub(super) fn and(self, other: Self) -> Self {
+        // NaN stays.
+        let pick = |a: f64, b: f64, first: bool| if first || a.is_nan() { a } else { b };
+        Self {
+            low: pick(self.low, other.low, self.low < other.low),
+            high: pick(self.high, other.high, self.high > other.high),
+            best: self.best.max(other.best),
+            best_outside: self.best_outside.max(other.best_outside),
+        }
+    }
+}
+
 vectorised! {
     /// One pass over rewards and log reference masses.
     pub fn survey<A>(rewards: &[f64], log_reference: &[f64]) -> Survey {
@@ -23,7 +38,7 @@ vectorised! {
 }
 
 #[inline(always)]
-fn survey_lanes(rewards: &[f64], log_reference: &[f64]) -> Survey {
+pub(super) fn survey_lanes(rewards: &[f64], log_reference: &[f64]) -> Survey {
     let mut low = [f64::INFINITY; LANES];
     let mut inside = [f64::NEG_INFINITY; LANES];
     let mut outside = [f64::NEG_INFINITY; LANES];
@@ -77,50 +92,6 @@ pub fn position_above(values: &[f64], limit: f64) -> Option<usize> {
     let start = block * BLOCK;
     let offset = values[start..].iter().position(|&value| value > limit)?;
     Some(start + offset)
-}
-
-/// How [`tilt`] weighs: w = power·x + (r − top)·rate, masses e^(w − shift).
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Tilt {
-    /// Power of the reference.
-    pub power: f64,
-    /// Reward that adds nothing.
-    pub top: f64,
-    /// One over the temperature.
-    pub rate: f64,
-    /// Taken off before exponentials.
-    pub shift: f64,
-}
-
-/// What [`tilt`] found on its way.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Tilted {
-    /// Σ e^(w − shift).
-    pub sum: f64,
-    /// max w.
-    pub highest: f64,
-}
-
-vectorised! {
-    /// w into `weights` (−∞ where the log reference is), e^(w − shift) into `masses`.
-    pub fn tilt<A>(by: Tilt, log_reference: &[f64], rewards: &[f64], weights: &mut [f64], masses: &mut [f64]) -> Tilted {
-        let Tilt { power, top, rate, shift } = by;
-        let mut total = Compensated::default();
-        let mut highest = [f64::NEG_INFINITY; LANES];
-        for (((x, rewards), weights), masses) in log_reference.chunks(BLOCK).zip(rewards.chunks(BLOCK))
-            .zip(weights.chunks_mut(BLOCK)).zip(masses.chunks_mut(BLOCK))
-        {
-            for (((w, m), &x), &reward) in weights.iter_mut().zip(masses.iter_mut()).zip(x).zip(rewards) {
-                let weight = A::mul_add(power, x, (reward - top) * rate);
-                let weight = if x > f64::NEG_INFINITY { weight } else { x };
-                *w = weight;
-                *m = exp_one::<A>(weight - shift);
-            }
-            total.add(block_sum(masses));
-            max_lanes(&mut highest, weights);
-        }
-        Tilted { sum: total.get(), highest: highest.into_iter().fold(f64::NEG_INFINITY, f64::max) }
-    }
 }
 
 vectorised! {
