@@ -143,6 +143,13 @@ impl ProblemSource {
         self.rewards.len()
     }
 
+    /// Whether [`Self::problem`] gives the same problem under both objectives: only the effective rewards decide, with the
+    /// rest of the problem, what counts as a mode.
+    #[must_use]
+    pub fn same_under(first: &Objective, second: &Objective) -> bool {
+        first.reward_scale == second.reward_scale && first.reward_offset == second.reward_offset
+    }
+
     /// The problem with the hand-made changes of `spec` and its modes under the rewards of `objective`. Reads nothing
     /// else of `spec`; costs about one pass over the arms.
     ///

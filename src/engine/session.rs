@@ -27,7 +27,7 @@ use crate::{
         self, Analysis, Problem, ProblemError, ProblemSource, TrainError, Trainer, TrainerState,
     },
     experiment::{self, Edit, EditError, Journal, JournalEntry, Preset, Training},
-    theory::{Metrics, TargetError},
+    theory::{Metrics, Objective, TargetError},
 };
 
 /// Shortest time between two copies of the history for the window.
@@ -431,11 +431,12 @@ impl Session {
 
     fn apply(&mut self, edit: &Edit) -> Result<(), SessionError> {
         let before = Live::of(&self.preset);
+        let old = self.preset.objective;
         let mut marks = self.marks.clone();
         marks.add(self.step, &self.preset, edit);
         let applied = experiment::apply(&mut self.preset, edit, self.problem.arms())
             .map_err(SessionError::from)
-            .and_then(|()| self.carry_out(edit));
+            .and_then(|()| self.carry_out(edit, &old));
         match applied {
             Ok(()) => self.marks = marks,
             Err(_) => before.restore(&mut self.preset),
@@ -443,8 +444,8 @@ impl Session {
         applied
     }
 
-    /// Makes the trainer follow the preset after an edit.
-    fn carry_out(&mut self, edit: &Edit) -> Result<(), SessionError> {
+    /// Makes the trainer follow the preset after an edit; `old` is the objective before it.
+    fn carry_out(&mut self, edit: &Edit, old: &Objective) -> Result<(), SessionError> {
         match edit {
             Edit::Stop(rule) => {
                 self.training = Arc::new(self.preset.training.clone());
@@ -465,11 +466,15 @@ impl Session {
             | Edit::Reference { .. }
             | Edit::Modes(_)
             | Edit::Bars { .. } => {
-                let problem = self
-                    .source
-                    .problem(&self.preset.bandit, &self.preset.objective)?;
-                let analysis = Analysis::new(&problem, &self.preset.objective)?;
-                let (problem, analysis) = (Arc::new(problem), Arc::new(analysis));
+                let objective = &self.preset.objective;
+                let kept =
+                    matches!(edit, Edit::Objective(_)) && ProblemSource::same_under(old, objective);
+                let problem = if kept {
+                    Arc::clone(&self.problem)
+                } else {
+                    Arc::new(self.source.problem(&self.preset.bandit, objective)?)
+                };
+                let analysis = Arc::new(Analysis::new(&problem, objective)?);
                 if !self.failed {
                     self.trainer.retarget(
                         Arc::clone(&problem),

@@ -99,8 +99,8 @@ pub(crate) struct Document {
     saved_at: Option<usize>,
     /// What is older than the preset.
     stale: Stale,
-    /// A large analysis of the preset is being made in the background.
-    computing: bool,
+    /// What the background is making for the preset, edits on the way included.
+    awaited: Stale,
     /// The last preset that had a target, to go back to from an edit that has none.
     good: Arc<Preset>,
 }
@@ -133,7 +133,7 @@ impl Document {
             gesture: None,
             saved_at,
             stale: Stale::Nothing,
-            computing: false,
+            awaited: Stale::Nothing,
         })
     }
 
@@ -195,6 +195,7 @@ impl Document {
         self.good = preset.clone();
         (self.preset, self.problem, self.analysis) = (preset, problem, analysis);
         self.stale = Stale::Nothing;
+        self.awaited = Stale::Nothing;
         Ok(())
     }
 
@@ -202,12 +203,12 @@ impl Document {
     pub(crate) fn go_back(&mut self) {
         self.preset = self.good.clone();
         self.gesture = None;
-        self.computing = false;
+        self.awaited = Stale::Nothing;
     }
 
     /// What is shown belongs to the preset as it stands.
     pub(crate) fn is_in_step(&self) -> bool {
-        self.stale == Stale::Nothing && !self.computing
+        self.stale == Stale::Nothing && self.awaited == Stale::Nothing
     }
 
     /// Something can be undone.
@@ -284,12 +285,10 @@ impl Document {
         let old = self.preset.objective;
         experiment::apply(Arc::make_mut(&mut self.preset), edit, self.problem.arms())
             .map_err(|error| error.to_string())?;
-        let new = &self.preset.objective;
-        let same_rewards =
-            old.reward_scale == new.reward_scale && old.reward_offset == new.reward_offset;
         self.stale = self.stale.max(match Part::of(edit) {
-            // Only the effective rewards decide, with the rest of the problem, what counts as a mode.
-            Part::Objective if same_rewards => Stale::Analysis,
+            Part::Objective if ProblemSource::same_under(&old, &self.preset.objective) => {
+                Stale::Analysis
+            }
             Part::Objective | Part::Bars | Part::Modes => Stale::Problem,
             Part::Training | Part::Stop => Stale::Nothing,
         });
@@ -307,21 +306,13 @@ impl Document {
             return Ok(None);
         }
         if self.problem.arms() > INLINE_ARMS {
-            self.computing = true;
-            return Ok(Some(Work {
-                source: self.source.clone(),
-                preset: self.preset.clone(),
-            }));
+            // What is still on its way counts as well: this work may take its place.
+            self.awaited = self.awaited.max(stale);
+            return Ok(Some(self.work(self.awaited)));
         }
-        let solved = match stale {
-            Stale::Nothing | Stale::Analysis => analyse(&self.problem, &self.preset)
-                .map(|analysis| (self.problem.clone(), analysis)),
-            Stale::Problem => solve(&self.source, &self.preset),
-        };
-        match solved {
-            Ok((problem, analysis)) => {
-                (self.problem, self.analysis) = (problem, analysis);
-                self.good = self.preset.clone();
+        match self.work(stale).run() {
+            Ok(solved) => {
+                self.take(solved);
                 Ok(None)
             }
             Err(error) => {
@@ -336,22 +327,38 @@ impl Document {
         }
     }
 
-    /// Takes the result of [`Work::run`], unless another experiment was opened meanwhile.
-    pub(crate) fn accept(&mut self, solved: Solved) {
-        if Arc::ptr_eq(&solved.source, &self.source) {
-            self.computing = !Arc::ptr_eq(&solved.preset, &self.preset);
-            self.good = solved.preset;
-            self.problem = solved.problem;
-            self.analysis = solved.analysis;
+    fn work(&self, stale: Stale) -> Work {
+        Work {
+            source: self.source.clone(),
+            preset: self.preset.clone(),
+            problem: (stale < Stale::Problem).then(|| self.problem.clone()),
         }
+    }
+
+    /// Takes a result from the background, unless another experiment or state took its place meanwhile.
+    pub(crate) fn accept(&mut self, solved: Solved) {
+        if self.awaited != Stale::Nothing && Arc::ptr_eq(&solved.source, &self.source) {
+            if Arc::ptr_eq(&solved.preset, &self.preset) {
+                self.awaited = Stale::Nothing;
+            }
+            self.take(solved);
+        }
+    }
+
+    fn take(&mut self, solved: Solved) {
+        self.good = solved.preset;
+        self.problem = solved.problem;
+        self.analysis = solved.analysis;
     }
 }
 
-/// A large analysis to do in the background.
+/// Bringing problem and analysis in step with a preset: at once, or in the background.
 #[derive(Clone)]
 pub(crate) struct Work {
     source: Arc<ProblemSource>,
     preset: Arc<Preset>,
+    /// The preset's problem, where it did not change.
+    problem: Option<Arc<Problem>>,
 }
 
 /// Its result.
@@ -368,7 +375,13 @@ impl Work {
     /// # Errors
     /// One line that says why the objective has no target here.
     pub(crate) fn run(self) -> Result<Solved, String> {
-        let (problem, analysis) = solve(&self.source, &self.preset)?;
+        let (problem, analysis) = match self.problem {
+            Some(problem) => {
+                let analysis = analyse(&problem, &self.preset)?;
+                (problem, analysis)
+            }
+            None => solve(&self.source, &self.preset)?,
+        };
         Ok(Solved {
             source: self.source,
             preset: self.preset,
@@ -391,4 +404,72 @@ fn analyse(problem: &Problem, preset: &Preset) -> Result<Arc<Analysis>, String> 
     Analysis::new(problem, &preset.objective)
         .map(Arc::new)
         .map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+    use super::*;
+    use crate::{
+        experiment::{Arms, builtin_preset},
+        theory::{Beta, Objective},
+    };
+
+    /// An experiment too large for a frame.
+    fn large() -> Document {
+        let mut preset = builtin_preset("many-arms").unwrap();
+        preset.bandit.arms = Arms::Line {
+            count: INLINE_ARMS + 1,
+            range: None,
+        };
+        Document::open(preset, Origin::Untitled).unwrap()
+    }
+
+    fn with_beta(document: &Document, beta: f64) -> Edit {
+        Edit::Objective(Objective {
+            beta: Beta::new(beta).unwrap(),
+            ..document.preset().objective
+        })
+    }
+
+    #[test]
+    fn an_edit_of_beta_keeps_a_large_problem() {
+        let mut document = large();
+        let before = document.problem().clone();
+        let edit = with_beta(&document, 0.2);
+        document.apply(&edit, true).unwrap();
+        let work = document.refresh().unwrap().unwrap();
+        assert!(!document.is_in_step());
+        document.accept(work.run().unwrap());
+        assert!(document.is_in_step() && Arc::ptr_eq(&before, document.problem()));
+    }
+
+    #[test]
+    fn work_that_takes_the_place_of_waiting_work_solves_what_that_would_have() {
+        let mut document = large();
+        let reward = Edit::Reward { arm: 7, value: 0.5 };
+        document.apply(&reward, true).unwrap();
+        let replaced = document.refresh().unwrap().unwrap();
+        let edit = with_beta(&document, 0.2);
+        document.apply(&edit, true).unwrap();
+        let work = document.refresh().unwrap().unwrap();
+        drop(replaced);
+        document.accept(work.run().unwrap());
+        assert!(document.is_in_step());
+        assert_eq!(document.problem().rewards[7], 0.5);
+        assert_eq!(document.analysis().rewards[7], 0.5);
+    }
+
+    #[test]
+    fn a_result_that_comes_after_going_back_is_left_alone() {
+        let mut document = large();
+        let before = document.preset().clone();
+        let edit = with_beta(&document, 0.2);
+        document.apply(&edit, true).unwrap();
+        let work = document.refresh().unwrap().unwrap();
+        document.replace(before).unwrap();
+        let analysis = document.analysis().clone();
+        document.accept(work.run().unwrap());
+        assert!(document.is_in_step() && Arc::ptr_eq(&analysis, document.analysis()));
+    }
 }

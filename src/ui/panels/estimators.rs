@@ -107,7 +107,6 @@ impl EstimatorView {
                 || Policy::Now(Arc::clone(&view.snapshot.policy)),
                 |frame| Policy::Then(Arc::clone(&frame.policy)),
             ),
-            epoch: view.snapshot.epoch,
             step: view.scrub.map_or(view.snapshot.step, |frame| frame.step),
             batch,
             advantage,

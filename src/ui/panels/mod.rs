@@ -1,5 +1,4 @@
 //! The panels of the window, one file each; the shell mounts them. One line per panel.
-#![allow(dead_code, reason = "the shell mounts the panels as they land")]
 
 pub(crate) mod about;
 pub(crate) mod controls;

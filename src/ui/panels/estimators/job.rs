@@ -20,7 +20,6 @@ pub(super) struct Job {
     pub(super) analysis: Arc<Analysis>,
     pub(super) objective: Objective,
     pub(super) policy: Policy,
-    pub(super) epoch: u64,
     pub(super) step: u64,
     pub(super) batch: usize,
     pub(super) advantage: Advantage,
