@@ -2,7 +2,7 @@
 
 use super::snapshot::EditMark;
 use crate::{
-    experiment::{Edit, ModeSpec, Optimizer, Preset, Training},
+    experiment::{Edit, LanguageSpec, ModeSpec, Optimizer, Preset, Training},
     theory::{Direction, Objective},
 };
 
@@ -17,6 +17,7 @@ pub(crate) struct Live {
     modes: ModeSpec,
     reward_edits: Vec<(usize, f64)>,
     reference_edits: Vec<(usize, f64)>,
+    language: Option<LanguageSpec>,
 }
 
 impl Live {
@@ -27,6 +28,7 @@ impl Live {
             modes: preset.bandit.modes.clone(),
             reward_edits: preset.bandit.reward_edits.clone(),
             reference_edits: preset.bandit.reference_edits.clone(),
+            language: preset.language.clone(),
         }
     }
 
@@ -36,6 +38,7 @@ impl Live {
         preset.bandit.modes = self.modes.clone();
         preset.bandit.reward_edits = self.reward_edits.clone();
         preset.bandit.reference_edits = self.reference_edits.clone();
+        preset.language.clone_from(&self.language);
     }
 }
 
@@ -52,7 +55,8 @@ fn replaces(later: &Edit, earlier: &Edit) -> bool {
         (Edit::Bars { .. }, Edit::Reward { .. } | Edit::Reference { .. } | Edit::Bars { .. })
         | (Edit::Objective(_), Edit::Objective(_))
         | (Edit::Modes(_), Edit::Modes(_))
-        | (Edit::Stop(_), Edit::Stop(_)) => true,
+        | (Edit::Stop(_), Edit::Stop(_))
+        | (Edit::Language(_), Edit::Language(_)) => true,
         // Another family, start or seed begins the policy anew, so that a change there and back is not nothing.
         (Edit::Training(later), Edit::Training(earlier)) => {
             later.policy == earlier.policy
@@ -211,6 +215,7 @@ fn changes(preset: &Preset, edit: &Edit) -> Vec<(String, String, String)> {
         }
         Edit::Modes(_) => change("modes", String::new(), String::new()),
         Edit::Stop(_) => {}
+        Edit::Language(_) => change("language settings", String::new(), String::new()),
         Edit::Bars { .. } => change("bars", String::new(), String::new()),
     }
     changes

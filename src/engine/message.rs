@@ -39,6 +39,19 @@ pub enum Command {
     },
     /// Write the run folder (resolved preset, journal, metrics, policy) here.
     SaveRun(PathBuf),
+    /// Ask policy and reference of a language run for their most likely next tokens. Answered by [`Event::Probed`].
+    Probe {
+        /// The user's turn, or the whole text when `raw`.
+        prompt: String,
+        /// No chat template.
+        raw: bool,
+        /// First words of the model's turn.
+        prefill: String,
+    },
+    /// Write a checkpoint of a language run into this folder now.
+    Checkpoint(PathBuf),
+    /// Show another prompt of a language run: problem, target and policy of the snapshots are its own from now on.
+    ShowPrompt(usize),
     /// End the thread.
     Shutdown,
 }
@@ -51,6 +64,15 @@ pub enum Speed {
     Full,
     /// At most this many steps per second, > 0.
     StepsPerSecond(f64),
+}
+
+/// The most likely next tokens of a prompt.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProbeAnswer {
+    /// The text that was asked about, template and prefill included.
+    pub text: String,
+    /// Tokens as text with their probabilities under the policy and under the reference, most likely (under either) first.
+    pub tokens: Vec<(String, f64, f64)>,
 }
 
 /// Why training stopped by itself.
@@ -71,6 +93,8 @@ pub enum Event {
     Loaded {
         /// Its epoch, as in the snapshots that belong to it.
         epoch: u64,
+        /// A language preset with the reference that its model gave; nothing where the preset itself says all.
+        resolved: Option<Arc<Preset>>,
     },
     /// An edit took effect.
     Edited {
@@ -97,6 +121,15 @@ pub enum Event {
         step: u64,
         /// The experiment as it was then; controls show this from now on.
         preset: Arc<Preset>,
+    },
+    /// The most likely next tokens under policy and reference.
+    Probed(Arc<ProbeAnswer>),
+    /// A load takes its time.
+    Loading {
+        /// What is being done, in a few words.
+        what: String,
+        /// How much of it is done, from 0 to 1, where that is known.
+        share: Option<f32>,
     },
     /// A file or folder was written.
     Saved(PathBuf),

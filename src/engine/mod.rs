@@ -18,13 +18,13 @@ mod summary;
 mod thread;
 
 pub use expectation::{CheckError, Checked, check_expectations};
-pub use message::{Command, Event, Speed, StopReason};
+pub use message::{Command, Event, ProbeAnswer, Speed, StopReason};
 pub use phase::{
     Item, Parameter, PhaseAxis, PhaseMap, PhaseQuantity, PhaseRequest, PhaseWorker, contour,
     tie_boundary,
 };
 pub use run_folder::{RunFolder, RunFolderError};
 pub use session::{Budget, Row, Session, SessionError};
-pub use snapshot::{EditMark, History, Keyframe, Series, Snapshot, Status};
+pub use snapshot::{EditMark, History, Keyframe, LanguageSnapshot, Series, Snapshot, Status};
 pub use summary::{Ended, ModeSummary, Summary};
 pub use thread::{Engine, SendRefused};

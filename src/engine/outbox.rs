@@ -67,12 +67,13 @@ impl Outbox {
 /// Events whose loss a user would not miss: the snapshots show the same.
 fn is_progress(event: &Event) -> bool {
     match event {
-        Event::Edited { .. } => true,
+        Event::Edited { .. } | Event::Loading { .. } => true,
         Event::Loaded { .. }
         | Event::Refused { .. }
         | Event::Stopped { .. }
         | Event::Reverted { .. }
         | Event::Saved(_)
+        | Event::Probed(_)
         | Event::Failed { .. } => false,
     }
 }

@@ -26,7 +26,7 @@ use crate::{
     bandit::{
         self, Analysis, Problem, ProblemError, ProblemSource, TrainError, Trainer, TrainerState,
     },
-    experiment::{self, Edit, EditError, Journal, JournalEntry, Preset, Training},
+    experiment::{self, Edit, EditError, Journal, JournalEntry, Mistake, Preset, Training},
     theory::{Metrics, Objective, TargetError},
 };
 
@@ -451,6 +451,9 @@ impl Session {
                 self.training = Arc::new(self.preset.training.clone());
                 self.stop = StopWatch::new(*rule);
             }
+            Edit::Language(_) => {
+                return Err(EditError(Mistake::new("language", "is not accepted yet")).into());
+            }
             Edit::Training(_) => {
                 let training = Arc::new(self.preset.training.clone());
                 if !self.failed {
@@ -623,6 +626,7 @@ impl Session {
             history: Arc::clone(&self.shown.history),
             keyframes: Arc::clone(keyframes),
             marks: Arc::clone(marks),
+            language: None,
         }
     }
 

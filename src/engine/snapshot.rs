@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::{
     bandit::{Analysis, Problem},
-    experiment::Training,
+    experiment::{LanguageSpec, Training},
+    lm::{SampleRecord, StepFacts},
     theory::{Metric, Metrics, Objective},
 };
 
@@ -47,6 +48,34 @@ pub struct Snapshot {
     pub keyframes: Arc<[Keyframe]>,
     /// Edits made so far.
     pub marks: Arc<[EditMark]>,
+    /// What only a language model's run has.
+    pub language: Option<Arc<LanguageSnapshot>>,
+}
+
+/// The part of a [`Snapshot`] that only a language model's run has.
+#[derive(Debug, Clone)]
+pub struct LanguageSnapshot {
+    /// The language part of the experiment as trained on.
+    pub spec: Arc<LanguageSpec>,
+    /// What the model is called.
+    pub model: Arc<str>,
+    /// Parameters of the model, and how many of them are trained.
+    pub parameters: usize,
+    /// Trained parameters (those of the low-rank additions under LoRA).
+    pub trained: usize,
+    /// The prompt that problem, target and policy of the snapshot belong to.
+    pub shown_prompt: usize,
+    /// Distinct completions of the last batch, most frequent first.
+    pub samples: Arc<[SampleRecord]>,
+    /// The last step as a whole; none before the first.
+    pub facts: Option<StepFacts>,
+    /// Sampled tokens per second, recently.
+    pub tokens_per_second: f64,
+    /// Time by part over time, one series per [`StepParts::NAMES`](crate::lm::StepParts::NAMES), in milliseconds, then
+    /// tokens per second.
+    pub timing: Arc<[Series]>,
+    /// P(some acceptable answer) under the reference, shown prompt.
+    pub reference_valid: f64,
 }
 
 /// What the trainer is doing.

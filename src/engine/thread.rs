@@ -341,6 +341,9 @@ impl Worker {
                 }
             }
             Command::Speed(speed) => self.pacer = Pacer::new(speed),
+            Command::Probe { .. } | Command::Checkpoint(_) | Command::ShowPrompt(_) => {
+                self.refuse("this needs a language preset".to_owned());
+            }
             Command::SaveRun(folder) => {
                 let Some(session) = &mut self.session else {
                     return self
@@ -382,8 +385,16 @@ impl Worker {
     fn begin(&mut self, session: Session, run: bool) {
         let session = self.session.insert(session);
         (self.prepare)(session);
+        let resolved = session
+            .preset()
+            .language
+            .is_some()
+            .then(|| Arc::new(session.preset().clone()));
         self.restarted(run);
-        self.outbox.send(Event::Loaded { epoch: self.epoch });
+        self.outbox.send(Event::Loaded {
+            epoch: self.epoch,
+            resolved,
+        });
     }
 
     /// A session stands at step 0: show it.

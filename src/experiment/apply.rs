@@ -7,7 +7,8 @@ use super::{
     mistake::Mistake,
     preset::Preset,
     validate::{
-        validate_bars, validate_modes, validate_objective, validate_stop, validate_training,
+        validate_bars, validate_language, validate_modes, validate_objective, validate_stop,
+        validate_training,
     },
 };
 
@@ -21,7 +22,21 @@ pub struct EditError(pub Mistake);
 /// # Errors
 /// Names the first field whose value is not accepted, and what is; the preset is then unchanged.
 pub fn apply(preset: &mut Preset, edit: &Edit, arms: usize) -> Result<(), EditError> {
+    let is_language = preset.language.is_some();
     let mistakes = match edit {
+        Edit::Reference { .. } if is_language => vec![Mistake::new(
+            "bandit.reference_edits",
+            "are not accepted; the reference of a language preset is the model's own",
+        )],
+        Edit::Bars { reference, .. } if is_language && !reference.is_empty() => vec![Mistake::new(
+            "bandit.reference_edits",
+            "are not accepted; the reference of a language preset is the model's own",
+        )],
+        Edit::Language(_) if !is_language => vec![Mistake::new(
+            "language",
+            "is not accepted; this preset is a bandit",
+        )],
+        Edit::Language(language) => validate_language(language),
         Edit::Objective(objective) => validate_objective(objective),
         Edit::Training(training) => validate_training(training, arms),
         Edit::Reward { arm, value } => validate_bars(&[(*arm, *value)], &[], arms),
@@ -40,6 +55,7 @@ pub fn apply(preset: &mut Preset, edit: &Edit, arms: usize) -> Result<(), EditEr
         Edit::Reference { arm, weight } => set(&mut preset.bandit.reference_edits, *arm, *weight),
         Edit::Modes(modes) => preset.bandit.modes = modes.clone(),
         Edit::Stop(stop) => preset.training.stop = *stop,
+        Edit::Language(language) => preset.language = Some(language.as_ref().clone()),
         Edit::Bars { rewards, reference } => {
             preset.bandit.reward_edits.clone_from(rewards);
             preset.bandit.reference_edits.clone_from(reference);

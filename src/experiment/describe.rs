@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::{
     edit::Edit,
+    language::LanguageSpec,
     preset::{Arms, BanditSpec, ModeSpec, Preset},
     read::options,
     training::{StopRule, Training},
@@ -33,6 +34,10 @@ pub fn describe_edit(before: &Preset, edit: &Edit) -> String {
         Edit::Modes(after) if *after == before.bandit.modes => Vec::new(),
         Edit::Modes(after) => vec![modes(after)],
         Edit::Stop(after) => stop(&before.training.stop, after),
+        Edit::Language(after) => before
+            .language
+            .as_ref()
+            .map_or_else(Vec::new, |before| language(before, after)),
         Edit::Bars { rewards, reference } => bars(&before.bandit, rewards, reference),
     };
     match changes.as_slice() {
@@ -205,6 +210,52 @@ fn stop(before: &StopRule, after: &StopRule) -> Vec<String> {
     } else {
         format!("stop at {}", rules.join(" or "))
     }]
+}
+
+fn language(before: &LanguageSpec, after: &LanguageSpec) -> Vec<String> {
+    let mut changes = Vec::new();
+    if before.model != after.model {
+        changes.push(format!("model {}", after.model));
+    }
+    for (name, from, to) in [
+        (
+            "failure reward",
+            before.failure_reward,
+            after.failure_reward,
+        ),
+        ("temperature", before.temperature, after.temperature),
+        ("top-p", before.top_p, after.top_p),
+        ("weight decay", before.weight_decay, after.weight_decay),
+    ] {
+        if from != to {
+            changes.push(format!("{name} {} → {}", short(from), short(to)));
+        }
+    }
+    if before.clip != after.clip {
+        let words = |clip: Option<f64>| clip.map_or_else(|| "off".to_owned(), short);
+        changes.push(format!(
+            "clip {} → {}",
+            words(before.clip),
+            words(after.clip)
+        ));
+    }
+    for (name, differs) in [
+        ("prompts", before.prompts != after.prompts),
+        ("matching", before.matching != after.matching),
+        ("reward program", before.program != after.program),
+        (
+            "completion length",
+            before.max_new_tokens != after.max_new_tokens,
+        ),
+        ("trained parameters", before.tune != after.tune),
+        ("warm-up", before.warm_up != after.warm_up),
+        ("checkpoints", before.checkpoints != after.checkpoints),
+    ] {
+        if differs {
+            changes.push(name.to_owned());
+        }
+    }
+    changes
 }
 
 fn modes(after: &ModeSpec) -> String {

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
+    language::LanguageSpec,
     preset::ModeSpec,
     training::{StopRule, Training},
 };
@@ -33,6 +34,8 @@ pub enum Edit {
     Modes(ModeSpec),
     /// When to stop.
     Stop(StopRule),
+    /// The whole language part. Another model, prompt, list of answers or choice of trained parameters begins the policy anew.
+    Language(Box<LanguageSpec>),
     /// All hand-made bar changes at once (undo and redo of drags): replaces both edit lists of the bandit.
     Bars {
         /// As `BanditSpec::reward_edits`.

@@ -9,6 +9,7 @@ mod edit;
 mod exact_json;
 pub mod formula;
 mod journal;
+mod language;
 mod layout;
 mod mistake;
 mod preset;
@@ -27,6 +28,10 @@ pub use describe::describe_edit;
 pub use edit::{Edit, JournalEntry};
 pub use formula::{Formula, FormulaError};
 pub use journal::{Journal, JournalError};
+pub use language::{
+    AnswerSpec, Checkpoints, LanguageSpec, LoraModule, Matching, OTHER, PromptTask,
+    RewardProgramSpec, Tune,
+};
 pub(crate) use mistake::repeated;
 pub use mistake::{LoadError, Mistake, Place, PresetErrors};
 pub use preset::{

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::training::Training;
+use super::{language::LanguageSpec, training::Training};
 use crate::theory::{Metric, Objective};
 
 /// A whole experiment as written in a `.ron` file.
@@ -23,8 +23,12 @@ pub struct Preset {
     /// One line: what to look for.
     #[serde(default)]
     pub look_for: String,
-    /// The arms, their reference and rewards.
+    /// The arms, their reference and rewards. A language preset leaves it out: its answers are the arms.
+    #[serde(default, skip_serializing_if = "BanditSpec::is_left_out")]
     pub bandit: BanditSpec,
+    /// A language model and what it is asked, in place of a bandit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub language: Option<LanguageSpec>,
     /// What is optimised.
     pub objective: Objective,
     /// How it is optimised.
@@ -55,6 +59,42 @@ pub struct BanditSpec {
     /// edited or not, are then normalised together.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reference_edits: Vec<(usize, f64)>,
+}
+
+impl Preset {
+    /// As a file holds it: a language preset without the bandit that it stands for, changes of rewards taken into its
+    /// answers.
+    #[must_use]
+    pub fn as_written(&self) -> Self {
+        let mut written = self.clone();
+        if let Some(language) = &mut written.language {
+            language.absorb_rewards(&self.bandit.reward_edits);
+            written.bandit = BanditSpec::default();
+        }
+        written
+    }
+}
+
+impl Default for BanditSpec {
+    /// No arms at all: stands for a bandit that is left out.
+    fn default() -> Self {
+        Self {
+            arms: Arms::Named(Vec::new()),
+            reference: Source::Constant(1.0),
+            rewards: Source::Constant(0.0),
+            modes: ModeSpec::default(),
+            reward_edits: Vec::new(),
+            reference_edits: Vec::new(),
+        }
+    }
+}
+
+impl BanditSpec {
+    /// Whether the bandit was left out.
+    #[must_use]
+    pub fn is_left_out(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// How many arms there are (1 to 10⁶), where they lie, and what they are called.

@@ -116,14 +116,21 @@ fn skip_blank(mut text: &str) -> &str {
 }
 
 fn decode(text: &str) -> Result<Preset, PresetErrors> {
-    options().from_str(text).map_err(|error| {
+    let mut preset: Preset = options().from_str(text).map_err(|error| {
         let mut mistake = Mistake::new("", error.code.to_string());
         mistake.place = Some(Place {
             line: error.span.start.line,
             column: error.span.start.col,
         });
-        mistake.into()
-    })
+        PresetErrors::from(mistake)
+    })?;
+    if preset.bandit.is_left_out()
+        && let Some(language) = &preset.language
+        && let Some(bandit) = language.bandit(0, None)
+    {
+        preset.bandit = bandit;
+    }
+    Ok(preset)
 }
 
 /// The text with some spans replaced.
@@ -269,7 +276,9 @@ pub(crate) fn read_text(path: &Path) -> Result<String, LoadError> {
 #[must_use]
 pub fn to_ron(preset: &Preset) -> String {
     // A preset is plain data, which RON can always write, and what RON writes is a tree.
-    let text = options().to_string(preset).unwrap_or_default();
+    let text = options()
+        .to_string(&preset.as_written())
+        .unwrap_or_default();
     match Tree::parse(&text) {
         Ok(tree) => lay_out(&tree),
         Err(_) => text,

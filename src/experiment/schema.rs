@@ -188,7 +188,8 @@ pub(super) const PRESET: Shape = Shape::Struct(&[
     need("title", Shape::Text),
     may("summary", Shape::Text),
     may("look_for", Shape::Text),
-    need("bandit", BANDIT),
+    may("bandit", BANDIT),
+    may("language", Shape::Maybe(&LANGUAGE)),
     need("objective", OBJECTIVE),
     may("training", TRAINING),
     may("expectations", Shape::List(&EXPECTATION)),
@@ -201,6 +202,84 @@ const BANDIT: Shape = Shape::Struct(&[
     may("modes", MODES),
     may("reward_edits", Shape::List(&ARM_VALUE)),
     may("reference_edits", Shape::List(&ARM_VALUE)),
+]);
+
+const LANGUAGE: Shape = Shape::Struct(&[
+    need("model", Shape::Text),
+    need(
+        "prompts",
+        Shape::List(&Shape::Struct(&[
+            need("prompt", Shape::Text),
+            may("raw", Shape::Flag),
+            may("prefill", Shape::Text),
+            need(
+                "answers",
+                Shape::List(&Shape::Struct(&[
+                    need("text", Shape::Text),
+                    may("reward", Shape::Number),
+                    may("label", Shape::Maybe(&Shape::Text)),
+                ])),
+            ),
+        ])),
+    ),
+    may(
+        "matching",
+        Shape::Enum(&[
+            bare("Exact"),
+            bare("FirstToken"),
+            takes("Regex", &[Shape::Text]),
+            with(
+                "Tagged",
+                &[need("open", Shape::Text), need("close", Shape::Text)],
+            ),
+        ]),
+    ),
+    may("failure_reward", Shape::Number),
+    may(
+        "program",
+        Shape::Maybe(&Shape::Struct(&[
+            need("command", Shape::List(&Shape::Text)),
+            may("timeout_secs", Shape::Number),
+        ])),
+    ),
+    may("max_new_tokens", COUNT),
+    may("temperature", Shape::Number),
+    may("top_p", Shape::Number),
+    may("tune", TUNE),
+    may("weight_decay", Shape::Number),
+    may("clip", Shape::Maybe(&Shape::Number)),
+    may("warm_up", COUNT),
+    may(
+        "checkpoints",
+        Shape::Struct(&[
+            may("every", Shape::Maybe(&COUNT)),
+            may("keep", COUNT),
+            may("best", Shape::Flag),
+        ]),
+    ),
+]);
+
+const TUNE: Shape = Shape::Enum(&[
+    bare("Full"),
+    with(
+        "Lora",
+        &[
+            need("rank", COUNT),
+            need("alpha", Shape::Number),
+            need(
+                "modules",
+                Shape::List(&Shape::Enum(&[
+                    bare("Q"),
+                    bare("K"),
+                    bare("V"),
+                    bare("O"),
+                    bare("Gate"),
+                    bare("Up"),
+                    bare("Down"),
+                ])),
+            ),
+        ],
+    ),
 ]);
 
 const ARMS: Shape = Shape::Enum(&[
@@ -547,7 +626,7 @@ mod tests {
     fn the_schema_knows_every_variant() {
         let mut seen = BTreeSet::new();
         for seed in 0..300 {
-            for poison in 0..24 {
+            for poison in 0..32 {
                 let mut writer = Writer {
                     state: seed,
                     poison_in: Some(poison),
@@ -567,7 +646,7 @@ mod tests {
             }
         }
         // Arms, source, noise, modes, direction, threshold, algorithm, anchor, policy, features, start, update,
-        // advantage, penalty, estimator, optimiser, quantity.
-        assert_eq!(seen.len(), 17, "{seen:#?}");
+        // advantage, penalty, estimator, optimiser, quantity; matching, tune, module.
+        assert_eq!(seen.len(), 20, "{seen:#?}");
     }
 }

@@ -5,12 +5,16 @@ use std::fmt::Display;
 
 use super::{
     formula::Formula,
+    language::LanguageSpec,
     mistake::{Mistake, repeated},
     preset::{Arms, BanditSpec, ModeSpec, Noise, Preset, Quantity, Source},
     read::FORMAT,
     training::{Features, Optimizer, PolicyFamily, Start, StopRule, Training, Update},
 };
 use crate::theory::{Direction, Objective, Threshold};
+
+#[path = "validate_language.rs"]
+mod language_checks;
 
 /// Most arms that a problem may have.
 pub const MAX_ARMS: usize = 1_000_000;
@@ -37,10 +41,24 @@ pub(crate) fn validate_for(preset: &Preset, arms: Option<usize>) -> Vec<Mistake>
         );
     }
     check.filled("title", &preset.title);
-    check.bandit(&preset.bandit, arms);
+    match &preset.language {
+        None if preset.bandit.is_left_out() => check.mistakes.push(Mistake::new(
+            "bandit",
+            "is missing; a preset has `bandit: (…)` or `language: (…)`",
+        )),
+        None => check.bandit(&preset.bandit, arms),
+        Some(language) => language_checks::check(language, &mut check),
+    }
     check.objective(&preset.objective);
     check.training(&preset.training, arms);
     check.expectations(preset, arms);
+    check.mistakes
+}
+
+/// Every mistake in a language part; paths start with `language`.
+pub(crate) fn validate_language(language: &LanguageSpec) -> Vec<Mistake> {
+    let mut check = Check::default();
+    language_checks::check(language, &mut check);
     check.mistakes
 }
 

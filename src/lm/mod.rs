@@ -11,6 +11,7 @@ pub mod fast;
 mod model;
 mod score;
 mod tokenizer;
+mod train;
 mod weights;
 
 pub use chat::{ChatTemplate, Message};
@@ -19,4 +20,5 @@ pub use error::LmError;
 pub use model::Model;
 pub use score::{AnswerScore, PromptSpec, score_answers};
 pub use tokenizer::LmTokenizer;
+pub use train::{SampleRecord, StepFacts, StepParts};
 pub use weights::{LoadedModel, ModelFile, ModelInfo, inspect, load};

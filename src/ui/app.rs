@@ -278,11 +278,16 @@ impl Workbench {
 
     fn on_event(&mut self, ctx: &Context, event: Event) {
         match event {
-            Event::Loaded { epoch } => {
+            Event::Loaded { epoch, resolved } => {
                 self.loading = false;
                 self.epoch = epoch;
+                if let Some(preset) = resolved
+                    && let Err(error) = self.document.replace(preset)
+                {
+                    self.notify(ctx, Notice::Error(error));
+                }
             }
-            Event::Edited { .. } => {}
+            Event::Edited { .. } | Event::Probed(_) | Event::Loading { .. } => {}
             Event::Refused { message } => self.notify(ctx, Notice::Error(message)),
             Event::Stopped { reason, step } => {
                 let why = match reason {
@@ -596,6 +601,7 @@ fn before_training(document: &Document) -> Snapshot {
         history: Arc::new(History::default()),
         keyframes: Arc::new([]),
         marks: Arc::new([]),
+        language: None,
         problem,
     }
 }

@@ -43,6 +43,7 @@ enum Part {
     Bars,
     Modes,
     Stop,
+    Language,
 }
 
 impl Part {
@@ -53,6 +54,7 @@ impl Part {
             Edit::Reward { .. } | Edit::Reference { .. } | Edit::Bars { .. } => Self::Bars,
             Edit::Modes(_) => Self::Modes,
             Edit::Stop(_) => Self::Stop,
+            Edit::Language(_) => Self::Language,
         }
     }
 
@@ -67,6 +69,11 @@ impl Part {
             },
             Self::Modes => Edit::Modes(preset.bandit.modes.clone()),
             Self::Stop => Edit::Stop(preset.training.stop),
+            Self::Language => match &preset.language {
+                Some(language) => Edit::Language(Box::new(language.clone())),
+                // No edit of a language part is made to a bandit.
+                None => Edit::Stop(preset.training.stop),
+            },
         }
     }
 }
@@ -290,7 +297,7 @@ impl Document {
                 Stale::Analysis
             }
             Part::Objective | Part::Bars | Part::Modes => Stale::Problem,
-            Part::Training | Part::Stop => Stale::Nothing,
+            Part::Training | Part::Stop | Part::Language => Stale::Nothing,
         });
         Ok(())
     }

@@ -82,7 +82,8 @@ fn replaces(new: &Edit, old: &Edit) -> bool {
         | (Edit::Objective(_), Edit::Objective(_))
         | (Edit::Training(_), Edit::Training(_) | Edit::Stop(_))
         | (Edit::Modes(_), Edit::Modes(_))
-        | (Edit::Stop(_), Edit::Stop(_)) => true,
+        | (Edit::Stop(_), Edit::Stop(_))
+        | (Edit::Language(_), Edit::Language(_)) => true,
         _ => false,
     }
 }

@@ -626,6 +626,7 @@ fn table_as_preset(path: &Path) -> Result<Preset, String> {
             reward_edits: Vec::new(),
             reference_edits: Vec::new(),
         },
+        language: None,
         objective: Objective::new(Direction::Reverse, beta),
         training: crate::experiment::Training::default(),
         expectations: Vec::new(),

@@ -182,6 +182,7 @@ fn snapshot(preset: &Preset, problem: &Arc<Problem>, analysis: &Arc<Analysis>) -
         policy: policy.into(),
         history: Arc::new(history),
         keyframes: Arc::new([]),
+        language: None,
         marks: Arc::new([EditMark {
             step: 6_000,
             label: "β 0.1 → 0.05".to_owned(),

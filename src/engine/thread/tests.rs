@@ -72,7 +72,7 @@ fn a_loaded_experiment_waits_steps_runs_and_pauses() {
     assert_eq!((first.step, first.status), (0, Status::Paused));
     assert!(matches!(
         wait_for_event(&engine, |_| true),
-        Event::Loaded { epoch: 1 }
+        Event::Loaded { epoch: 1, .. }
     ));
 
     engine.send(Command::Step(3)).unwrap();

@@ -54,6 +54,7 @@ impl Stage {
             history: Arc::new(History::default()),
             keyframes: Arc::from([]),
             marks: Arc::from([]),
+            language: None,
         };
         Self {
             preset,
