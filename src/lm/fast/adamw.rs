@@ -2,7 +2,10 @@
 
 use rayon::prelude::*;
 
-use super::kernels::{self, AdamStep};
+use super::{
+    super::error::LmError,
+    kernels::{self, AdamStep},
+};
 
 /// Settings of [`AdamW`]; the defaults are PyTorch's, without weight decay.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -31,13 +34,22 @@ impl Default for AdamWSettings {
     }
 }
 
-/// The optimiser's state (Loshchilov and Hutter, arXiv 1711.05101, Algorithm 2).
+/// What a checkpoint keeps of an [`AdamW`].
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct AdamWState {
+    /// First moments, one per parameter.
+    pub first: Vec<f32>,
+    /// Second moments, one per parameter.
+    pub second: Vec<f32>,
+    /// Steps done.
+    pub steps: u32,
+}
+
+/// The optimiser (Loshchilov and Hutter, arXiv 1711.05101, Algorithm 2).
 #[derive(Debug, Clone)]
 pub struct AdamW {
     settings: AdamWSettings,
-    first: Vec<f32>,
-    second: Vec<f32>,
-    steps: u32,
+    state: AdamWState,
 }
 
 /// Elements per piece of work: fixed, so that results do not depend on the number of threads.
@@ -49,10 +61,51 @@ impl AdamW {
     pub fn new(parameters: usize, settings: AdamWSettings) -> Self {
         Self {
             settings,
-            first: vec![0.0; parameters],
-            second: vec![0.0; parameters],
-            steps: 0,
+            state: AdamWState {
+                first: vec![0.0; parameters],
+                second: vec![0.0; parameters],
+                steps: 0,
+            },
         }
+    }
+
+    /// Goes on from a saved state; with the same settings, parameters and gradients the steps are bit for bit those of an
+    /// optimiser that was never saved.
+    ///
+    /// # Errors
+    /// When the moments differ in length or a value is not finite or a second moment negative.
+    pub fn from_state(state: AdamWState, settings: AdamWSettings) -> Result<Self, LmError> {
+        if state.first.len() != state.second.len() {
+            return Err(LmError::Request(format!(
+                "{} first moments do not go with {} second moments",
+                state.first.len(),
+                state.second.len()
+            )));
+        }
+        let sound = |v: &f32| v.is_finite() && *v >= 0.0;
+        if !state.first.iter().all(|m| m.is_finite()) || !state.second.iter().all(sound) {
+            return Err(LmError::Request(
+                "the optimiser's moments must be finite, the second ones at least 0".to_owned(),
+            ));
+        }
+        Ok(Self { settings, state })
+    }
+
+    /// The state, for a checkpoint.
+    #[must_use]
+    pub fn state(&self) -> &AdamWState {
+        &self.state
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn settings(&self) -> AdamWSettings {
+        self.settings
+    }
+
+    /// Other settings from the next step on.
+    pub fn set_settings(&mut self, settings: AdamWSettings) {
+        self.settings = settings;
     }
 
     /// One descent step; returns the gradient's norm before clipping. Nothing changes when that norm is not finite.
@@ -67,9 +120,9 @@ impl AdamW {
         if !norm.is_finite() {
             return norm;
         }
-        self.steps += 1;
+        self.state.steps += 1;
         let s = self.settings;
-        let t = self.steps as i32;
+        let t = self.state.steps as i32;
         let step = AdamStep {
             rate: learning_rate as f32,
             decay: s.weight_decay as f32,
@@ -85,8 +138,8 @@ impl AdamW {
         };
         parameters
             .par_chunks_mut(PIECE)
-            .zip(self.first.par_chunks_mut(PIECE))
-            .zip(self.second.par_chunks_mut(PIECE))
+            .zip(self.state.first.par_chunks_mut(PIECE))
+            .zip(self.state.second.par_chunks_mut(PIECE))
             .zip(gradient.par_chunks(PIECE))
             .for_each(|(((p, m), v), g)| kernels::adamw(p, m, v, g, step));
         norm
@@ -95,7 +148,7 @@ impl AdamW {
     /// Steps done.
     #[must_use]
     pub fn steps(&self) -> u32 {
-        self.steps
+        self.state.steps
     }
 }
 
@@ -140,7 +193,7 @@ mod tests {
         let mut optimiser = AdamW::new(2, AdamWSettings::default());
         let mut p = [1.0f32, 1.0];
         assert!((optimiser.step(&mut p, &[30.0, 40.0], 0.1) - 50.0).abs() < 1e-4);
-        assert!((optimiser.first[0] - 0.06).abs() < 1e-6);
+        assert!((optimiser.state.first[0] - 0.06).abs() < 1e-6);
         let before = p;
         assert!(optimiser.step(&mut p, &[f32::NAN, 1.0], 0.1).is_nan());
         assert_eq!((p, optimiser.steps()), (before, 1));

@@ -9,8 +9,9 @@ use super::{
     super::config::ModelConfig,
     forward::{Tape, rotate},
     kernels,
-    layout::Layout,
+    layout::Span,
     matmul,
+    network::{Linear, Network},
     trie::Trie,
 };
 
@@ -38,20 +39,25 @@ pub struct Backward {
     logits: Vec<f32>,
     hidden: Vec<f32>,
     rows: Vec<usize>,
+    /// Gradient of x·Aᵀ of one product.
+    low: Vec<f32>,
+    /// Where gradients of norms go that nobody asked for.
+    unasked: Vec<f32>,
+    one_head: Vec<f32>,
 }
 
 impl Backward {
-    /// Writes the gradient of Σ weight · log π(token | node) into `gradient` (overwritten, laid out as the parameters).
-    /// Choices are taken by node, in ascending order of nodes.
+    /// Writes the gradient of Σ weight · log π(token | node) into `gradient` (overwritten, laid out as what is trained:
+    /// [`Network::trained`] numbers). Choices are taken by node, in ascending order of nodes.
     pub fn run(
         &mut self,
-        layout: &Layout,
-        parameters: &[f32],
+        network: Network<'_>,
         trie: &Trie,
         tape: &Tape,
         choices: &[Choice],
         gradient: &mut [f32],
     ) {
+        let layout = network.layout;
         let config = layout.config();
         let (n, d) = (tape.nodes(), config.hidden_size);
         let (f, width) = (
@@ -62,15 +68,23 @@ impl Backward {
             gradient.fill(0.0);
             return;
         }
-        // Every matrix is overwritten by its one product; what is added to row by row starts from zero. A tied head
-        // overwrites the embedding before the tokens' rows are added.
-        if layout.head != layout.embedding {
-            gradient[layout.embedding.range()].fill(0.0);
-        }
-        gradient[layout.norm.range()].fill(0.0);
-        for spans in &layout.layers {
-            gradient[spans.attention_norm.range()].fill(0.0);
-            gradient[spans.mlp_norm.range()].fill(0.0);
+        if network.is_full() {
+            // Every matrix is overwritten by its one product; what is added to row by row starts from zero. A tied head
+            // overwrites the embedding before the tokens' rows are added.
+            let mut clear = |span: Span| gradient[span.range()].fill(0.0);
+            if layout.head != layout.embedding {
+                clear(layout.embedding);
+            }
+            clear(layout.norm);
+            for spans in &layout.layers {
+                clear(spans.attention_norm);
+                clear(spans.mlp_norm);
+                spans.qkv_bias.into_iter().for_each(&mut clear);
+                if let Some((q, k)) = spans.qk_norms {
+                    clear(q);
+                    clear(k);
+                }
+            }
         }
         for (buffer, len) in [
             (&mut self.stream, n * d),
@@ -83,10 +97,14 @@ impl Backward {
             buffer.clear();
             buffer.resize(len, 0.0);
         }
-        self.head(layout, parameters, tape, choices, gradient);
+        self.unasked.resize(d.max(config.head_dim), 0.0);
+        self.head(network, tape, choices, gradient);
         for index in (0..layout.layers.len()).rev() {
-            self.feed_forward(layout, parameters, tape, index, gradient);
-            self.attention(layout, parameters, trie, tape, index, gradient);
+            self.feed_forward(network, tape, index, gradient);
+            self.attention(network, trie, tape, index, gradient);
+        }
+        if !network.is_full() {
+            return;
         }
         for node in 0..n {
             let at = layout.embedding.start + trie.token(node) as usize * d;
@@ -101,18 +119,18 @@ impl Backward {
     /// From choices to the gradient of the residual stream after the last layer.
     fn head(
         &mut self,
-        layout: &Layout,
-        parameters: &[f32],
+        network: Network<'_>,
         tape: &Tape,
         choices: &[Choice],
         gradient: &mut [f32],
     ) {
+        let (layout, parameters) = (network.layout, network.base);
         let (d, v) = (layout.config().hidden_size, layout.config().vocab_size);
         self.rows.clear();
         self.rows.extend(choices.iter().map(|c| c.node));
         self.rows.dedup();
         // Logits are computed again rather than kept: it costs one product and saves a row of the vocabulary per node.
-        let _ = tape.distributions(layout, parameters, &self.rows, &mut self.logits);
+        let _ = tape.distributions(network, &self.rows, &mut self.logits);
         let rows = &self.rows;
         self.logits
             .par_chunks_exact_mut(v)
@@ -132,13 +150,15 @@ impl Backward {
                 .extend_from_slice(&tape.output_normed[node * d..(node + 1) * d]);
         }
         let sizes = (rows.len(), d, v);
-        matmul::backward_weight(
-            &mut gradient[layout.head.range()],
-            &self.logits,
-            &self.hidden,
-            sizes,
-            false,
-        );
+        if network.is_full() {
+            matmul::backward_weight(
+                &mut gradient[layout.head.range()],
+                &self.logits,
+                &self.hidden,
+                sizes,
+                false,
+            );
+        }
         matmul::backward_input(
             &mut self.hidden,
             &self.logits,
@@ -147,11 +167,12 @@ impl Backward {
             false,
         );
         let weight = &parameters[layout.norm.range()];
+        let d_weight = asked(network, gradient, &mut self.unasked, layout.norm);
         for (&node, dy) in rows.iter().zip(self.hidden.chunks_exact(d)) {
             let at = node * d..(node + 1) * d;
             kernels::rms_norm_backward(
                 &mut self.stream[at.clone()],
-                &mut gradient[layout.norm.range()],
+                d_weight,
                 dy,
                 &tape.output[at],
                 weight,
@@ -162,88 +183,64 @@ impl Backward {
 
     fn feed_forward(
         &mut self,
-        layout: &Layout,
-        parameters: &[f32],
+        network: Network<'_>,
         tape: &Tape,
         index: usize,
         gradient: &mut [f32],
     ) {
-        let (spans, layer, n) = (&layout.layers[index], &tape.layers[index], tape.nodes());
-        let (d, f) = (
-            layout.config().hidden_size,
-            layout.config().intermediate_size,
-        );
-        let down = (n, f, d);
-        matmul::backward_weight(
-            &mut gradient[spans.down.range()],
-            &self.stream,
-            &layer.active,
-            down,
-            false,
-        );
-        matmul::backward_input(
-            &mut self.active,
-            &self.stream,
-            &parameters[spans.down.range()],
-            down,
-            false,
+        let (layout, layer, n) = (network.layout, &tape.layers[index], tape.nodes());
+        let f = layout.config().intermediate_size;
+        network.backward(
+            (index, Linear::Down),
+            (&mut self.active, &self.stream),
+            (&layer.active, &layer.low[Linear::Down as usize]),
+            &mut self.low,
+            gradient,
+            n,
         );
         self.gate_up
             .par_chunks_exact_mut(2 * f)
             .zip(self.active.par_chunks_exact(f))
             .zip(layer.gate_up[..n * 2 * f].par_chunks_exact(2 * f))
             .for_each(|((dx, dy), x)| kernels::swiglu_backward(dx, dy, x));
-        let gate_up = (n, d, 2 * f);
-        matmul::backward_weight(
-            &mut gradient[spans.gate_up.range()],
-            &self.gate_up,
-            &layer.middle_normed,
-            gate_up,
-            false,
+        network.backward(
+            (index, Linear::GateUp),
+            (&mut self.normed, &self.gate_up),
+            (&layer.middle_normed, &layer.low[Linear::GateUp as usize]),
+            &mut self.low,
+            gradient,
+            n,
         );
-        matmul::backward_input(
-            &mut self.normed,
-            &self.gate_up,
-            &parameters[spans.gate_up.range()],
-            gate_up,
-            false,
-        );
-        let norm = spans.mlp_norm.range();
+        let norm = layout.layers[index].mlp_norm;
         norm_backward(
             &mut self.stream,
-            &mut gradient[norm.clone()],
+            asked(network, gradient, &mut self.unasked, norm),
             &self.normed,
             (&layer.middle, &layer.middle_inv),
-            &parameters[norm],
+            &network.base[norm.range()],
         );
     }
 
     fn attention(
         &mut self,
-        layout: &Layout,
-        parameters: &[f32],
+        network: Network<'_>,
         trie: &Trie,
         tape: &Tape,
         index: usize,
         gradient: &mut [f32],
     ) {
+        let (layout, parameters) = (network.layout, network.base);
         let (spans, layer, n) = (&layout.layers[index], &tape.layers[index], tape.nodes());
         let config = layout.config();
-        let (d, hd) = (config.hidden_size, config.head_dim);
+        let hd = config.head_dim;
         let (q, width) = (config.heads * hd, (config.heads + 2 * config.kv_heads) * hd);
-        matmul::backward_weight(
-            &mut gradient[spans.o.range()],
-            &self.stream,
-            &layer.mixed,
-            (n, q, d),
-            false,
-        );
-        matmul::backward_input(
-            &mut self.mixed,
-            &self.stream,
-            &parameters[spans.o.range()],
-            (n, q, d),
-            false,
+        network.backward(
+            (index, Linear::O),
+            (&mut self.mixed, &self.stream),
+            (&layer.mixed, &layer.low[Linear::O as usize]),
+            &mut self.low,
+            gradient,
+            n,
         );
         mix_backward(
             config,
@@ -261,29 +258,69 @@ impl Backward {
             row.chunks_exact_mut(hd)
                 .for_each(|head| rotate(head, cos, &back));
         }
-        let sizes = (n, d, width);
-        matmul::backward_weight(
-            &mut gradient[spans.qkv.range()],
-            &self.qkv,
-            &layer.input_normed,
-            sizes,
-            false,
+        if let Some((q_norm, k_norm)) = spans.qk_norms {
+            let both = config.heads + config.kv_heads;
+            for (heads, columns, norm) in [
+                (0..config.heads, 0..q, q_norm),
+                (config.heads..both, q..both * hd, k_norm),
+            ] {
+                let d_weight = asked(network, gradient, &mut self.unasked, norm);
+                for node in 0..n {
+                    for (head, dy) in heads
+                        .clone()
+                        .zip(self.qkv[node * width..][columns.clone()].chunks_exact_mut(hd))
+                    {
+                        self.one_head.clear();
+                        self.one_head.resize(hd, 0.0);
+                        let x = &layer.qk[(node * both + head) * hd..][..hd];
+                        kernels::rms_norm_backward(
+                            &mut self.one_head,
+                            d_weight,
+                            dy,
+                            x,
+                            &parameters[norm.range()],
+                            layer.qk_inv[node * both + head],
+                        );
+                        dy.copy_from_slice(&self.one_head);
+                    }
+                }
+            }
+        }
+        if let Some(bias) = spans.qkv_bias.filter(|_| network.is_full()) {
+            for row in self.qkv.chunks_exact(width) {
+                kernels::add_scaled(&mut gradient[bias.range()], row, 1.0);
+            }
+        }
+        network.backward(
+            (index, Linear::Qkv),
+            (&mut self.normed, &self.qkv),
+            (&layer.input_normed, &layer.low[Linear::Qkv as usize]),
+            &mut self.low,
+            gradient,
+            n,
         );
-        matmul::backward_input(
-            &mut self.normed,
-            &self.qkv,
-            &parameters[spans.qkv.range()],
-            sizes,
-            false,
-        );
-        let norm = spans.attention_norm.range();
+        let norm = spans.attention_norm;
         norm_backward(
             &mut self.stream,
-            &mut gradient[norm.clone()],
+            asked(network, gradient, &mut self.unasked, norm),
             &self.normed,
             (&layer.input, &layer.input_inv),
-            &parameters[norm],
+            &parameters[norm.range()],
         );
+    }
+}
+
+/// Where the gradient of a norm goes.
+fn asked<'a>(
+    network: Network<'_>,
+    gradient: &'a mut [f32],
+    unasked: &'a mut [f32],
+    norm: Span,
+) -> &'a mut [f32] {
+    if network.is_full() {
+        &mut gradient[norm.range()]
+    } else {
+        &mut unasked[..norm.rows]
     }
 }
 

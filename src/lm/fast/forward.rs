@@ -7,7 +7,14 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::{super::error::LmError, kernels, layout::Layout, matmul, trie::Trie};
+use super::{
+    super::error::LmError,
+    kernels,
+    layout::Layout,
+    matmul,
+    network::{Linear, Network},
+    trie::Trie,
+};
 
 /// Activations of one layer, one row per node.
 #[derive(Debug, Clone, Default)]
@@ -18,7 +25,10 @@ pub(super) struct LayerTape {
     pub(super) input_inv: Vec<f32>,
     /// Normed `input` [hidden].
     pub(super) input_normed: Vec<f32>,
-    /// q, k (both rotated) and v [q + 2·kv].
+    /// q and k before their norms [q + kv], and 1/√(mean x² + ε) of each head (Qwen3).
+    pub(super) qk: Vec<f32>,
+    pub(super) qk_inv: Vec<f32>,
+    /// q, k (both normed where the family does that, then rotated) and v [q + 2·kv].
     pub(super) qkv: Vec<f32>,
     /// Attention weights: heads × history of each node, node by node.
     pub(super) weights: Vec<f32>,
@@ -34,6 +44,8 @@ pub(super) struct LayerTape {
     pub(super) gate_up: Vec<f32>,
     /// silu(gate)·up [intermediate].
     pub(super) active: Vec<f32>,
+    /// x·Aᵀ of the adapters of each product [rank × modules], by [`Linear`].
+    pub(super) low: [Vec<f32>; Linear::COUNT],
 }
 
 /// Everything the model computed for the nodes of a tree.
@@ -79,12 +91,8 @@ impl Tape {
     ///
     /// # Errors
     /// When a token is outside the vocabulary or a sequence longer than the context.
-    pub fn extend(
-        &mut self,
-        layout: &Layout,
-        parameters: &[f32],
-        trie: &Trie,
-    ) -> Result<(), LmError> {
+    pub fn extend(&mut self, network: Network<'_>, trie: &Trie) -> Result<(), LmError> {
+        let (layout, parameters) = (network.layout, network.base);
         let new = self.nodes..trie.len();
         if new.is_empty() {
             return Ok(());
@@ -106,7 +114,7 @@ impl Tape {
                 )));
             }
         }
-        self.grow(layout, trie);
+        self.grow(network, trie);
         let d = config.hidden_size;
         for node in new.clone() {
             let token = trie.token(node) as usize;
@@ -118,8 +126,8 @@ impl Tape {
             }
         }
         for index in 0..self.layers.len() {
-            self.attention(layout, parameters, trie, index, &new);
-            self.feed_forward(layout, parameters, index, &new);
+            self.attention(network, trie, index, &new);
+            self.feed_forward(network, index, &new);
         }
         let rows = new.start * d..new.end * d;
         norm_rows(
@@ -134,7 +142,8 @@ impl Tape {
     }
 
     /// Logits [nodes, vocabulary] of the given nodes into `out`, which is resized.
-    pub fn logits(&self, layout: &Layout, parameters: &[f32], nodes: &[usize], out: &mut Vec<f32>) {
+    pub fn logits(&self, network: Network<'_>, nodes: &[usize], out: &mut Vec<f32>) {
+        let layout = network.layout;
         let (d, v) = (layout.config().hidden_size, layout.config().vocab_size);
         let mut hidden = Vec::with_capacity(nodes.len() * d);
         for &node in nodes {
@@ -144,7 +153,7 @@ impl Tape {
         matmul::forward(
             out,
             &hidden,
-            &parameters[layout.head.range()],
+            &network.base[layout.head.range()],
             (nodes.len(), d, v),
             false,
         );
@@ -154,19 +163,18 @@ impl Tape {
     #[must_use]
     pub fn distributions(
         &self,
-        layout: &Layout,
-        parameters: &[f32],
+        network: Network<'_>,
         nodes: &[usize],
         out: &mut Vec<f32>,
     ) -> Vec<f32> {
-        self.logits(layout, parameters, nodes, out);
-        out.par_chunks_mut(layout.config().vocab_size)
+        self.logits(network, nodes, out);
+        out.par_chunks_mut(network.layout.config().vocab_size)
             .map(kernels::softmax)
             .collect()
     }
 
-    fn grow(&mut self, layout: &Layout, trie: &Trie) {
-        let config = layout.config();
+    fn grow(&mut self, network: Network<'_>, trie: &Trie) {
+        let config = network.layout.config();
         let (n, d, f) = (trie.len(), config.hidden_size, config.intermediate_size);
         let (q, qkv) = (
             config.heads * config.head_dim,
@@ -177,7 +185,15 @@ impl Tape {
                 buffer.resize(len, 0.0);
             }
         };
-        for layer in &mut self.layers {
+        for (index, layer) in self.layers.iter_mut().enumerate() {
+            for linear in [Linear::Qkv, Linear::O, Linear::GateUp, Linear::Down] {
+                let columns = network.low_columns(index, linear);
+                fit(&mut layer.low[linear as usize], n * columns);
+            }
+            if network.layout.layers[index].qk_norms.is_some() {
+                fit(&mut layer.qk, n * (qkv - config.kv_heads * config.head_dim));
+                fit(&mut layer.qk_inv, n * (config.heads + config.kv_heads));
+            }
             fit(&mut layer.input, n * d);
             fit(&mut layer.input_inv, n);
             fit(&mut layer.input_normed, n * d);
@@ -211,14 +227,8 @@ impl Tape {
         }
     }
 
-    fn attention(
-        &mut self,
-        layout: &Layout,
-        parameters: &[f32],
-        trie: &Trie,
-        index: usize,
-        new: &Range<usize>,
-    ) {
+    fn attention(&mut self, network: Network<'_>, trie: &Trie, index: usize, new: &Range<usize>) {
+        let (layout, parameters) = (network.layout, network.base);
         let config = layout.config();
         let spans = &layout.layers[index];
         let (d, hd, heads) = (config.hidden_size, config.head_dim, config.heads);
@@ -233,13 +243,36 @@ impl Tape {
             &parameters[spans.attention_norm.range()],
             config.norm_eps as f32,
         );
-        matmul::forward(
+        network.forward(
+            (index, Linear::Qkv),
             &mut layer.qkv[rows(width)],
             &layer.input_normed[rows(d)],
-            &parameters[spans.qkv.range()],
-            (n, d, width),
+            low(&mut layer.low, network, index, Linear::Qkv, new),
+            n,
             false,
         );
+        if let Some(bias) = spans.qkv_bias {
+            for row in layer.qkv[rows(width)].chunks_exact_mut(width) {
+                kernels::add_scaled(row, &parameters[bias.range()], 1.0);
+            }
+        }
+        if let Some((q_norm, k_norm)) = spans.qk_norms {
+            let both = heads + config.kv_heads;
+            for node in new.clone() {
+                let raw = &mut layer.qk[node * both * hd..][..both * hd];
+                let row = &mut layer.qkv[node * width..][..both * hd];
+                raw.copy_from_slice(row);
+                let inv = &mut layer.qk_inv[node * both..][..both];
+                let (eps, q_weight, k_weight) = (
+                    config.norm_eps as f32,
+                    &parameters[q_norm.range()],
+                    &parameters[k_norm.range()],
+                );
+                let (q_row, k_row) = row.split_at_mut(q);
+                norm_rows(q_row, &mut inv[..heads], &raw[..q], q_weight, eps);
+                norm_rows(k_row, &mut inv[heads..], &raw[q..], k_weight, eps);
+            }
+        }
         let half = hd / 2;
         for node in new.clone() {
             let at = trie.position(node) * half;
@@ -290,22 +323,18 @@ impl Tape {
                 .for_each(|(node, weights, mixed)| attend(node, weights, mixed));
         }
         layer.middle[rows(d)].copy_from_slice(&layer.input[rows(d)]);
-        matmul::forward(
+        network.forward(
+            (index, Linear::O),
             &mut layer.middle[rows(d)],
             &layer.mixed[rows(q)],
-            &parameters[spans.o.range()],
-            (n, q, d),
+            low(&mut layer.low, network, index, Linear::O, new),
+            n,
             true,
         );
     }
 
-    fn feed_forward(
-        &mut self,
-        layout: &Layout,
-        parameters: &[f32],
-        index: usize,
-        new: &Range<usize>,
-    ) {
+    fn feed_forward(&mut self, network: Network<'_>, index: usize, new: &Range<usize>) {
+        let (layout, parameters) = (network.layout, network.base);
         let config = layout.config();
         let spans = &layout.layers[index];
         let (d, f, n) = (config.hidden_size, config.intermediate_size, new.len());
@@ -323,11 +352,12 @@ impl Tape {
             &parameters[spans.mlp_norm.range()],
             config.norm_eps as f32,
         );
-        matmul::forward(
+        network.forward(
+            (index, Linear::GateUp),
             &mut layer.gate_up[rows(2 * f)],
             &layer.middle_normed[rows(d)],
-            &parameters[spans.gate_up.range()],
-            (n, d, 2 * f),
+            low(&mut layer.low, network, index, Linear::GateUp, new),
+            n,
             false,
         );
         let pairs = (&mut layer.active[rows(f)], &layer.gate_up[rows(2 * f)]);
@@ -345,11 +375,12 @@ impl Tape {
                 .for_each(|(y, x)| kernels::swiglu(y, x));
         }
         next[rows(d)].copy_from_slice(&layer.middle[rows(d)]);
-        matmul::forward(
+        network.forward(
+            (index, Linear::Down),
             &mut next[rows(d)],
             &layer.active[rows(f)],
-            &parameters[spans.down.range()],
-            (n, f, d),
+            low(&mut layer.low, network, index, Linear::Down, new),
+            n,
             true,
         );
     }
@@ -359,6 +390,18 @@ impl Tape {
         let at = position * half;
         (&self.cos[at..at + half], &self.sin[at..at + half])
     }
+}
+
+/// The rows of new nodes in the low-rank activations of a product.
+fn low<'a>(
+    all: &'a mut [Vec<f32>; Linear::COUNT],
+    network: Network<'_>,
+    layer: usize,
+    linear: Linear,
+    new: &Range<usize>,
+) -> &'a mut [f32] {
+    let columns = network.low_columns(layer, linear);
+    &mut all[linear as usize][new.start * columns..new.end * columns]
 }
 
 /// Rotates the two halves of a head (Hugging Face's layout).

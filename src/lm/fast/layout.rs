@@ -6,9 +6,12 @@ use std::{collections::HashMap, ops::Range};
 
 use candle_core::{Device, Tensor};
 
-use super::super::{
-    config::{Family, ModelConfig},
-    error::LmError,
+use super::{
+    super::{
+        config::{Family, ModelConfig},
+        error::LmError,
+    },
+    network::Linear,
 };
 
 /// Place and shape of one matrix or vector in the flat buffer.
@@ -36,11 +39,26 @@ pub(super) struct LayerLayout {
     pub(super) attention_norm: Span,
     /// q, k and v below each other: [q + 2·kv, hidden].
     pub(super) qkv: Span,
+    /// Biases of q, k and v, side by side (Qwen2).
+    pub(super) qkv_bias: Option<Span>,
+    /// Norms of every query and every key head [head dimension] (Qwen3).
+    pub(super) qk_norms: Option<(Span, Span)>,
     pub(super) o: Span,
     pub(super) mlp_norm: Span,
     /// gate and up below each other: [2·intermediate, hidden].
     pub(super) gate_up: Span,
     pub(super) down: Span,
+}
+
+impl LayerLayout {
+    pub(super) fn span(&self, linear: Linear) -> Span {
+        match linear {
+            Linear::Qkv => self.qkv,
+            Linear::O => self.o,
+            Linear::GateUp => self.gate_up,
+            Linear::Down => self.down,
+        }
+    }
 }
 
 /// The flat layout of a Llama-family model.
@@ -61,42 +79,53 @@ impl Layout {
     /// Lays out a model.
     ///
     /// # Errors
-    /// Names a family that this path does not run: biases and q/k norms are left to the composed path.
+    /// When the shape is one that no forward can run.
     pub fn new(config: &ModelConfig) -> Result<Self, LmError> {
-        if config.family != Family::Llama {
-            return Err(LmError::Unsupported {
-                field: "architecture of the fast path".to_owned(),
-                value: config.family.model_type().to_owned(),
-                accepted: "llama".to_owned(),
-            });
-        }
+        config.check()?;
         let mut builder = Builder::default();
         let (d, f) = (config.hidden_size, config.intermediate_size);
         let (q, kv) = (
             config.heads * config.head_dim,
             config.kv_heads * config.head_dim,
         );
-        let embedding = builder.add("model.embed_tokens", config.vocab_size, d);
+        let embedding = builder.add("model.embed_tokens.weight", config.vocab_size, d);
         let mut layers = Vec::with_capacity(config.layers);
         for index in 0..config.layers {
             let mut add = |part: &str, rows, columns| {
                 builder.add(&format!("model.layers.{index}.{part}"), rows, columns)
             };
-            let attention_norm = add("input_layernorm", d, 1);
-            let q_span = add("self_attn.q_proj", q, d);
-            add("self_attn.k_proj", kv, d);
-            add("self_attn.v_proj", kv, d);
-            let o = add("self_attn.o_proj", d, q);
-            let mlp_norm = add("post_attention_layernorm", d, 1);
-            let gate = add("mlp.gate_proj", f, d);
-            add("mlp.up_proj", f, d);
-            let down = add("mlp.down_proj", d, f);
+            let attention_norm = add("input_layernorm.weight", d, 1);
+            let q_span = add("self_attn.q_proj.weight", q, d);
+            add("self_attn.k_proj.weight", kv, d);
+            add("self_attn.v_proj.weight", kv, d);
+            let qkv_bias = config.qkv_bias.then(|| {
+                let bias = add("self_attn.q_proj.bias", q, 1);
+                add("self_attn.k_proj.bias", kv, 1);
+                add("self_attn.v_proj.bias", kv, 1);
+                Span {
+                    rows: q + 2 * kv,
+                    ..bias
+                }
+            });
+            let qk_norms = (config.family == Family::Qwen3).then(|| {
+                (
+                    add("self_attn.q_norm.weight", config.head_dim, 1),
+                    add("self_attn.k_norm.weight", config.head_dim, 1),
+                )
+            });
+            let o = add("self_attn.o_proj.weight", d, q);
+            let mlp_norm = add("post_attention_layernorm.weight", d, 1);
+            let gate = add("mlp.gate_proj.weight", f, d);
+            add("mlp.up_proj.weight", f, d);
+            let down = add("mlp.down_proj.weight", d, f);
             layers.push(LayerLayout {
                 attention_norm,
                 qkv: Span {
                     rows: q + 2 * kv,
                     ..q_span
                 },
+                qkv_bias,
+                qk_norms,
                 o,
                 mlp_norm,
                 gate_up: Span {
@@ -106,11 +135,11 @@ impl Layout {
                 down,
             });
         }
-        let norm = builder.add("model.norm", d, 1);
+        let norm = builder.add("model.norm.weight", d, 1);
         let head = if config.tied_embeddings {
             embedding
         } else {
-            builder.add("lm_head", config.vocab_size, d)
+            builder.add("lm_head.weight", config.vocab_size, d)
         };
         Ok(Self {
             config: config.clone(),
@@ -203,14 +232,14 @@ struct Builder {
 }
 
 impl Builder {
-    fn add(&mut self, part: &str, rows: usize, columns: usize) -> Span {
+    fn add(&mut self, name: &str, rows: usize, columns: usize) -> Span {
         let span = Span {
             start: self.len,
             rows,
             columns,
         };
         self.len += rows * columns;
-        self.names.push((format!("{part}.weight"), span));
+        self.names.push((name.to_owned(), span));
         span
     }
 }

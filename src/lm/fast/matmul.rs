@@ -29,22 +29,18 @@ pub(super) fn forward(
     (n, inputs, outputs): (usize, usize, usize),
     add: bool,
 ) {
-    assert!(y.len() >= n * outputs && x.len() >= n * inputs && w.len() >= outputs * inputs);
     if n < FEW_ROWS {
         few_rows(y, x, w, (n, inputs, outputs), add);
         return;
     }
-    // SAFETY: the lengths were just checked against the strides.
-    unsafe {
-        product(
-            (n, outputs, inputs),
-            y,
-            outputs,
-            add,
-            (x, inputs, 1),
-            (w, 1, inputs),
-        );
-    }
+    product(
+        (n, outputs, inputs),
+        (y, outputs),
+        (x, inputs, 1),
+        (w, 1, inputs),
+        add,
+        1.0,
+    );
 }
 
 /// dx [n, in] (+)= dy [n, out] · w.
@@ -55,18 +51,14 @@ pub(super) fn backward_input(
     (n, inputs, outputs): (usize, usize, usize),
     add: bool,
 ) {
-    assert!(dx.len() >= n * inputs && dy.len() >= n * outputs && w.len() >= outputs * inputs);
-    // SAFETY: the lengths were just checked against the strides.
-    unsafe {
-        product(
-            (n, inputs, outputs),
-            dx,
-            inputs,
-            add,
-            (dy, outputs, 1),
-            (w, inputs, 1),
-        );
-    }
+    product(
+        (n, inputs, outputs),
+        (dx, inputs),
+        (dy, outputs, 1),
+        (w, inputs, 1),
+        add,
+        1.0,
+    );
 }
 
 /// dw [out, in] (+)= dyᵀ · x.
@@ -77,34 +69,46 @@ pub(super) fn backward_weight(
     (n, inputs, outputs): (usize, usize, usize),
     add: bool,
 ) {
-    assert!(dw.len() >= outputs * inputs && dy.len() >= n * outputs && x.len() >= n * inputs);
-    // SAFETY: the lengths were just checked against the strides.
-    unsafe {
-        product(
-            (outputs, inputs, n),
-            dw,
-            inputs,
-            add,
-            (dy, 1, outputs),
-            (x, inputs, 1),
-        );
-    }
+    product(
+        (outputs, inputs, n),
+        (dw, inputs),
+        (dy, 1, outputs),
+        (x, inputs, 1),
+        add,
+        1.0,
+    );
 }
 
-/// c [m, n] (+)= a · b; `a` and `b` come with their (row, column) strides, `c` with its row stride.
-///
-/// # Safety
-/// Every element that the sizes and strides name must lie inside its slice.
+/// c [m, n] (+)= factor·a·b, with a [m, k] and b [k, n]; `a` and `b` come with their (row, column) strides, `c` with its
+/// row stride.
 #[expect(unsafe_code, reason = "the gemm crate takes pointers")]
-unsafe fn product(
+pub(super) fn product(
     (m, n, k): (usize, usize, usize),
-    c: &mut [f32],
-    c_stride: usize,
-    add: bool,
+    (c, c_stride): (&mut [f32], usize),
     (a, a_row, a_column): (&[f32], usize, usize),
     (b, b_row, b_column): (&[f32], usize, usize),
+    add: bool,
+    factor: f32,
 ) {
-    // SAFETY: promised by the caller.
+    if m == 0 || n == 0 || k == 0 {
+        if !add {
+            for row in 0..m {
+                c[row * c_stride..][..n].fill(0.0);
+            }
+        }
+        return;
+    }
+    let last = |rows: usize, columns: usize, row: usize, column: usize| {
+        (rows - 1) * row + (columns - 1) * column
+    };
+    assert!(
+        c_stride >= n
+            && last(m, n, c_stride, 1) < c.len()
+            && last(m, k, a_row, a_column) < a.len()
+            && last(k, n, b_row, b_column) < b.len(),
+        "a matrix product reaches past its operands"
+    );
+    // SAFETY: the farthest element of each operand was just checked to lie inside its slice, and rows of `c` do not overlap.
     unsafe {
         gemm::gemm(
             m,
@@ -121,7 +125,7 @@ unsafe fn product(
             b_column as isize,
             b_row as isize,
             1.0,
-            1.0,
+            factor,
             false,
             false,
             false,

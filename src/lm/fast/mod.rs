@@ -1,4 +1,4 @@
-//! The CPU path that trains: a Llama-family forward and backward written by hand on flat, preallocated buffers.
+//! The CPU path that trains: a forward and backward of the Llama, Qwen2 and Qwen3 families written by hand on flat, preallocated buffers.
 //!
 //! Three ideas make it fast. All sequences of a step are merged into a prefix tree, so that a token that many samples
 //! share is computed once, forward and backward, with its weights summed. Sampling extends that tree level by level and
@@ -10,11 +10,15 @@ mod backward;
 mod forward;
 mod kernels;
 mod layout;
+mod lora;
 mod matmul;
+mod network;
 mod trie;
 
-pub use adamw::{AdamW, AdamWSettings};
+pub use adamw::{AdamW, AdamWSettings, AdamWState};
 pub use backward::{Backward, Choice};
 pub use forward::Tape;
 pub use layout::{Layout, Span};
+pub use lora::{LoraLayout, LoraModule};
+pub use network::Network;
 pub use trie::Trie;
