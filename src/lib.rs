@@ -8,6 +8,7 @@
 //! - [`bandit`]: a problem (arms, modes, landscapes), policy families and the step that trains them.
 //! - [`engine`]: the background thread: commands in, events and snapshots out; history and run folders.
 //! - [`lm`]: language models: weights, tokenizers, a differentiable forward, exact log-probabilities.
+//! - [`task`]: what a language model is rewarded for: match rules, reward programs.
 //! - [`figure`]: figure description → drawing primitives → SVG, PNG, CSV. Never egui.
 //! - [`cli`]: one file per subcommand.
 //! - [`ui`]: egui only: shell, theme, panels, widgets. No formulas, no file formats, no locks.
@@ -18,6 +19,7 @@ pub mod engine;
 pub mod experiment;
 pub mod figure;
 pub mod lm;
+pub mod task;
 pub mod theory;
 #[cfg(feature = "gui")]
 pub mod ui;

@@ -11,6 +11,7 @@ pub mod formula;
 mod journal;
 mod language;
 mod layout;
+pub(crate) mod matching;
 mod mistake;
 mod preset;
 mod read;
@@ -46,4 +47,5 @@ pub use training::{
     Advantage, Features, KlEstimator, KlPenalty, Optimizer, PolicyFamily, Start, StopRule,
     Training, Update,
 };
+pub(crate) use validate::validate_language;
 pub use validate::{MAX_ARMS, MAX_BATCH};

@@ -2,7 +2,8 @@
 
 use super::{Check, Sign};
 use crate::experiment::{
-    language::{LanguageSpec, Matching, OTHER, PromptTask, Tune},
+    language::{LanguageSpec, OTHER, PromptTask, Tune},
+    matching,
     mistake::{Mistake, repeated},
 };
 
@@ -17,18 +18,7 @@ pub(super) fn check(language: &LanguageSpec, check: &mut Check) {
     for (index, task) in language.prompts.iter().enumerate() {
         prompt(index, task, check);
     }
-    match &language.matching {
-        Matching::Exact | Matching::FirstToken | Matching::Regex(_) => {}
-        Matching::Tagged { open, close } => {
-            for (name, tag) in [("open", open), ("close", close)] {
-                if tag.is_empty() {
-                    let field = format!("language.matching.{name}");
-                    let message = "is empty; a tag such as <answer> is needed";
-                    check.mistakes.push(Mistake::new(field, message));
-                }
-            }
-        }
-    }
+    check.mistakes.extend(matching::mistakes(language));
     let number = |check: &mut Check, name: &str, value, sign| {
         check.number(&format!("language.{name}"), value, sign);
     };

@@ -9,4 +9,5 @@ mod lm_fast;
 mod presets;
 mod run;
 mod saving;
+mod task;
 mod window;

@@ -1,0 +1,255 @@
+//! What a language model is rewarded for: match rules, checks of a task, and the example reward program.
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+use std::path::Path;
+
+use modescope::{
+    experiment::{AnswerSpec, LanguageSpec, Matching, PromptTask, RewardProgramSpec},
+    task::{Judge, RewardProgram, RewardRequest, check_distinct},
+};
+use proptest::prelude::*;
+
+fn task(matching: Matching, answers: &[&str]) -> LanguageSpec {
+    LanguageSpec {
+        model: "embedded".to_owned(),
+        prompts: vec![PromptTask {
+            prompt: "pick".to_owned(),
+            raw: true,
+            prefill: String::new(),
+            answers: answers
+                .iter()
+                .map(|&text| AnswerSpec {
+                    text: text.to_owned(),
+                    reward: 1.0,
+                    label: None,
+                })
+                .collect(),
+        }],
+        matching,
+        failure_reward: 0.0,
+        program: None,
+        max_new_tokens: 8,
+        temperature: 1.0,
+        top_p: 1.0,
+        tune: modescope::experiment::Tune::Full,
+        weight_decay: 0.0,
+        clip: None,
+        warm_up: 0,
+        checkpoints: modescope::experiment::Checkpoints::default(),
+    }
+}
+
+fn tags(open: &str, close: &str) -> Matching {
+    Matching::Tagged {
+        open: open.to_owned(),
+        close: close.to_owned(),
+    }
+}
+
+fn refusal(spec: &LanguageSpec) -> String {
+    let message = Judge::new(spec).unwrap_err().to_string();
+    assert!(!message.contains('\n'), "{message}");
+    message
+}
+
+#[test]
+fn exact_wants_the_whole_answer_and_its_end() {
+    let judge = Judge::new(&task(Matching::Exact, &["1", "2", " 2"])).unwrap();
+    assert_eq!(judge.judge(0, "1", Some("1"), true), Some(0));
+    assert_eq!(judge.judge(0, "2", Some("2"), true), Some(1));
+    assert_eq!(judge.judge(0, " 2", Some(" 2"), true), Some(2));
+    for (text, ended) in [
+        ("1", false),
+        ("12", true),
+        ("1 ", true),
+        ("", true),
+        ("3", true),
+    ] {
+        assert_eq!(judge.judge(0, text, Some("1"), ended), None, "{text:?}");
+    }
+    assert_eq!(judge.judge(1, "1", Some("1"), true), None);
+    assert!(judge.matching().is_exact());
+}
+
+#[test]
+fn first_token_looks_at_the_first_token_alone() {
+    let mut judge = Judge::new(&task(Matching::FirstToken, &["red", "green"])).unwrap();
+    assert_eq!(judge.judge(0, "red wine", Some("red"), false), Some(0));
+    assert_eq!(judge.judge(0, "red", Some("r"), true), None);
+    assert_eq!(judge.judge(0, "", None, true), None);
+    // A tokenizer that cuts the words up.
+    let first = ["re".to_owned(), "gr".to_owned()];
+    judge.set_first_tokens(0, &first).unwrap();
+    assert_eq!(judge.judge(0, "rest", Some("re"), false), Some(0));
+    assert_eq!(judge.judge(0, "green", Some("green"), false), None);
+    assert!(judge.matching().is_exact());
+    let same = ["g".to_owned(), "g".to_owned()];
+    let message = judge.set_first_tokens(0, &same).unwrap_err().to_string();
+    assert!(
+        message.contains("“red” and “green” begin with the same token “g”"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_pattern_takes_its_first_group_or_the_whole_match() {
+    let judge = |pattern: &str| {
+        Judge::new(&task(Matching::Regex(pattern.to_owned()), &["7", "12"])).unwrap()
+    };
+    let grouped = judge(r"^\D*(\d+)\b");
+    assert_eq!(grouped.judge(0, "I pick 12, no 7", None, false), Some(1));
+    assert_eq!(grouped.judge(0, "7", None, true), Some(0));
+    assert_eq!(grouped.judge(0, "17", None, true), None);
+    assert_eq!(grouped.judge(0, "none", None, true), None);
+    let plain = judge(r"\d+");
+    assert_eq!(plain.judge(0, "say 12!", None, true), Some(1));
+    let either = judge(r"<(\d+)>|\d+");
+    assert_eq!(either.judge(0, "<7> 12", None, true), Some(0));
+    assert_eq!(either.judge(0, "12 <7>", None, true), Some(1));
+    assert!(!plain.matching().is_exact());
+}
+
+#[test]
+fn tags_take_what_stands_between_the_first_pair() {
+    let spec = task(tags("<a>", "</a>"), &["1", "two words"]);
+    let judge = Judge::new(&spec).unwrap();
+    assert_eq!(judge.judge(0, "so <a>1</a> it is", None, false), Some(0));
+    assert_eq!(judge.judge(0, "<a>\n two words </a>", None, true), Some(1));
+    assert_eq!(judge.judge(0, "<a>2</a><a>1</a>", None, true), None);
+    assert_eq!(judge.judge(0, "</a>1<a>", None, true), None);
+    assert_eq!(judge.judge(0, "<a>1", None, true), None);
+    assert!(!judge.matching().is_exact());
+    assert_eq!(judge.canonical(0, 0).unwrap(), "<a>1</a>");
+}
+
+#[test]
+fn every_prompt_has_answers_of_its_own() {
+    let mut spec = task(Matching::Exact, &["1", "2"]);
+    let mut second = spec.prompts[0].clone();
+    second.answers.remove(0);
+    spec.prompts.push(second);
+    let judge = Judge::new(&spec).unwrap();
+    assert_eq!(judge.judge(0, "2", None, true), Some(1));
+    assert_eq!(judge.judge(1, "2", None, true), Some(0));
+    assert_eq!(judge.judge(1, "1", None, true), None);
+}
+
+#[test]
+fn tasks_that_make_no_sense_are_refused_with_field_and_reason() {
+    let pattern = |pattern: &str| Matching::Regex(pattern.to_owned());
+    let mut no_prompts = task(Matching::Exact, &["1"]);
+    no_prompts.prompts.clear();
+    let mut infinite = task(Matching::Exact, &["1", "2"]);
+    infinite.prompts[0].answers[1].reward = f64::INFINITY;
+    let mut failure = task(Matching::Exact, &["1"]);
+    failure.failure_reward = f64::NAN;
+    for (spec, parts) in [
+        (no_prompts, ["language.prompts", "0"]),
+        (
+            task(Matching::Exact, &[]),
+            ["language.prompts.0.answers", "0"],
+        ),
+        (
+            task(Matching::Exact, &["1", ""]),
+            ["language.prompts.0.answers.1.text", "empty"],
+        ),
+        (
+            task(Matching::Exact, &["1", "2", "1"]),
+            ["language.prompts.0.answers.2.text", "second time"],
+        ),
+        (infinite, ["language.prompts.0.answers.1.reward", "inf"]),
+        (failure, ["language.failure_reward", "NaN"]),
+        (
+            task(tags("", "</a>"), &["1"]),
+            ["language.matching.open", "empty"],
+        ),
+        (
+            task(tags("<a>", ""), &["1"]),
+            ["language.matching.close", "empty"],
+        ),
+        (
+            task(tags("#", "#"), &["1"]),
+            ["language.matching.close", "two different tags"],
+        ),
+        (
+            task(tags("<a>", "</a>"), &["1", " 2"]),
+            ["language.prompts.0.answers.1.text", "could never be found"],
+        ),
+        (
+            task(tags("<a>", "</a>"), &["1</a>2"]),
+            ["language.prompts.0.answers.0.text", "finds “1”"],
+        ),
+        (
+            task(pattern("(\\d"), &["1"]),
+            ["language.matching", "unclosed group"],
+        ),
+        (task(pattern(""), &["1"]), ["language.matching", "is empty"]),
+        (
+            task(pattern("((a{100}){100}){100}"), &["1"]),
+            ["language.matching", "simpler pattern"],
+        ),
+        (
+            task(pattern(r"answer (\d)"), &["1"]),
+            ["language.prompts.0.answers.0.text", "finds nothing"],
+        ),
+        (
+            task(pattern(r"\d"), &["1", "12"]),
+            ["language.prompts.0.answers.1.text", "finds “1”"],
+        ),
+    ] {
+        let message = refusal(&spec);
+        for part in parts {
+            assert!(message.contains(part), "{part}: {message}");
+        }
+    }
+}
+
+#[test]
+fn answers_with_the_same_tokens_are_refused() {
+    let answers = ["a", "b", "c"].map(str::to_owned);
+    check_distinct(&[vec![1], vec![1, 2], vec![2]], &answers).unwrap();
+    let twins = check_distinct(&[vec![1, 5], vec![2], vec![1, 5]], &answers).unwrap_err();
+    assert!(twins.to_string().contains("“a” and “c”"), "{twins}");
+    let empty = check_distinct(&[vec![1], vec![]], &answers).unwrap_err();
+    assert!(empty.to_string().contains("“b” has no tokens"), "{empty}");
+}
+
+proptest! {
+    #[test]
+    fn no_completion_upsets_a_rule(text in ".{0,60}", answer in "[a-z<>/ ]{1,6}", ended: bool) {
+        for matching in [
+            Matching::Exact,
+            Matching::FirstToken,
+            Matching::Regex("^(.*)$".to_owned()),
+            tags("<", ">"),
+        ] {
+            let Ok(judge) = Judge::new(&task(matching, &[&answer])) else { continue };
+            let _ = judge.judge(0, &text, Some(&text), ended);
+            // What stands for an answer in the chart counts as that answer.
+            let canonical = judge.canonical(0, 0).unwrap();
+            prop_assert_eq!(judge.judge(0, &canonical, Some(&canonical), true), Some(0));
+        }
+    }
+}
+
+#[test]
+fn the_example_program_rewards_even_numbers() {
+    let spec = RewardProgramSpec {
+        command: ["python3", "reward_program.py"].map(str::to_owned).to_vec(),
+        timeout_secs: 20.0,
+    };
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("presets");
+    let mut program = RewardProgram::start(&spec, Some(&folder)).unwrap();
+    let request = |completion| RewardRequest {
+        prompt: "Say an even number.",
+        completion,
+        log_prob: -1.0,
+        log_reference: -2.0,
+    };
+    let batch = ["4", " 12\n", "7", "four", "", "100"].map(request);
+    let replies = program.rewards(&batch, &|| false).unwrap();
+    let rewards: Vec<f64> = replies.iter().map(|reply| reply.reward).collect();
+    assert_eq!(rewards, [1.0, 1.0, 0.0, 0.0, 0.0, 0.0]);
+    assert_eq!(replies[1].label.as_deref(), Some("12"));
+    assert_eq!(replies[2].label, None);
+}
