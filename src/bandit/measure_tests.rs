@@ -156,7 +156,11 @@ fn missing_support_is_infinite_not_nan() {
             .filter(|(_, value)| value.is_nan())
             .all(|(metric, _)| matches!(
                 metric,
-                Metric::CauseDynamics | Metric::CauseSampling | Metric::CauseRepresentation
+                Metric::CauseDynamics
+                    | Metric::CauseSampling
+                    | Metric::CauseRepresentation
+                    | Metric::GradientNorm
+                    | Metric::ValidShare
             ))
     );
 }

@@ -16,4 +16,5 @@ pub use build::{ProblemError, ProblemSource};
 pub use check::check_file;
 pub use measure::{measure, mode_masses, objective_value};
 pub use problem::{Mode, Problem, Shape};
+pub(crate) use trainer::{Drawn, Weighed, Weigher};
 pub use trainer::{StepReport, TrainError, Trainer, TrainerState};

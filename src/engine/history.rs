@@ -153,6 +153,50 @@ impl Recorder {
     }
 }
 
+/// Numbers of every step that are no metrics, over time; times, for instance.
+#[derive(Debug, Clone)]
+pub(crate) struct Extra {
+    width: u64,
+    tracks: Vec<Track>,
+}
+
+impl Extra {
+    /// For so many numbers a step.
+    pub(crate) fn new(count: usize) -> Self {
+        Self {
+            width: 1,
+            tracks: vec![Track::default(); count],
+        }
+    }
+
+    /// Records the numbers of a step, ascending in step.
+    pub(crate) fn record(&mut self, step: u64, values: impl IntoIterator<Item = f64>) {
+        let mut full = false;
+        for (track, value) in self.tracks.iter_mut().zip(values) {
+            let mut bucket = Bucket::empty(step / self.width);
+            bucket.add(value);
+            full |= track.push(bucket);
+        }
+        if full {
+            self.width *= 2;
+            for track in &mut self.tracks {
+                for mut bucket in std::mem::take(&mut track.buckets) {
+                    bucket.index /= 2;
+                    track.push(bucket);
+                }
+            }
+        }
+    }
+
+    /// One series per number.
+    pub(crate) fn series(&self) -> Vec<Series> {
+        self.tracks
+            .iter()
+            .map(|track| track.series(self.width))
+            .collect()
+    }
+}
+
 impl Track {
     /// Appends a bucket, or merges it into the last one if that has the same index; true when the track is full.
     fn push(&mut self, bucket: Bucket) -> bool {

@@ -5,6 +5,8 @@ mod edits;
 mod expectation;
 mod history;
 mod keyframes;
+mod language;
+mod learner;
 mod message;
 mod outbox;
 mod pace;

@@ -17,23 +17,26 @@ use super::{
     edits::{Live, Marks},
     history::Recorder,
     keyframes::Thinned,
-    message::StopReason,
+    language::{self, LanguageRun, Resolved},
+    learner::{Learner, LearnerState, grounds, total_variation},
+    message::{ProbeAnswer, StopReason},
     schedule,
     snapshot::{EditMark, History, Keyframe, Snapshot, Status},
     stop::StopWatch,
 };
 use crate::{
-    bandit::{
-        self, Analysis, Problem, ProblemError, ProblemSource, TrainError, Trainer, TrainerState,
-    },
+    bandit::{self, Analysis, Problem, ProblemError, ProblemSource, TrainError, Trainer},
     experiment::{self, Edit, EditError, Journal, JournalEntry, Mistake, Preset, Training},
+    lm::{self, Ground, LanguageModel, LmError, LmTrainError, LmTrainer, SampleRecord},
     theory::{Metrics, Objective, TargetError},
 };
 
 /// Shortest time between two copies of the history for the window.
-const HISTORY_PERIOD: Duration = Duration::from_millis(50);
+pub(super) const HISTORY_PERIOD: Duration = Duration::from_millis(50);
 /// Aim for looking at the clock about this often.
 const CLOCK_PERIOD: Duration = Duration::from_micros(100);
+/// Bytes of a learner's state up to which states are kept in memory to go back to.
+const KEPT_STATE: usize = 64 << 20;
 /// Most steps between two looks at the clock.
 const MAX_CHUNK: u64 = 1 << 14;
 
@@ -52,6 +55,23 @@ pub enum SessionError {
     /// An edit with a value that is not accepted.
     #[error(transparent)]
     Edit(#[from] EditError),
+    /// A language model's training.
+    #[error(transparent)]
+    Language(#[from] LmTrainError),
+    /// A language model's files.
+    #[error(transparent)]
+    Model(#[from] LmError),
+    /// Something that only a language preset has.
+    #[error("this needs a language preset; the present one is a bandit")]
+    NoLanguage,
+    /// A prompt that the preset does not have.
+    #[error("prompt {prompt} is not accepted; prompts 0 to {last} are")]
+    NoPrompt {
+        /// The prompt.
+        prompt: usize,
+        /// The last one.
+        last: usize,
+    },
     /// Training after it failed.
     #[error("training has failed at step {step}; reset it or go back to an earlier step first")]
     Failed {
@@ -113,11 +133,15 @@ pub struct Session {
     /// The experiment at step 0, from which the journal starts, and as edited since.
     initial: Arc<Preset>,
     preset: Preset,
-    source: ProblemSource,
+    /// One per prompt; a bandit has one.
+    sources: Vec<ProblemSource>,
+    grounds: Vec<Ground>,
+    /// Those of the prompt shown.
     problem: Arc<Problem>,
     analysis: Arc<Analysis>,
     training: Arc<Training>,
-    trainer: Trainer,
+    trainer: Learner,
+    language: Option<LanguageRun>,
     failed: bool,
 
     step: u64,
@@ -143,7 +167,7 @@ pub struct Session {
 /// What going back to a step needs.
 #[derive(Debug, Clone)]
 struct SavedState {
-    trainer: TrainerState,
+    trainer: LearnerState,
     live: Arc<Live>,
     stop: StopWatch,
 }
@@ -166,8 +190,17 @@ impl Session {
     /// # Errors
     /// Whatever is wrong with the preset, as one line.
     pub fn new(preset: Preset, base_dir: Option<&Path>) -> Result<Self, SessionError> {
-        let source = ProblemSource::evaluate(&preset.bandit, base_dir)?;
-        Self::start(preset, base_dir.map(Path::to_owned), source)
+        let base = base_dir.map(Path::to_owned);
+        match &preset.language {
+            Some(language) => {
+                let model = language::load(&language.model, base_dir)?;
+                Self::start_language(preset, base, model)
+            }
+            None => {
+                let source = ProblemSource::evaluate(&preset.bandit, base_dir)?;
+                Self::start_bandit(preset, base, source)
+            }
+        }
     }
 
     /// As [`Self::new`], and repeats the edits of a journal at their steps.
@@ -186,31 +219,60 @@ impl Session {
         Ok(session)
     }
 
-    fn start(
+    fn start_bandit(
         preset: Preset,
         base_dir: Option<PathBuf>,
         source: ProblemSource,
     ) -> Result<Self, SessionError> {
-        let problem = Arc::new(source.problem(&preset.bandit, &preset.objective)?);
-        let analysis = Arc::new(Analysis::new(&problem, &preset.objective)?);
+        let sources = vec![source];
+        let grounds = grounds(problems(&sources, &preset)?, &preset.objective)?;
+        let trainer = bandit_trainer(&grounds, &preset)?;
+        Self::begin(preset, base_dir, sources, grounds, trainer, None)
+    }
+
+    fn start_language(
+        preset: Preset,
+        base_dir: Option<PathBuf>,
+        model: Arc<LanguageModel>,
+    ) -> Result<Self, SessionError> {
+        let Resolved {
+            run,
+            prepared,
+            preset,
+            sources,
+        } = LanguageRun::resolve(preset, model)?;
+        let grounds = grounds(problems(&sources, &preset)?, &preset.objective)?;
         let training = Arc::new(preset.training.clone());
-        let trainer = Trainer::new(
-            Arc::clone(&problem),
-            preset.objective,
-            Arc::clone(&analysis),
-            Arc::clone(&training),
-        )?;
+        let trainer = LmTrainer::new(prepared, grounds.clone(), preset.objective, training)?;
+        let trainer = Learner::Language(Box::new(trainer));
+        Self::begin(preset, base_dir, sources, grounds, trainer, Some(run))
+    }
+
+    fn begin(
+        preset: Preset,
+        base_dir: Option<PathBuf>,
+        sources: Vec<ProblemSource>,
+        grounds: Vec<Ground>,
+        trainer: Learner,
+        language: Option<LanguageRun>,
+    ) -> Result<Self, SessionError> {
+        let Some(Ground { problem, analysis }) = grounds.first().cloned() else {
+            return Err(SessionError::NoPrompt { prompt: 0, last: 0 });
+        };
+        let training = Arc::new(preset.training.clone());
         let arms = problem.arms();
         let mut session = Self {
             base_dir,
             initial: Arc::new(preset.clone()),
             stop: StopWatch::new(training.stop),
             preset,
-            source,
+            sources,
+            grounds,
             problem,
             analysis,
             training,
             trainer,
+            language,
             failed: false,
             step: 0,
             elapsed: Duration::ZERO,
@@ -309,6 +371,9 @@ impl Session {
             let report = self.trainer.step()?;
             self.step += 1;
             self.recorder.record_step(self.step, &report);
+            if let (Some(run), Some(trainer)) = (&mut self.language, self.trainer.language()) {
+                run.record(self.step, trainer);
+            }
         }
         Ok(())
     }
@@ -330,7 +395,7 @@ impl Session {
             });
         }
         if self.stop.checks_distance(self.step) {
-            let distance = total_variation(self.trainer.masses(), &self.analysis.target.masses);
+            let distance = self.distance();
             self.stop.distance(self.step, distance);
         }
         if framed {
@@ -338,13 +403,33 @@ impl Session {
             self.keyframes.push(self.step, frame);
             self.shown.keyframes = None;
         }
-        if self.states.wants(self.step) {
+        if self.keeps_states() && self.states.wants(self.step) {
             let state = self.saved_state();
             self.states.push(self.step, state);
         }
         self.replay_due()?;
         self.set_boundary();
         Ok(())
+    }
+
+    /// TV(π, G), the mean over the prompts.
+    fn distance(&mut self) -> f64 {
+        let mut sum = 0.0;
+        for (prompt, ground) in self.grounds.iter().enumerate() {
+            let target = &ground.analysis.target.masses;
+            sum += total_variation(self.trainer.masses(prompt), target);
+        }
+        sum / self.grounds.len().max(1) as f64
+    }
+
+    /// Whether a state is small enough to keep several.
+    fn keeps_states(&self) -> bool {
+        self.trainer.state_bytes() <= KEPT_STATE
+    }
+
+    /// The prompt that the picture shows; a bandit has one.
+    fn shown(&self) -> usize {
+        self.language.as_ref().map_or(0, |run| run.shown)
     }
 
     fn set_boundary(&mut self) {
@@ -361,11 +446,12 @@ impl Session {
 
     fn keyframe(&mut self) -> Keyframe {
         let metrics = self.metrics();
+        let shown = self.shown();
         Keyframe {
             step: self.step,
             policy: self
                 .trainer
-                .masses()
+                .masses(shown)
                 .iter()
                 .map(|&mass| mass as f32)
                 .collect(),
@@ -451,13 +537,34 @@ impl Session {
                 self.training = Arc::new(self.preset.training.clone());
                 self.stop = StopWatch::new(*rule);
             }
-            Edit::Language(_) => {
-                return Err(EditError(Mistake::new("language", "is not accepted yet")).into());
+            Edit::Language(spec) => {
+                let old = self
+                    .trainer
+                    .language()
+                    .map(|trainer| Arc::clone(trainer.spec()));
+                let Some(old) = old else {
+                    return Err(SessionError::NoLanguage);
+                };
+                if LmTrainer::needs_restart(&old, spec) {
+                    return Err(EditError(Mistake::new(
+                        "language",
+                        "another model, prompt, answer, rule or choice of trained parameters needs a fresh start; \
+                         temperature, top_p, weight_decay, clip, warm_up and checkpoints can change in a run",
+                    ))
+                    .into());
+                }
+                if let Some(trainer) = self.trainer.language_mut() {
+                    trainer.respec(Arc::new(spec.as_ref().clone()));
+                }
             }
             Edit::Training(_) => {
                 let training = Arc::new(self.preset.training.clone());
                 if !self.failed {
-                    self.trainer.retrain(Arc::clone(&training))?;
+                    if self.language.is_some() && training.seed != self.training.seed {
+                        self.trainer = self.fresh_language_trainer(&training)?;
+                    } else {
+                        self.trainer.retrain(Arc::clone(&training))?;
+                    }
                 }
                 if training.stop != self.training.stop {
                     self.stop = StopWatch::new(training.stop);
@@ -469,28 +576,49 @@ impl Session {
             | Edit::Reference { .. }
             | Edit::Modes(_)
             | Edit::Bars { .. } => {
-                let objective = &self.preset.objective;
-                let kept =
-                    matches!(edit, Edit::Objective(_)) && ProblemSource::same_under(old, objective);
-                let problem = if kept {
-                    Arc::clone(&self.problem)
+                let objective = self.preset.objective;
+                let kept = matches!(edit, Edit::Objective(_))
+                    && ProblemSource::same_under(old, &objective);
+                let problems = if kept {
+                    (self.grounds.iter())
+                        .map(|ground| Arc::clone(&ground.problem))
+                        .collect()
                 } else {
-                    Arc::new(self.source.problem(&self.preset.bandit, objective)?)
+                    problems(&self.sources, &self.preset)?
                 };
-                let analysis = Arc::new(Analysis::new(&problem, objective)?);
+                let grounds = grounds(problems, &objective)?;
                 if !self.failed {
-                    self.trainer.retarget(
-                        Arc::clone(&problem),
-                        self.preset.objective,
-                        Arc::clone(&analysis),
-                    )?;
+                    self.trainer.retarget(&grounds, objective)?;
                 }
-                self.problem = problem;
-                self.analysis = analysis;
+                self.show(grounds);
                 self.stop.target_moved();
             }
         }
         Ok(())
+    }
+
+    /// Makes these the problems of the run.
+    fn show(&mut self, grounds: Vec<Ground>) {
+        if let Some(Ground { problem, analysis }) = grounds.get(self.shown()).cloned() {
+            self.problem = problem;
+            self.analysis = analysis;
+        }
+        self.grounds = grounds;
+    }
+
+    /// A language model at the start of its training, on the present problems.
+    fn fresh_language_trainer(&self, training: &Arc<Training>) -> Result<Learner, SessionError> {
+        let (Some(run), Some(spec)) = (&self.language, &self.preset.language) else {
+            return Err(SessionError::NoLanguage);
+        };
+        let prepared = lm::Prepared::new(Arc::clone(&run.model), Arc::new(spec.clone()))?;
+        let trainer = LmTrainer::new(
+            prepared,
+            self.grounds.clone(),
+            self.preset.objective,
+            Arc::clone(training),
+        )?;
+        Ok(Learner::Language(Box::new(trainer)))
     }
 
     /// A keyframe or state of this very step shows the experiment after its edits.
@@ -513,7 +641,22 @@ impl Session {
     pub fn reset(&mut self, seed: Option<u64>) -> Result<(), SessionError> {
         let mut preset = self.preset.clone();
         preset.training.seed = seed.unwrap_or(preset.training.seed);
-        let session = Self::start(preset, self.base_dir.clone(), self.source.clone())?;
+        let base_dir = self.base_dir.clone();
+        let session = match (&self.language, self.sources.first()) {
+            (Some(run), _) => {
+                let model = Arc::clone(&run.model);
+                if !self.keeps_states() {
+                    // Two policies of this size may not fit into memory.
+                    if let Some(trainer) = self.trainer.language_mut() {
+                        trainer.release();
+                    }
+                    self.failed = true;
+                }
+                Self::start_language(preset, base_dir, model)?
+            }
+            (None, Some(source)) => Self::start_bandit(preset, base_dir, source.clone())?,
+            (None, None) => return Err(SessionError::NoLanguage),
+        };
         #[cfg(test)]
         let session = Self {
             fault: self.fault,
@@ -535,22 +678,28 @@ impl Session {
         };
         let mut preset = self.preset.clone();
         saved.live.restore(&mut preset);
-        let problem = Arc::new(self.source.problem(&preset.bandit, &preset.objective)?);
-        let analysis = Arc::new(Analysis::new(&problem, &preset.objective)?);
+        let grounds = grounds(problems(&self.sources, &preset)?, &preset.objective)?;
         let training = Arc::new(preset.training.clone());
-        let mut trainer = Trainer::new(
-            Arc::clone(&problem),
-            preset.objective,
-            Arc::clone(&analysis),
-            Arc::clone(&training),
-        )?;
-        trainer.restore(&saved.trainer)?;
+        if self.language.is_some() {
+            let spec = preset.language.clone();
+            if training.seed != self.training.seed {
+                self.trainer = self.fresh_language_trainer(&training)?;
+            }
+            if let (Some(trainer), Some(spec)) = (self.trainer.language_mut(), spec) {
+                trainer.respec(Arc::new(spec));
+            }
+            self.trainer.retarget(&grounds, preset.objective)?;
+            self.trainer.retrain(Arc::clone(&training))?;
+            self.trainer.restore(&saved.trainer)?;
+        } else {
+            let mut trainer = bandit_trainer(&grounds, &preset)?;
+            trainer.restore(&saved.trainer)?;
+            self.trainer = trainer;
+        }
 
         self.preset = preset;
-        self.problem = problem;
-        self.analysis = analysis;
+        self.show(grounds);
         self.training = training;
-        self.trainer = trainer;
         self.stop = saved.stop;
         self.step = step;
         self.failed = false;
@@ -592,6 +741,7 @@ impl Session {
         complete: bool,
     ) -> Snapshot {
         let metrics = self.metrics();
+        let shown = self.shown();
         self.refresh_history(complete);
         let keyframes = self.shown.keyframes.get_or_insert_with(|| {
             self.keyframes
@@ -603,10 +753,14 @@ impl Session {
             .shown
             .marks
             .get_or_insert_with(|| self.marks.to_vec().into());
-        let samples = self.trainer.samples();
+        let language = match (&mut self.language, self.trainer.language()) {
+            (Some(run), Some(trainer)) => Some(Arc::new(run.snapshot(trainer, complete))),
+            _ => None,
+        };
+        let samples = self.trainer.samples(shown);
         let sample_count = samples.iter().map(|&n| u64::from(n)).sum();
         let samples = samples.into();
-        let policy: Arc<[f64]> = self.trainer.masses().into();
+        let policy: Arc<[f64]> = self.trainer.masses(shown).into();
         Snapshot {
             epoch,
             status,
@@ -626,7 +780,7 @@ impl Session {
             history: Arc::clone(&self.shown.history),
             keyframes: Arc::clone(keyframes),
             marks: Arc::clone(marks),
-            language: None,
+            language,
         }
     }
 
@@ -697,12 +851,62 @@ impl Session {
 
     /// The policy's masses, one per arm.
     pub fn policy(&mut self) -> &[f64] {
-        self.trainer.masses()
+        self.trainer
+            .masses(self.language.as_ref().map_or(0, |run| run.shown))
     }
 
     /// The policy's natural-log masses, one per arm.
     pub fn log_policy(&mut self) -> &[f64] {
-        self.trainer.log_masses()
+        self.trainer
+            .log_masses(self.language.as_ref().map_or(0, |run| run.shown))
+    }
+
+    /// The language model's trainer, where there is one.
+    #[must_use]
+    pub fn language(&self) -> Option<&LmTrainer> {
+        self.trainer.language()
+    }
+
+    /// Distinct completions of the last batch of a language run, most frequent first.
+    #[must_use]
+    pub fn samples(&self) -> Option<&Arc<[SampleRecord]>> {
+        self.trainer.language().map(LmTrainer::records)
+    }
+
+    /// Shows another prompt of a language run: problem, analysis and policy are its own from now on.
+    ///
+    /// # Errors
+    /// [`SessionError::NoPrompt`] or [`SessionError::NoLanguage`].
+    pub fn show_prompt(&mut self, prompt: usize) -> Result<(), SessionError> {
+        let last = self.grounds.len().saturating_sub(1);
+        let run = self.language.as_mut().ok_or(SessionError::NoLanguage)?;
+        if prompt > last {
+            return Err(SessionError::NoPrompt { prompt, last });
+        }
+        run.shown = prompt;
+        self.show(self.grounds.clone());
+        // Policies of another prompt are no pictures of this one.
+        self.keyframes.truncate(0);
+        self.shown.keyframes = None;
+        Ok(())
+    }
+
+    /// The most likely next tokens of a text under policy and reference.
+    ///
+    /// # Errors
+    /// [`SessionError::NoLanguage`], or a text that the model cannot take.
+    pub fn probe(
+        &mut self,
+        prompt: &lm::PromptSpec,
+        limit: usize,
+    ) -> Result<ProbeAnswer, SessionError> {
+        let trainer = self
+            .trainer
+            .language_mut()
+            .ok_or(SessionError::NoLanguage)?;
+        let text = prompt.text(trainer.model().chat.as_ref())?;
+        let tokens = trainer.probe(&text, limit)?;
+        Ok(ProbeAnswer { text, tokens })
     }
 
     /// Edits made, with their steps.
@@ -718,9 +922,24 @@ impl Session {
     }
 }
 
-/// ½ Σ |p − q|.
-fn total_variation(p: &[f64], q: &[f64]) -> f64 {
-    0.5 * p.iter().zip(q).map(|(p, q)| (p - q).abs()).sum::<f64>()
+/// The problems of all prompts, hand-made changes included; a bandit's only one.
+fn problems(sources: &[ProblemSource], preset: &Preset) -> Result<Vec<Arc<Problem>>, SessionError> {
+    let language = preset.language.as_ref();
+    (sources.iter().enumerate())
+        .map(|(prompt, source)| {
+            let bandit = language::bandit_of(preset, language, prompt);
+            Ok(Arc::new(source.problem(&bandit, &preset.objective)?))
+        })
+        .collect()
+}
+
+fn bandit_trainer(grounds: &[Ground], preset: &Preset) -> Result<Learner, SessionError> {
+    let Some(Ground { problem, analysis }) = grounds.first().cloned() else {
+        return Err(SessionError::NoLanguage);
+    };
+    let training = Arc::new(preset.training.clone());
+    let trainer = Trainer::new(problem, preset.objective, analysis, training)?;
+    Ok(Learner::Bandit(Box::new(trainer)))
 }
 
 #[cfg(test)]

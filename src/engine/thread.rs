@@ -26,12 +26,17 @@ use super::{
     session::{Budget, Session, SessionError},
     snapshot::{Snapshot, Status},
 };
-use crate::experiment::{Edit, Preset};
+use crate::{
+    experiment::{Edit, Preset},
+    lm::PromptSpec,
+};
 
 /// Commands that may wait for the next step boundary.
 const COMMANDS: usize = 256;
 /// Events that may wait for the window.
 const EVENTS: usize = 256;
+/// Tokens that a probe answers with.
+const PROBED: usize = 40;
 /// Shortest time between two snapshots, and between two calls of `wake`.
 const FRAME: Duration = Duration::from_millis(16);
 /// Making snapshots takes at most this part of the time.
@@ -341,8 +346,34 @@ impl Worker {
                 }
             }
             Command::Speed(speed) => self.pacer = Pacer::new(speed),
-            Command::Probe { .. } | Command::Checkpoint(_) | Command::ShowPrompt(_) => {
-                self.refuse("this needs a language preset".to_owned());
+            Command::Probe {
+                prompt,
+                raw,
+                prefill,
+            } => {
+                let prompt = PromptSpec {
+                    prompt,
+                    raw,
+                    prefill,
+                };
+                if let Some(session) = &mut self.session {
+                    match catch(|| session.probe(&prompt, PROBED)) {
+                        Ok(answer) => self.outbox.send(Event::Probed(Arc::new(answer))),
+                        Err(message) => self.refuse(message),
+                    }
+                    self.publish.wake = true;
+                }
+            }
+            Command::ShowPrompt(prompt) => {
+                if let Some(session) = &mut self.session {
+                    match catch(|| session.show_prompt(prompt)) {
+                        Ok(()) => self.changed(),
+                        Err(message) => self.refuse(message),
+                    }
+                }
+            }
+            Command::Checkpoint(_) => {
+                self.refuse("checkpoints are not written yet".to_owned());
             }
             Command::SaveRun(folder) => {
                 let Some(session) = &mut self.session else {

@@ -8,6 +8,7 @@ mod chat;
 mod config;
 mod error;
 pub mod fast;
+mod language_model;
 mod model;
 mod score;
 mod tokenizer;
@@ -17,8 +18,23 @@ mod weights;
 pub use chat::{ChatTemplate, Message};
 pub use config::{Family, ModelConfig, RopeScaling};
 pub use error::LmError;
+pub use language_model::LanguageModel;
 pub use model::Model;
 pub use score::{AnswerScore, PromptSpec, score_answers};
 pub use tokenizer::LmTokenizer;
-pub use train::{SampleRecord, StepFacts, StepParts};
+pub use train::{
+    Ground, LmState, LmTrainError, LmTrainer, Prepared, SampleRecord, StepFacts, StepParts,
+};
 pub use weights::{LoadedModel, ModelFile, ModelInfo, inspect, load};
+
+/// Loads a model by the name that a preset or command gives it; relative paths start at `base_dir`.
+///
+/// # Errors
+/// See [`LmError`].
+pub fn open(name: &str, base_dir: Option<&std::path::Path>) -> Result<LoadedModel, LmError> {
+    let path = match std::env::var_os("MODESCOPE_SMOLLM2_GGUF") {
+        Some(path) if name == "smollm2-135m" => path.into(),
+        _ => base_dir.map_or_else(|| name.into(), |base| base.join(name)),
+    };
+    load(&ModelFile::find(&path)?, &candle_core::Device::Cpu)
+}

@@ -3,7 +3,13 @@
 use candle_core::{IndexOp, Tensor};
 use serde::Serialize;
 
-use super::{chat::Message, error::LmError, model::Model, weights::LoadedModel};
+use super::{
+    chat::{ChatTemplate, Message},
+    error::LmError,
+    model::Model,
+    tokenizer::LmTokenizer,
+    weights::LoadedModel,
+};
 
 /// What the model is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,21 +41,35 @@ impl PromptSpec {
     /// # Errors
     /// When the model has no chat template and `raw` is off, or the tokenizer refuses the text.
     pub fn tokens(&self, model: &LoadedModel) -> Result<Vec<u32>, LmError> {
-        let text = if self.raw {
-            format!("{}{}", self.prompt, self.prefill)
-        } else {
-            let chat = model.chat.as_ref().ok_or_else(|| {
-                LmError::Request(
-                    "the model has no chat template; give the whole text and --raw".to_owned(),
-                )
-            })?;
-            let message = Message {
-                role: "user".to_owned(),
-                content: self.prompt.clone(),
-            };
-            chat.render(&[message], &self.prefill)?
+        self.tokenise(&self.text(model.chat.as_ref())?, &model.tokenizer)
+    }
+
+    /// The whole text as the model sees it.
+    ///
+    /// # Errors
+    /// When there is no chat template and `raw` is off, or the template refuses the prompt.
+    pub fn text(&self, chat: Option<&ChatTemplate>) -> Result<String, LmError> {
+        if self.raw {
+            return Ok(format!("{}{}", self.prompt, self.prefill));
+        }
+        let chat = chat.ok_or_else(|| {
+            LmError::Request(
+                "the model has no chat template; give the whole text as a raw prompt".to_owned(),
+            )
+        })?;
+        let message = Message {
+            role: "user".to_owned(),
+            content: self.prompt.clone(),
         };
-        let tokens = model.tokenizer.encode_prompt(&text)?;
+        chat.render(&[message], &self.prefill)
+    }
+
+    pub(super) fn tokenise(
+        &self,
+        text: &str,
+        tokenizer: &LmTokenizer,
+    ) -> Result<Vec<u32>, LmError> {
+        let tokens = tokenizer.encode_prompt(text)?;
         if tokens.is_empty() {
             return Err(LmError::Request(
                 "the prompt is empty; at least one token is needed".to_owned(),

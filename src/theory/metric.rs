@@ -70,6 +70,10 @@ metrics! {
     CauseSampling, "cause_sampling", "cause: sampling", "TV(sampled run, exact-gradient run)";
     /// Fourth cause: the family's best fit to G, against G.
     CauseRepresentation, "cause_representation", "cause: representation", "TV(best fit in the family, G)";
+    /// Norm of the sampled gradient before clipping; language models only.
+    GradientNorm, "gradient_norm", "gradient norm", "‖∇J‖ before clipping";
+    /// Share of the batch that was an acceptable answer; language models only.
+    ValidShare, "valid_share", "valid share", "samples that are an answer / batch";
 }
 
 /// A value for every [`Metric`]; NaN where one is not defined (no modes, say) or not measured.

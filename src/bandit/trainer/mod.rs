@@ -17,12 +17,14 @@ mod random;
 mod sampler;
 mod signal;
 mod softmax;
+mod weigher;
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 pub use error::TrainError;
+pub(crate) use weigher::{Drawn, Weighed, Weigher};
 
 use self::{
     batch::Batch,

@@ -174,7 +174,9 @@ fn metric_of(
         | Metric::CauseTarget
         | Metric::CauseDynamics
         | Metric::CauseSampling
-        | Metric::CauseRepresentation => Analysis::new(problem, objective)
+        | Metric::CauseRepresentation
+        | Metric::GradientNorm
+        | Metric::ValidShare => Analysis::new(problem, objective)
             .map_or(f64::NAN, |analysis| analysis.target_metrics.get(metric)),
     }
 }

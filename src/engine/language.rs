@@ -1,0 +1,182 @@
+//! The part of a session that only a language model's run has.
+
+use std::{
+    collections::VecDeque,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, Weak},
+    time::Instant,
+};
+
+use super::{
+    history::Extra,
+    session::SessionError,
+    snapshot::{LanguageSnapshot, Series},
+};
+use crate::{
+    bandit::ProblemSource,
+    experiment::{BanditSpec, LanguageSpec, Preset},
+    lm::{self, LanguageModel, LmTrainer, Prepared, StepParts},
+};
+
+/// Steps over which tokens per second are averaged.
+const RECENT: usize = 32;
+
+/// What a session remembers beside the trainer.
+#[derive(Debug)]
+pub(super) struct LanguageRun {
+    pub(super) model: Arc<LanguageModel>,
+    /// The prompt that the session's problem, analysis and policy belong to.
+    pub(super) shown: usize,
+    /// Reference masses of the prompts' answers and everything else.
+    masses: Vec<Vec<f64>>,
+    timing: Extra,
+    /// Sampled tokens and seconds of the last steps.
+    recent: VecDeque<(usize, f64)>,
+    series: Arc<[Series]>,
+    series_at: Option<(u64, Instant)>,
+}
+
+/// An experiment on a language model, ready for its trainer.
+pub(super) struct Resolved {
+    pub(super) run: LanguageRun,
+    pub(super) prepared: Prepared,
+    /// The experiment with the first prompt's answers as its bandit.
+    pub(super) preset: Preset,
+    pub(super) sources: Vec<ProblemSource>,
+}
+
+impl LanguageRun {
+    /// Asks the model what it makes of the answers, and fills the bandit in.
+    pub(super) fn resolve(
+        mut preset: Preset,
+        model: Arc<LanguageModel>,
+    ) -> Result<Resolved, SessionError> {
+        let modes = preset.bandit.modes.clone();
+        let edits = std::mem::take(&mut preset.bandit.reward_edits);
+        let Some(language) = &mut preset.language else {
+            return Err(SessionError::NoLanguage);
+        };
+        language.absorb_rewards(&edits);
+        let spec = Arc::new(language.clone());
+        let prepared = Prepared::new(Arc::clone(&model), Arc::clone(&spec))?;
+        let masses = prepared.masses().to_vec();
+        let mut sources = Vec::with_capacity(masses.len());
+        for (prompt, masses) in masses.iter().enumerate() {
+            let bandit = spec
+                .bandit(prompt, Some(masses.clone()))
+                .unwrap_or_default();
+            sources.push(ProblemSource::evaluate(&bandit, None)?);
+            if prompt == 0 {
+                preset.bandit = BanditSpec {
+                    modes: modes.clone(),
+                    ..bandit
+                };
+            }
+        }
+        Ok(Resolved {
+            run: Self {
+                model,
+                shown: 0,
+                masses,
+                timing: Extra::new(StepParts::NAMES.len() + 1),
+                recent: VecDeque::new(),
+                series: Arc::new([]),
+                series_at: None,
+            },
+            prepared,
+            preset,
+            sources,
+        })
+    }
+
+    /// Notes what a step took.
+    pub(super) fn record(&mut self, step: u64, trainer: &LmTrainer) {
+        let Some(facts) = trainer.facts() else {
+            return;
+        };
+        if self.recent.len() == RECENT {
+            self.recent.pop_front();
+        }
+        self.recent
+            .push_back((facts.sampled_tokens, facts.parts.total() / 1e3));
+        let speed = self.tokens_per_second();
+        self.timing
+            .record(step, facts.parts.values().into_iter().chain([speed]));
+    }
+
+    fn tokens_per_second(&self) -> f64 {
+        let tokens: usize = self.recent.iter().map(|(tokens, _)| tokens).sum();
+        let seconds: f64 = self.recent.iter().map(|(_, seconds)| seconds).sum();
+        if seconds > 0.0 {
+            tokens as f64 / seconds
+        } else {
+            0.0
+        }
+    }
+
+    /// What the window draws; the time series are renewed only when `fresh`.
+    pub(super) fn snapshot(&mut self, trainer: &LmTrainer, fresh: bool) -> LanguageSnapshot {
+        let step = trainer.step_count();
+        let renew = match self.series_at {
+            None => true,
+            Some((at, when)) => {
+                at != step && (fresh || when.elapsed() >= super::session::HISTORY_PERIOD)
+            }
+        };
+        if renew {
+            self.series = self.timing.series().into();
+            self.series_at = Some((step, Instant::now()));
+        }
+        let valid: f64 = self
+            .masses
+            .get(self.shown)
+            .map_or(0.0, |masses| masses.iter().rev().skip(1).sum());
+        LanguageSnapshot {
+            spec: Arc::clone(trainer.spec()),
+            model: self.model.info.name.as_str().into(),
+            parameters: self.model.layout.len(),
+            trained: trainer.trained(),
+            shown_prompt: self.shown,
+            samples: Arc::clone(trainer.records()),
+            facts: trainer.facts().cloned(),
+            tokens_per_second: self.tokens_per_second(),
+            timing: Arc::clone(&self.series),
+            reference_valid: valid,
+        }
+    }
+}
+
+/// The bandits of an experiment's prompts: the preset's own first, hand-made changes included.
+pub(super) fn bandit_of(
+    preset: &Preset,
+    language: Option<&LanguageSpec>,
+    prompt: usize,
+) -> BanditSpec {
+    match language {
+        Some(language) if prompt > 0 => language.bandit(prompt, None).unwrap_or_default(),
+        Some(_) | None => preset.bandit.clone(),
+    }
+}
+
+/// The last model that was loaded, while anybody still has it.
+static LOADED: Mutex<Option<(PathBuf, Weak<LanguageModel>)>> = Mutex::new(None);
+
+/// Loads a model by the name a preset gives, or takes the one that is in memory.
+pub(super) fn load(
+    name: &str,
+    base_dir: Option<&Path>,
+) -> Result<Arc<LanguageModel>, SessionError> {
+    let key = base_dir.map_or_else(|| PathBuf::from(name), |base| base.join(name));
+    let mut loaded = LOADED
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    if let Some((known, model)) = &*loaded
+        && *known == key
+        && let Some(model) = model.upgrade()
+    {
+        return Ok(model);
+    }
+    let model = Arc::new(LanguageModel::new(lm::open(name, base_dir)?)?);
+    *loaded = Some((key, Arc::downgrade(&model)));
+    Ok(model)
+}

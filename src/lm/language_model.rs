@@ -1,0 +1,73 @@
+//! A model ready to be trained: its frozen weights in one flat buffer, its tokenizer and its chat template.
+
+use std::sync::Arc;
+
+use super::{
+    chat::ChatTemplate,
+    error::LmError,
+    fast::{Layout, Network},
+    score::PromptSpec,
+    tokenizer::LmTokenizer,
+    weights::{LoadedModel, ModelInfo},
+};
+
+/// A model as the reference of a run. Policies that train few parameters read its weights too: they are in memory once.
+#[derive(Debug)]
+pub struct LanguageModel {
+    /// What is known of it.
+    pub info: ModelInfo,
+    /// Where each tensor lies in `weights`.
+    pub layout: Layout,
+    /// Its weights, never changed.
+    pub weights: Arc<Vec<f32>>,
+    /// Its tokenizer.
+    pub tokenizer: LmTokenizer,
+    /// Its chat template, where it has one.
+    pub chat: Option<ChatTemplate>,
+}
+
+impl LanguageModel {
+    /// Lays a loaded model out for training.
+    ///
+    /// # Errors
+    /// Names a family that the training path does not run, or a tensor that does not fit.
+    pub fn new(loaded: LoadedModel) -> Result<Self, LmError> {
+        let layout = Layout::new(&loaded.info.config)?;
+        let weights = layout.flatten(&loaded.weights)?;
+        if let Some(bad) = weights.iter().position(|w| !w.is_finite()) {
+            let name = layout
+                .tensors()
+                .iter()
+                .find(|(_, span)| span.range().contains(&bad))
+                .map_or_else(String::new, |(name, _)| name.clone());
+            return Err(LmError::Tensor {
+                name,
+                why: "it holds a number that is not finite".to_owned(),
+            });
+        }
+        Ok(Self {
+            info: loaded.info,
+            layout,
+            weights: Arc::new(weights),
+            tokenizer: loaded.tokenizer,
+            chat: loaded.chat,
+        })
+    }
+
+    /// The frozen model as something to run.
+    ///
+    /// # Errors
+    /// When the weights do not fill the layout, which [`Self::new`] rules out.
+    pub fn network(&self) -> Result<Network<'_>, LmError> {
+        Network::full(&self.layout, &self.weights)
+    }
+
+    /// A prompt's tokens as the model sees them.
+    ///
+    /// # Errors
+    /// As [`PromptSpec::tokens`].
+    pub fn prompt_tokens(&self, prompt: &PromptSpec) -> Result<Vec<u32>, LmError> {
+        let text = prompt.text(self.chat.as_ref())?;
+        prompt.tokenise(&text, &self.tokenizer)
+    }
+}

@@ -1,0 +1,99 @@
+//! What is trained, and everything a run needs to go on exactly where it was.
+
+use crate::{
+    experiment::{LoraModule, Tune},
+    lm::{
+        LanguageModel, LmError,
+        fast::{self, AdamWState, LoraLayout, Network},
+    },
+};
+
+/// The trained parameters.
+#[derive(Debug, Clone)]
+pub(super) enum Trained {
+    /// All of the model's.
+    Full(Vec<f32>),
+    /// Low-rank factors on the frozen weights.
+    Lora {
+        layout: LoraLayout,
+        factors: Vec<f32>,
+    },
+}
+
+impl Trained {
+    /// Parameters that make the policy equal to the reference.
+    pub(super) fn new(model: &LanguageModel, tune: &Tune, seed: u64) -> Result<Self, LmError> {
+        Ok(match tune {
+            Tune::Full => Self::Full(model.weights.to_vec()),
+            Tune::Lora {
+                rank,
+                alpha,
+                modules,
+            } => {
+                let modules: Vec<fast::LoraModule> = modules.iter().map(|&m| module(m)).collect();
+                let layout = LoraLayout::new(&model.layout, *rank, *alpha, &modules)?;
+                let factors = layout.initial(seed);
+                Self::Lora { layout, factors }
+            }
+        })
+    }
+
+    /// The policy as something to run.
+    pub(super) fn network<'a>(&'a self, model: &'a LanguageModel) -> Result<Network<'a>, LmError> {
+        match self {
+            Self::Full(parameters) => Network::full(&model.layout, parameters),
+            Self::Lora { layout, factors } => {
+                Network::lora(&model.layout, &model.weights, layout, factors)
+            }
+        }
+    }
+
+    pub(super) fn values(&self) -> &[f32] {
+        match self {
+            Self::Full(values) => values,
+            Self::Lora { factors, .. } => factors,
+        }
+    }
+
+    pub(super) fn values_mut(&mut self) -> &mut [f32] {
+        match self {
+            Self::Full(values) => values,
+            Self::Lora { factors, .. } => factors,
+        }
+    }
+}
+
+fn module(module: LoraModule) -> fast::LoraModule {
+    match module {
+        LoraModule::Q => fast::LoraModule::Q,
+        LoraModule::K => fast::LoraModule::K,
+        LoraModule::V => fast::LoraModule::V,
+        LoraModule::O => fast::LoraModule::O,
+        LoraModule::Gate => fast::LoraModule::Gate,
+        LoraModule::Up => fast::LoraModule::Up,
+        LoraModule::Down => fast::LoraModule::Down,
+    }
+}
+
+/// Everything a trainer needs to go on exactly where it was, its random streams included.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LmState {
+    /// Steps done.
+    pub step: u64,
+    /// Trained numbers, in the order of the flat buffer.
+    pub parameters: Vec<f32>,
+    /// The optimiser's moments and steps.
+    pub optimiser: AdamWState,
+    /// Words drawn from the streams of samples of the policy and of the reference.
+    pub drawn_words: (u128, u128),
+    /// MARA's best anchor so far, per prompt.
+    pub anchors: Vec<Option<u32>>,
+}
+
+impl LmState {
+    /// Roughly how much memory it takes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        3 * size_of::<f32>() * self.parameters.len() + size_of::<Self>()
+    }
+}

@@ -1,0 +1,148 @@
+//! A language task as the trainer needs it: tokens of prompts and answers, and which completion counts as what.
+
+use crate::{
+    experiment::{LanguageSpec, Matching},
+    lm::{LanguageModel, LmError, LmTokenizer, PromptSpec},
+};
+
+use super::{error::LmTrainError, sampler::Completion};
+
+/// A prompt with its answers, as tokens.
+#[derive(Debug, Clone)]
+pub(super) struct PromptTokens {
+    pub(super) prompt: Vec<u32>,
+    /// What each answer's probability is the probability of: all its tokens and the end token, or its first token alone.
+    pub(super) answers: Vec<Vec<u32>>,
+}
+
+/// All prompts, and how completions are judged.
+#[derive(Debug)]
+pub(super) struct Task {
+    pub(super) prompts: Vec<PromptTokens>,
+    pub(super) end: Option<u32>,
+    pub(super) max_tokens: usize,
+}
+
+impl Task {
+    /// Tokenises a task and checks it against its model.
+    pub(super) fn new(model: &LanguageModel, spec: &LanguageSpec) -> Result<Self, LmTrainError> {
+        let first_only = spec.matching == Matching::FirstToken;
+        let end = model.tokenizer.end_token();
+        if end.is_none() && !first_only {
+            return Err(LmTrainError::field(
+                "language.matching",
+                "this rule with a tokenizer that has no end token",
+                "FirstToken is",
+            ));
+        }
+        let max_tokens = if first_only { 1 } else { spec.max_new_tokens };
+        let mut prompts = Vec::with_capacity(spec.prompts.len());
+        for (index, task) in spec.prompts.iter().enumerate() {
+            let prompt = PromptSpec {
+                prompt: task.prompt.clone(),
+                raw: task.raw,
+                prefill: task.prefill.clone(),
+            };
+            let prompt = model.prompt_tokens(&prompt)?;
+            let context = model.layout.config().context;
+            if prompt.len() + max_tokens > context + 1 {
+                return Err(LmTrainError::field(
+                    format!("language.prompts.{index}.prompt"),
+                    format!("a prompt of {} tokens", prompt.len()),
+                    format!(
+                        "at most {} are, for {max_tokens} more in a context of {context}",
+                        (context + 1).saturating_sub(max_tokens)
+                    ),
+                ));
+            }
+            let answers = task
+                .answers
+                .iter()
+                .enumerate()
+                .map(|(at, answer)| {
+                    let field = format!("language.prompts.{index}.answers.{at}.text");
+                    let tokens = answer_tokens(&model.tokenizer, &answer.text, end, first_only)?;
+                    if tokens.is_empty() {
+                        return Err(LmTrainError::field(
+                            field,
+                            format!("“{}”", answer.text),
+                            "a text with at least one token is",
+                        ));
+                    }
+                    if tokens.len() > max_tokens {
+                        return Err(LmTrainError::field(
+                            "language.max_new_tokens",
+                            max_tokens,
+                            format!(
+                                "at least {} is, the tokens of the answer “{}”",
+                                tokens.len(),
+                                answer.text
+                            ),
+                        ));
+                    }
+                    Ok(tokens)
+                })
+                .collect::<Result<Vec<_>, _>>()?;
+            check_distinct(index, spec, &answers)?;
+            prompts.push(PromptTokens { prompt, answers });
+        }
+        Ok(Self {
+            prompts,
+            end,
+            max_tokens,
+        })
+    }
+
+    /// The arm that a completion counts as.
+    pub(super) fn arm(&self, completion: &Completion, _text: &str) -> usize {
+        let answers = &self.prompts[completion.prompt].answers;
+        let found = answers
+            .iter()
+            .position(|answer| *answer == completion.tokens);
+        found
+            .filter(|arm| *arm < answers.len())
+            .unwrap_or(answers.len())
+    }
+}
+
+fn answer_tokens(
+    tokenizer: &LmTokenizer,
+    text: &str,
+    end: Option<u32>,
+    first_only: bool,
+) -> Result<Vec<u32>, LmError> {
+    let mut tokens = tokenizer.encode_continuation(text)?;
+    if first_only {
+        tokens.truncate(1);
+    } else {
+        tokens.extend(end);
+    }
+    Ok(tokens)
+}
+
+/// Two answers that are the same to the model cannot be told apart.
+fn check_distinct(
+    prompt: usize,
+    spec: &LanguageSpec,
+    answers: &[Vec<u32>],
+) -> Result<(), LmTrainError> {
+    for (at, tokens) in answers.iter().enumerate() {
+        if let Some(twin) = answers[..at].iter().position(|other| other == tokens) {
+            let text = |arm: usize| {
+                let answers = spec.prompts.get(prompt).map(|task| &task.answers);
+                answers
+                    .and_then(|answers| answers.get(arm))
+                    .map_or("", |answer| answer.text.as_str())
+            };
+            return Err(LmTrainError::field(
+                format!("language.prompts.{prompt}.answers.{at}.text"),
+                format!("“{}”", text(at)),
+                format!(
+                    "an answer whose tokens differ from those of “{}” is",
+                    text(twin)
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
