@@ -12,11 +12,13 @@ mod outbox;
 mod pace;
 mod phase;
 mod run_folder;
+mod samples_log;
 mod schedule;
 mod session;
 mod snapshot;
 mod stop;
 mod summary;
+mod tensorboard;
 mod thread;
 
 pub use expectation::{CheckError, Checked, check_expectations};
@@ -26,7 +28,9 @@ pub use phase::{
     tie_boundary,
 };
 pub use run_folder::{RunFolder, RunFolderError};
+pub use samples_log::{DEFAULT_LIMIT_BYTES, SampleLine, SamplesLog, SamplesLogError};
 pub use session::{Budget, Row, Session, SessionError};
 pub use snapshot::{EditMark, History, Keyframe, LanguageSnapshot, Series, Snapshot, Status};
 pub use summary::{Ended, ModeSummary, Summary};
+pub use tensorboard::{EventWriter, now_secs};
 pub use thread::{Engine, SendRefused};

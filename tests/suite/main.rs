@@ -10,4 +10,5 @@ mod presets;
 mod run;
 mod saving;
 mod task;
+mod tensorboard;
 mod window;
