@@ -6,6 +6,7 @@ mod gui;
 mod model;
 mod open;
 mod presets;
+mod pretrain;
 mod run;
 mod target;
 mod validate;
@@ -70,6 +71,8 @@ enum Command {
     Validate(validate::Args),
     /// Look at a language model on disk; score answers with it
     Model(model::Args),
+    /// Train a very small language model from nothing on a grammar
+    Pretrain(pretrain::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
 }
@@ -100,6 +103,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Some(Command::Presets(args)) => presets::execute(&args),
         Some(Command::Validate(args)) => validate::execute(&args),
         Some(Command::Model(args)) => model::execute(&args),
+        Some(Command::Pretrain(args)) => pretrain::execute(&args),
         Some(Command::Completions(args)) => completions::execute(&args, &mut Cli::command()),
     }
 }

@@ -93,6 +93,24 @@ impl ChatTemplate {
         Self::new(&source, token("bos_token"), token("eos_token")).map(Some)
     }
 
+    /// The template's own text.
+    #[must_use]
+    pub fn source(&self) -> Option<String> {
+        Some(
+            self.environment
+                .get_template(NAME)
+                .ok()?
+                .source()
+                .to_owned(),
+        )
+    }
+
+    /// What it calls `bos_token`; may be empty.
+    #[must_use]
+    pub fn begin(&self) -> &str {
+        &self.begin
+    }
+
     /// The text of a chat up to where the assistant begins to speak, followed by `prefill`, its first words.
     ///
     /// # Errors

@@ -15,6 +15,14 @@ pub enum LmError {
         /// The system's word.
         source: std::io::Error,
     },
+    /// A file that cannot be written; what was there before is as it was.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's word.
+        source: std::io::Error,
+    },
     /// A path that holds no model that this build reads.
     #[error("{}: {why}; accepted are a .gguf file or a Hugging Face folder with config.json, tokenizer.json and *.safetensors", path.display())]
     NotAModel {

@@ -6,10 +6,13 @@
 
 mod chat;
 mod config;
+mod embedded;
 mod error;
+pub mod export;
 pub mod fast;
 mod language_model;
 mod model;
+pub mod pretrain;
 mod score;
 mod tokenizer;
 mod train;
@@ -17,6 +20,7 @@ mod weights;
 
 pub use chat::{ChatTemplate, Message};
 pub use config::{Family, ModelConfig, RopeScaling};
+pub use embedded::{embedded, embedded_info};
 pub use error::LmError;
 pub use language_model::LanguageModel;
 pub use model::Model;

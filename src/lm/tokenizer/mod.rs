@@ -4,7 +4,7 @@ mod gguf;
 
 use std::path::Path;
 
-use tokenizers::Tokenizer;
+use tokenizers::{Tokenizer, processors::template::TemplateProcessing};
 
 use super::error::LmError;
 pub(super) use gguf::GgufVocabulary;
@@ -41,6 +41,48 @@ impl LmTokenizer {
             end,
             begin: None,
         })
+    }
+
+    /// Reads the text of a `tokenizer.json`; `end` is the written form of the token that ends an answer.
+    ///
+    /// # Errors
+    /// When the text is no tokenizer or does not have the end token.
+    pub(super) fn from_json(text: &str, end: Option<&str>) -> Result<Self, LmError> {
+        let inner = Tokenizer::from_bytes(text)
+            .map_err(|e| LmError::Tokenizer(format!("not usable: {e}")))?;
+        let end = end
+            .map(|token| {
+                inner.token_to_id(token).ok_or_else(|| {
+                    LmError::Tokenizer(format!("the end token {token:?} is not in it"))
+                })
+            })
+            .transpose()?;
+        Ok(Self {
+            inner,
+            end,
+            begin: None,
+        })
+    }
+
+    /// The tokenizer as a `tokenizer.json`; where the model wants a begin token, a post-processor that adds it.
+    #[must_use]
+    pub(super) fn to_json(&self) -> String {
+        let mut inner = self.inner.clone();
+        if let Some((id, token)) = self.begin.and_then(|id| Some((id, self.token(id)?)))
+            && let Ok(processor) = TemplateProcessing::builder()
+                .try_single(format!("{token} $A"))
+                .and_then(|b| b.try_pair(format!("{token} $A {token} $B")))
+                .map_err(|e| e.to_string())
+                .and_then(|b| {
+                    b.special_tokens(vec![(token, id)])
+                        .build()
+                        .map_err(|e| e.to_string())
+                })
+        {
+            inner.with_post_processor(Some(processor));
+        }
+        // Only a map with keys that are no strings cannot be written; a tokenizer has none.
+        inner.to_string(false).unwrap_or_default()
     }
 
     /// Rebuilds the tokenizer that GGUF metadata describes.
@@ -107,6 +149,18 @@ impl LmTokenizer {
     #[must_use]
     pub fn token(&self, id: u32) -> Option<String> {
         self.inner.id_to_token(id)
+    }
+
+    /// The id of a written token, if there is one.
+    #[must_use]
+    pub fn id(&self, token: &str) -> Option<u32> {
+        self.inner.token_to_id(token)
+    }
+
+    /// The token that goes before every text, where the tokenizer was rebuilt from a file that names it.
+    #[must_use]
+    pub fn begin_token(&self) -> Option<u32> {
+        self.begin
     }
 
     /// The token that ends an answer.

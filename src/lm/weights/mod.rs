@@ -109,6 +109,11 @@ pub fn load(file: &ModelFile, device: &Device) -> Result<LoadedModel, LmError> {
         ModelFile::Gguf(path) => gguf::load(path, device),
         ModelFile::HubFolder(folder) => hub_folder::load(folder, device),
     }?;
+    checked(loaded)
+}
+
+/// The model, if weights, tokenizer and configuration belong together.
+pub(super) fn checked(loaded: LoadedModel) -> Result<LoadedModel, LmError> {
     check_shapes(&loaded.info.config, &loaded.weights)?;
     let (tokens, rows) = (loaded.tokenizer.vocab_size(), loaded.info.config.vocab_size);
     if tokens > rows {
