@@ -43,6 +43,10 @@ const FRAME: Duration = Duration::from_millis(16);
 const SNAPSHOT_SHARE: u32 = 8;
 /// How long training goes on before it looks whether a snapshot is due.
 const SLICE: Duration = Duration::from_millis(2);
+/// Longest rest in one go, so that a window that never ends it stops nothing.
+const LONGEST_REST: Duration = Duration::from_millis(150);
+/// How often to look whether a rest is over.
+const REST: Duration = Duration::from_millis(2);
 /// How often to look whether the window has made room for events.
 const RETRY: Duration = Duration::from_millis(100);
 
@@ -70,6 +74,8 @@ struct Shared {
     snapshot: ArcSwapOption<Snapshot>,
     /// Somebody has read the latest snapshot: the next one is worth making.
     read: AtomicBool,
+    /// The window needs the cores for a moment.
+    rest: AtomicBool,
     shutdown: AtomicBool,
 }
 
@@ -101,6 +107,7 @@ impl Engine {
             pacer: Pacer::new(Speed::Full),
             meter: SpeedMeter::new(),
             publish: Publish::default(),
+            resting: None,
             savers: Vec::new(),
         };
         let thread = std::thread::Builder::new()
@@ -131,6 +138,12 @@ impl Engine {
     #[must_use]
     pub fn try_event(&self) -> Option<Event> {
         self.events.try_recv().ok()
+    }
+
+    /// Asks the thread to train nothing for a moment (150 ms at most), or to go on: while the window solves a large problem
+    /// it has the cores to itself. What is trained is the same, only later.
+    pub fn rest(&self, rest: bool) {
+        self.shared.rest.store(rest, Ordering::Release);
     }
 
     /// The latest picture of the run; none before the first load. Reading it asks for the next one.
@@ -182,6 +195,8 @@ struct Worker {
     pacer: Pacer,
     meter: SpeedMeter,
     publish: Publish,
+    /// Since when the thread rests.
+    resting: Option<Instant>,
     /// Threads that still write runs.
     savers: Vec<JoinHandle<()>>,
 }
@@ -231,13 +246,22 @@ impl Worker {
             if self.ending() {
                 return;
             }
-            if self.status == Status::Running {
+            if self.status == Status::Running && !self.rests(Instant::now()) {
                 self.train();
             }
             self.publish_if_due();
             self.wake_if_due();
             self.outbox.flush();
         }
+    }
+
+    /// Whether to train nothing now.
+    fn rests(&mut self, now: Instant) -> bool {
+        if !self.shared.rest.load(Ordering::Acquire) {
+            self.resting = None;
+            return false;
+        }
+        now - *self.resting.get_or_insert(now) < LONGEST_REST
     }
 
     fn ending(&self) -> bool {
@@ -248,7 +272,14 @@ impl Worker {
     fn next_command(&mut self) -> Result<Option<Command>, Ended> {
         let now = Instant::now();
         let running = self.status == Status::Running;
-        let mut deadline = running.then(|| self.pacer.next_due());
+        let rests = running && self.rests(now);
+        let mut deadline = running.then(|| {
+            if rests {
+                now + REST
+            } else {
+                self.pacer.next_due()
+            }
+        });
         let mut earlier =
             |moment: Instant| deadline = Some(deadline.map_or(moment, |d| d.min(moment)));
         if let Some(moment) = self.publish_due() {
@@ -508,7 +539,11 @@ impl Worker {
             stop_rules: self.run_until.is_none(),
         };
         let (commands, shared) = (&self.commands, &self.shared);
-        let interrupted = || !commands.is_empty() || shared.shutdown.load(Ordering::Relaxed);
+        let interrupted = || {
+            !commands.is_empty()
+                || shared.shutdown.load(Ordering::Relaxed)
+                || shared.rest.load(Ordering::Relaxed)
+        };
         let advanced = catch(|| session.advance(budget, &interrupted));
         let step = session.step();
         self.pacer.done(step - before);

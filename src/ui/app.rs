@@ -13,7 +13,7 @@ use super::{
     commands,
     dialogs::Dialogs,
     document::{Document, Origin},
-    layout::{self, Pane, Panes},
+    layout::{Layouts, Pane, Panes, Room},
     link::Link,
     menu,
     panels::{
@@ -100,9 +100,7 @@ pub struct Workbench {
     pub(super) scrub: Option<Keyframe>,
     pub(super) pins: Vec<Pin>,
     pub(super) selection: Selection,
-    pub(super) tree: Tree<Pane>,
-    /// The panes of a window that is too small for `tree`.
-    pub(super) compact: Tree<Pane>,
+    pub(super) layouts: Layouts,
     pub(super) panels: Panels,
     pub(super) toasts: Toasts,
     pub(super) dialogs: Dialogs,
@@ -119,6 +117,8 @@ pub struct Workbench {
     pub(super) quitting: bool,
     /// Edits applied to the document in this frame and not yet sent to the trainer.
     pub(super) edits: Vec<Edit>,
+    /// Edits that wait until the window has solved its large problem.
+    pub(super) unsent: Vec<Edit>,
     /// What was open before, to go back to.
     pub(super) previous: Option<(Box<Preset>, Origin, bool)>,
     /// Messages from threads that write files or the clipboard.
@@ -193,10 +193,7 @@ impl Workbench {
         });
         link.send(Command::Speed(options.speed));
         let snapshot = Arc::new(before_training(&document));
-        let tree = session
-            .tree
-            .filter(layout::is_complete)
-            .unwrap_or_else(layout::default_tree);
+        let layouts = Layouts::new(session.tree);
         let mut workbench = Self {
             document,
             link,
@@ -204,8 +201,7 @@ impl Workbench {
             scrub: None,
             pins: Vec::new(),
             selection: Selection::default(),
-            tree,
-            compact: layout::compact_tree(),
+            layouts,
             panels: Panels {
                 transport: Transport::new(options.speed),
                 ..Panels::default()
@@ -223,6 +219,7 @@ impl Workbench {
             saved_then: None,
             quitting: false,
             edits: Vec::new(),
+            unsent: Vec::new(),
             previous: None,
             reports: bounded(16),
             session_behind: true,
@@ -258,9 +255,14 @@ impl Workbench {
         }
         for solved in self.background.finished() {
             match solved {
-                Ok(solved) => self.document.accept(solved),
+                Ok(solved) => {
+                    self.document.accept(solved);
+                    self.send_edits(Vec::new());
+                }
                 Err(error) => {
                     self.document.go_back();
+                    self.unsent.clear();
+                    self.link.rest(false);
                     self.notify(ctx, Notice::Error(error));
                 }
             }
@@ -392,14 +394,9 @@ impl Workbench {
                 if ui.available_width() < 60.0 || ui.available_height() < 40.0 {
                     return;
                 }
-                let small =
-                    !beside || ui.available_width() < 300.0 || ui.available_height() < 400.0;
-                let used = if small {
-                    &mut self.compact
-                } else {
-                    &mut self.tree
-                };
-                let mut tree = std::mem::replace(used, Tree::empty(egui::Id::unique("panes")));
+                let room = Room::of(ui.available_size(), beside);
+                let empty = Tree::empty(egui::Id::unique("panes"));
+                let mut tree = std::mem::replace(self.layouts.of(room), empty);
                 if let Some(controls) = tree.tiles.find_pane(&Pane::Controls) {
                     tree.set_visible(controls, !beside);
                 }
@@ -410,11 +407,7 @@ impl Workbench {
                     },
                     ui,
                 );
-                if small {
-                    self.compact = tree;
-                } else {
-                    self.tree = tree;
-                }
+                *self.layouts.of(room) = tree;
             });
         self.windows_ui(&ctx, &mut actions);
         self.toasts.show(&ctx, bottom);
@@ -459,6 +452,8 @@ impl Workbench {
     /// Starts the trainer on the document.
     pub(super) fn load(&mut self, run: bool) {
         self.loading = true;
+        self.unsent.clear();
+        self.link.rest(false);
         self.scrub = None;
         self.selection = Selection::default();
         self.snapshot = Arc::new(before_training(&self.document));

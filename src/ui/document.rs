@@ -9,6 +9,7 @@ use std::{
 use crate::{
     bandit::{Analysis, Problem, ProblemSource},
     experiment::{self, Edit, Preset},
+    theory::Objective,
 };
 
 /// Problems up to this size are analysed in the frame of the edit; larger ones in the background.
@@ -338,7 +339,11 @@ impl Document {
         Work {
             source: self.source.clone(),
             preset: self.preset.clone(),
-            problem: (stale < Stale::Problem).then(|| self.problem.clone()),
+            kept: (stale < Stale::Problem).then(|| Kept {
+                problem: self.problem.clone(),
+                analysis: self.analysis.clone(),
+                objective: self.good.objective,
+            }),
         }
     }
 
@@ -364,8 +369,16 @@ impl Document {
 pub(crate) struct Work {
     source: Arc<ProblemSource>,
     preset: Arc<Preset>,
-    /// The preset's problem, where it did not change.
-    problem: Option<Arc<Problem>>,
+    /// What there is already, where the problem did not change.
+    kept: Option<Kept>,
+}
+
+/// A problem, and what an earlier objective asked for on it.
+#[derive(Clone)]
+struct Kept {
+    problem: Arc<Problem>,
+    analysis: Arc<Analysis>,
+    objective: Objective,
 }
 
 /// Its result.
@@ -382,10 +395,12 @@ impl Work {
     /// # Errors
     /// One line that says why the objective has no target here.
     pub(crate) fn run(self) -> Result<Solved, String> {
-        let (problem, analysis) = match self.problem {
-            Some(problem) => {
-                let analysis = analyse(&problem, &self.preset)?;
-                (problem, analysis)
+        let (problem, analysis) = match self.kept {
+            Some(kept) => {
+                let earlier = (&*kept.analysis, &kept.objective);
+                let analysis = Analysis::renewed(&kept.problem, &self.preset.objective, earlier)
+                    .map_err(|error| error.to_string())?;
+                (kept.problem, Arc::new(analysis))
             }
             None => solve(&self.source, &self.preset)?,
         };
@@ -403,14 +418,8 @@ fn solve(source: &ProblemSource, preset: &Preset) -> Result<(Arc<Problem>, Arc<A
         .problem(&preset.bandit, &preset.objective)
         .map_err(|error| error.to_string())?;
     let problem = Arc::new(problem);
-    let analysis = analyse(&problem, preset)?;
-    Ok((problem, analysis))
-}
-
-fn analyse(problem: &Problem, preset: &Preset) -> Result<Arc<Analysis>, String> {
-    Analysis::new(problem, &preset.objective)
-        .map(Arc::new)
-        .map_err(|error| error.to_string())
+    let analysis = Analysis::new(&problem, &preset.objective).map_err(|error| error.to_string())?;
+    Ok((problem, Arc::new(analysis)))
 }
 
 #[cfg(test)]
@@ -419,7 +428,7 @@ mod tests {
     use super::*;
     use crate::{
         experiment::{Arms, builtin_preset},
-        theory::{Beta, Objective},
+        theory::Beta,
     };
 
     /// An experiment too large for a frame.

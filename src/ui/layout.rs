@@ -60,7 +60,7 @@ impl Pane {
 }
 
 /// The default places: the main plot large on top, modes below it, time charts and the tools side by side at the bottom.
-pub(crate) fn default_tree() -> Tree<Pane> {
+fn default_tree() -> Tree<Pane> {
     let mut tiles = Tiles::default();
     let main = tiles.insert_pane(Pane::MainPlot);
     let modes = tiles.insert_pane(Pane::Modes);
@@ -89,8 +89,93 @@ pub(crate) fn default_tree() -> Tree<Pane> {
     Tree::new(egui::Id::unique("panes"), root, tiles)
 }
 
+/// Where the window is too low for three rows: the main plot above, everything else behind tabs below it.
+fn low_tree() -> Tree<Pane> {
+    let mut tiles = Tiles::default();
+    let main = tiles.insert_pane(Pane::MainPlot);
+    let others: Vec<TileId> = [Pane::Time, Pane::Modes]
+        .into_iter()
+        .chain(Pane::ALL.into_iter().skip(3))
+        .map(|pane| tiles.insert_pane(pane))
+        .collect();
+    let others = tiles.insert_tab_tile(others);
+    let root = tiles.insert_container(Linear::new_binary(
+        LinearDir::Vertical,
+        [main, others],
+        0.52,
+    ));
+    Tree::new(egui::Id::unique("panes of a low window"), root, tiles)
+}
+
+/// How much room the panes have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// For the user's own arrangement.
+    Full,
+    /// For two rows.
+    Low,
+    /// For one pane at a time.
+    Least,
+}
+
+impl Room {
+    /// The room in an area of this size, with or without the controls beside it.
+    pub(crate) fn of(size: egui::Vec2, controls_beside: bool) -> Self {
+        if !controls_beside || size.x < 300.0 || size.y < 380.0 {
+            Self::Least
+        } else if size.y < 560.0 {
+            Self::Low
+        } else {
+            Self::Full
+        }
+    }
+}
+
+/// One arrangement of panes for each room.
+pub(crate) struct Layouts {
+    /// The user's own.
+    pub(crate) full: Tree<Pane>,
+    low: Tree<Pane>,
+    least: Tree<Pane>,
+}
+
+impl Layouts {
+    /// The user's own arrangement where one was kept, and the others.
+    pub(crate) fn new(kept: Option<Tree<Pane>>) -> Self {
+        Self {
+            full: kept.filter(is_complete).unwrap_or_else(default_tree),
+            low: low_tree(),
+            least: compact_tree(),
+        }
+    }
+
+    /// The arrangement for a room.
+    pub(crate) fn of(&mut self, room: Room) -> &mut Tree<Pane> {
+        match room {
+            Room::Full => &mut self.full,
+            Room::Low => &mut self.low,
+            Room::Least => &mut self.least,
+        }
+    }
+
+    /// Everything back in its place.
+    pub(crate) fn reset(&mut self) {
+        *self = Self::new(None);
+    }
+
+    /// Brings a pane to the front, wherever it is.
+    pub(crate) fn reveal(&mut self, pane: Pane) {
+        if let Some(id) = self.full.tiles.find_pane(&pane) {
+            self.full.set_visible(id, true);
+        }
+        for tree in [&mut self.full, &mut self.low, &mut self.least] {
+            tree.make_active(|_, tile| matches!(tile, Tile::Pane(p) if *p == pane));
+        }
+    }
+}
+
 /// Where a window is too small for panes side by side: one at a time, behind tabs.
-pub(crate) fn compact_tree() -> Tree<Pane> {
+fn compact_tree() -> Tree<Pane> {
     let mut tiles = Tiles::default();
     let mut order = Pane::ALL.to_vec();
     order.insert(1, Pane::Controls);
@@ -103,7 +188,7 @@ pub(crate) fn compact_tree() -> Tree<Pane> {
 }
 
 /// A restored tree still has every pane exactly once.
-pub(crate) fn is_complete(tree: &Tree<Pane>) -> bool {
+fn is_complete(tree: &Tree<Pane>) -> bool {
     tree.root().is_some()
         && Pane::ALL.iter().all(|pane| {
             let count = tree
@@ -220,9 +305,4 @@ impl egui_tiles::Behavior<Pane> for Panes<'_> {
             ..SimplificationOptions::default()
         }
     }
-}
-
-/// Brings a pane's tab to the front.
-pub(crate) fn reveal(tree: &mut Tree<Pane>, pane: Pane) {
-    tree.make_active(|_, tile| matches!(tile, Tile::Pane(p) if *p == pane));
 }

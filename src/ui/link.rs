@@ -62,6 +62,13 @@ impl Link {
         false
     }
 
+    /// Asks the trainer to leave the cores to the window for a moment, or to go on.
+    pub(crate) fn rest(&self, rest: bool) {
+        if let Some(engine) = &self.engine {
+            engine.rest(rest);
+        }
+    }
+
     /// The next event, if any.
     pub(crate) fn try_event(&self) -> Option<Event> {
         self.engine.as_ref()?.try_event()

@@ -122,7 +122,8 @@ fn recent_ui(workbench: &Workbench, ui: &mut Ui, actions: &mut Vec<Action>) {
 
 fn panes_ui(workbench: &mut Workbench, ui: &mut Ui) {
     let tiles: Vec<_> = workbench
-        .tree
+        .layouts
+        .full
         .tiles
         .iter()
         .filter_map(|(id, tile)| match tile {
@@ -134,9 +135,9 @@ fn panes_ui(workbench: &mut Workbench, ui: &mut Ui) {
         let Some((id, _)) = tiles.iter().find(|(_, other)| *other == pane) else {
             continue;
         };
-        let mut visible = workbench.tree.is_visible(*id);
+        let mut visible = workbench.layouts.full.is_visible(*id);
         if ui.checkbox(&mut visible, pane.title()).changed() {
-            workbench.tree.set_visible(*id, visible);
+            workbench.layouts.full.set_visible(*id, visible);
         }
     }
 }

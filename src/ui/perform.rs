@@ -11,13 +11,15 @@ use egui::{Context, Key, Modal, ViewportCommand};
 use super::{
     action::{Action, Notice, ShellAction, TextCopy},
     app::{Pending, Workbench},
+    chart::steps_label,
     clipboard,
     dialogs::{Answer, Purpose},
     document::{Document, Origin},
-    layout::{self, Pane},
+    layout::Pane,
     session::{INTERVAL_SECS, RECENT, SavedExperiment, Session},
     theme::{self, ThemeChoice},
     view::Pin,
+    widgets::number::significant,
 };
 use crate::{
     engine::{Command, Status},
@@ -35,6 +37,10 @@ impl Workbench {
         for action in actions {
             if !matches!(action, Action::Edit { .. } | Action::Hover(_)) && !self.edits.is_empty() {
                 self.refresh(ctx);
+            }
+            if !matches!(action, Action::Edit { .. } | Action::Hover(_)) {
+                // Orders reach the trainer in the order in which they were given.
+                self.send_edits(Vec::new());
             }
             self.perform_one(ctx, action);
         }
@@ -187,8 +193,8 @@ impl Workbench {
                 self.tour_offered = true;
                 self.panels.tour.start();
             }
-            ShellAction::Log => self.reveal(Pane::Log),
-            ShellAction::Phase => self.reveal(Pane::Phase),
+            ShellAction::Log => self.layouts.reveal(Pane::Log),
+            ShellAction::Phase => self.layouts.reveal(Pane::Phase),
             ShellAction::ToggleTheme => {
                 self.theme = match ctx.theme() {
                     egui::Theme::Dark => ThemeChoice::Light,
@@ -204,31 +210,23 @@ impl Workbench {
                 };
                 ctx.set_zoom_factor(next);
             }
-            ShellAction::ResetLayout => self.tree = layout::default_tree(),
+            ShellAction::ResetLayout => self.layouts.reset(),
             ShellAction::Quit => ctx.send_viewport_cmd(ViewportCommand::Close),
         }
-    }
-
-    fn reveal(&mut self, pane: Pane) {
-        if let Some(id) = self.tree.tiles.find_pane(&pane) {
-            self.tree.set_visible(id, true);
-        }
-        layout::reveal(&mut self.tree, pane);
-        layout::reveal(&mut self.compact, pane);
     }
 
     /// Brings problem and analysis in step with the preset, at once or in the background.
     fn refresh(&mut self, ctx: &Context) {
         let edits = std::mem::take(&mut self.edits);
-        let refreshed = self.document.refresh();
-        if refreshed.is_ok() {
-            edits
-                .into_iter()
-                .for_each(|edit| self.link.send(Command::Edit(edit)));
-        }
-        match refreshed {
-            Ok(None) => {}
-            Ok(Some(work)) => self.background.submit(work, ctx),
+        match self.document.refresh() {
+            Ok(None) if self.document.is_in_step() => self.send_edits(edits),
+            // The trainer solves the same large problem: after the window, not beside it.
+            Ok(None) => self.unsent.extend(edits),
+            Ok(Some(work)) => {
+                self.unsent.extend(edits);
+                self.link.rest(true);
+                self.background.submit(work, ctx);
+            }
             Err(error) => self.notify(ctx, Notice::Error(error)),
         }
         let arms = self.document.problem().arms();
@@ -239,6 +237,14 @@ impl Workbench {
             in_range(self.selection.pair.1),
         );
         ctx.request_repaint();
+    }
+
+    /// Sends edits to the trainer, after those that waited for a large problem to be solved here first.
+    pub(super) fn send_edits(&mut self, edits: Vec<Edit>) {
+        self.link.rest(false);
+        for edit in self.unsent.drain(..).chain(edits) {
+            self.link.send(Command::Edit(edit));
+        }
     }
 
     fn history_step(
@@ -283,11 +289,11 @@ impl Workbench {
         };
         let objective = &self.document.preset().objective;
         let label = format!(
-            "{} {}, β {:.3}, step {}",
+            "{} {}, β {}, step {}",
             self.pins.len() + 1,
             objective_word(objective),
-            objective.beta.get(),
-            snapshot.step
+            significant(objective.beta.get(), 3),
+            steps_label(snapshot.step as f64)
         );
         self.notify(ctx, Notice::Done(format!("Pinned as {label:?}")));
         self.pins.push(Pin {
@@ -545,7 +551,7 @@ impl Workbench {
                 dirty: self.document.is_dirty(),
                 running: self.snapshot.status == Status::Running,
             }),
-            tree: Some(self.tree.clone()),
+            tree: Some(self.layouts.full.clone()),
             theme: self.theme,
             zoom: ctx.zoom_factor(),
             recent: self.recent.clone(),
