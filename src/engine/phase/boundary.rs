@@ -29,7 +29,8 @@ pub fn tie_boundary(request: &PhaseRequest, map: Option<&PhaseMap>) -> Vec<[(f64
     }
     map.filter(|map| map.stride == 1)
         .map_or_else(Vec::new, |map| {
-            let values: Vec<f64> = map.log_ratios.iter().map(|&v| f64::from(v)).collect();
+            let mut values: Vec<f64> = map.log_ratios.iter().map(|&v| f64::from(v)).collect();
+            leave_out_plateaus(&mut values, map.request.columns, map.request.rows);
             contour(&values, map.request.columns, map.request.rows)
         })
 }
@@ -84,6 +85,38 @@ fn reverse_log_ratio(request: &PhaseRequest, (a, b): (usize, usize), x: f64, y: 
         }
     }
     objective.beta.get() * log_ratio + objective.reward_scale * gap
+}
+
+/// Log-ratios smaller than this are rounding.
+const ROUNDING: f64 = 1e-6;
+
+/// Where MARA makes two answers equal they tie over a whole area, and the zero line of what rounding leaves there would be
+/// noise: cells of such areas become NaN. A tie line that runs exactly along cells is kept.
+fn leave_out_plateaus(values: &mut [f64], columns: usize, rows: usize) {
+    for value in values.iter_mut().filter(|value| value.abs() < ROUNDING) {
+        *value = 0.0;
+    }
+    let near = |place: usize, cells: usize| place.saturating_sub(1)..(place + 2).min(cells);
+    let around = |column: usize, row: usize, holds: &dyn Fn(usize) -> bool, all: bool| {
+        let mut cells =
+            near(row, rows).flat_map(|r| near(column, columns).map(move |c| r * columns + c));
+        if all {
+            cells.all(holds)
+        } else {
+            cells.any(holds)
+        }
+    };
+    let zero: Vec<bool> = values.iter().map(|&value| value == 0.0).collect();
+    let is_zero = |cell: usize| zero.get(cell).copied().unwrap_or(false);
+    let inside: Vec<bool> = (0..rows * columns)
+        .map(|cell| around(cell % columns, cell / columns, &is_zero, true))
+        .collect();
+    let is_inside = |cell: usize| inside.get(cell).copied().unwrap_or(false);
+    for (cell, value) in values.iter_mut().enumerate() {
+        if is_zero(cell) && around(cell % columns, cell / columns, &is_inside, false) {
+            *value = f64::NAN;
+        }
+    }
 }
 
 /// How much a shift of some arms moves a relative to b.

@@ -87,7 +87,9 @@ impl PhaseDiagram {
                 state.ask(view, worker);
                 state.progress_ui(ui, map.as_deref(), worker);
             }
-            state.legend_ui(ui, view);
+            if self.canvas.has_boundary() {
+                state.legend_ui(ui, view);
+            }
         });
         if let Some(failure) = &self.failure {
             ui.colored_label(Theme::of(ui).error, failure);
@@ -291,13 +293,15 @@ impl State {
                 }
             }
             Some(map) => {
-                let cells = |n: usize| n.div_ceil(map.stride.min(n).max(1));
-                ui.label(small(format!(
-                    "{} × {} targets in {:.1} s",
-                    cells(map.request.columns),
-                    cells(map.request.rows),
-                    map.elapsed_secs
-                )));
+                if ui.max_rect().width() > 560.0 {
+                    let cells = |n: usize| n.div_ceil(map.stride.min(n).max(1));
+                    ui.label(small(format!(
+                        "{} × {} targets in {:.1} s",
+                        cells(map.request.columns),
+                        cells(map.request.rows),
+                        map.elapsed_secs
+                    )));
+                }
                 if map.done < map.total
                     && ui
                         .add(Button::new("Refine").small())
@@ -313,11 +317,9 @@ impl State {
     fn legend_ui(&self, ui: &mut Ui, view: &View) {
         if let Some((a, b)) = self.pair {
             let name = |arm| Item::Arm(arm).label(view.problem);
-            ui.label(
-                RichText::new(format!("white line: {} and {} tie", name(a), name(b)))
-                    .small()
-                    .color(Theme::of(ui).muted),
-            );
+            let text = format!("white line where {} and {} tie", name(a), name(b));
+            let text = RichText::new(text).small().color(Theme::of(ui).muted);
+            ui.add(egui::Label::new(text).extend());
         }
     }
 

@@ -87,8 +87,15 @@ impl Canvas {
         }
         let wish =
             pointer(ui, &response, plot, request).or_else(|| keys(ui, &response, view, request));
-        read_out(response, plot, view, request, map);
+        read_out(response, plot, view, request, map, self.has_boundary());
         wish
+    }
+
+    /// A tie boundary was drawn in the last frame.
+    pub(super) fn has_boundary(&self) -> bool {
+        self.boundary
+            .as_ref()
+            .is_some_and(|boundary| !boundary.segments.is_empty())
     }
 
     fn describe(&self, ui: &Ui, response: &Response, view: &View, request: &PhaseRequest) {
@@ -398,6 +405,7 @@ fn read_out(
     view: &View,
     request: &PhaseRequest,
     map: Option<&Arc<PhaseMap>>,
+    has_boundary: bool,
 ) {
     let Some(at) = response.hover_pos() else {
         return;
@@ -422,9 +430,9 @@ fn read_out(
                 number(value)
             ));
         }
-        if let Some((a, b)) = request.pair {
+        if let Some((a, b)) = request.pair.filter(|_| has_boundary) {
             ui.weak(format!(
-                "White line: {} and {} tie",
+                "White line where {} and {} tie",
                 Item::Arm(a).label(view.problem),
                 Item::Arm(b).label(view.problem)
             ));
