@@ -99,6 +99,7 @@ pub(crate) fn centred(
             ui.set_width(width);
             ScrollArea::vertical()
                 .max_height((screen.height() - 110.0).max(20.0))
+                .min_scrolled_height((screen.height() - 110.0).max(20.0))
                 .auto_shrink([false, true])
                 .show(ui, contents);
         });

@@ -17,8 +17,10 @@ use crate::{
 
 /// Size of a card's picture, in points.
 const PICTURE: egui::Vec2 = vec2(132.0, 74.0);
-/// Height of a card.
-const CARD_HEIGHT: f32 = 100.0;
+/// Height of a wide card.
+const CARD_HEIGHT: f32 = 98.0;
+/// Height of a narrow card, whose texts take more lines.
+const NARROW_CARD_HEIGHT: f32 = 118.0;
 /// Narrowest a card gets before there is one column fewer.
 const CARD_WIDTH: f32 = 330.0;
 /// A picture shows at most this many columns.
@@ -132,7 +134,13 @@ fn cards_ui(ui: &mut Ui, cards: &[Card], query: &str) -> Option<&'static str> {
         let gap = 8.0;
         let width = ui.available_width() - 10.0;
         let columns = ((width + gap) / (CARD_WIDTH + gap)).floor().max(1.0);
-        let size = vec2((width - gap * (columns - 1.0)) / columns, CARD_HEIGHT);
+        let each = (width - gap * (columns - 1.0)) / columns;
+        let height = if each > 420.0 {
+            CARD_HEIGHT
+        } else {
+            NARROW_CARD_HEIGHT
+        };
+        let size = vec2(each, height);
         ui.spacing_mut().item_spacing = vec2(gap, gap);
         for row in shown.chunks(columns as usize) {
             ui.horizontal(|ui| {

@@ -8,7 +8,7 @@ use egui::{
     UiBuilder, pos2, vec2,
 };
 
-use super::main_plot::Series;
+use super::main_plot::{Series, analysis};
 use crate::{
     bandit::Problem,
     theory::{Metric, coverage},
@@ -41,12 +41,19 @@ const FEW_MODES: usize = 200;
 const PAUSE_SECS: f64 = 0.25;
 /// Above this many modes the number of draws for a wanted coverage is not looked for: it takes too long for a frame.
 const MOST_MODES: usize = 2000;
+/// Up to this many arms mode masses are summed here, so that they belong to the modes of this very frame.
+const FEW_ARMS: usize = 10_000;
 /// Width of the table beside the bars.
 const TABLE: f32 = 510.0;
-/// Height of one bar, in points.
+/// Least height of one bar, in points; where there is room bars grow up to `HIGHEST_BAR`.
 const BAR: f32 = 5.0;
-/// Height of one mode.
-const MODE: f32 = 4.0 * BAR + 7.0;
+/// See `BAR`.
+const HIGHEST_BAR: f32 = 16.0;
+
+/// Height of one mode whose bars have this height.
+fn mode_height(bar: f32) -> f32 {
+    4.0 * bar + 7.0
+}
 
 /// State of the mode strip.
 pub(crate) struct ModeStrip {
@@ -109,11 +116,13 @@ impl ModeStrip {
         let order = self.order(view);
         let top = self.largest();
         ui.spacing_mut().item_spacing.y = 0.0;
+        let each = ui.available_height() / order.len().max(1) as f32;
+        let bar = ((each - 7.0) / 4.0).clamp(BAR, HIGHEST_BAR).floor();
         ScrollArea::vertical()
             .auto_shrink([false, false])
-            .show_rows(ui, MODE, order.len(), |ui, rows| {
+            .show_rows(ui, mode_height(bar), order.len(), |ui, rows| {
                 for &mode in order.get(rows).unwrap_or(&[]) {
-                    self.mode_ui(ui, mode, top, view, actions);
+                    self.mode_ui(ui, (mode, bar), top, view, actions);
                 }
             });
     }
@@ -188,13 +197,22 @@ impl ModeStrip {
         }
     }
 
-    fn mode_ui(&self, ui: &mut Ui, mode: usize, top: f64, view: &View, actions: &mut Vec<Action>) {
+    fn mode_ui(
+        &self,
+        ui: &mut Ui,
+        (mode, height): (usize, f32),
+        top: f64,
+        view: &View,
+        actions: &mut Vec<Action>,
+    ) {
         let Some(described) = view.problem.modes.get(mode) else {
             return;
         };
         let theme = Theme::of(ui);
-        let (rect, response) =
-            ui.allocate_exact_size(vec2(ui.available_width(), MODE), Sense::click());
+        let (rect, response) = ui.allocate_exact_size(
+            vec2(ui.available_width(), mode_height(height)),
+            Sense::click(),
+        );
         let enabled = ui.is_enabled();
         let text = self.spoken(&described.label, mode);
         response.widget_info(|| egui::WidgetInfo::labeled(egui::Role::Button, enabled, &text));
@@ -232,10 +250,10 @@ impl ModeStrip {
                 continue;
             };
             let share = (mass / top).clamp(0.0, 1.0) as f32;
-            let y = rect.top() + 3.5 + BAR * place as f32;
+            let y = rect.top() + 3.5 + height * place as f32;
             let place = Rect::from_min_max(
                 pos2(left, y + 0.5),
-                pos2(left + (right - left).max(0.0) * share, y + BAR - 0.5),
+                pos2(left + (right - left).max(0.0) * share, y + height - 0.5),
             );
             if place.width() > 0.0 {
                 bar(ui, place, series, &theme);
@@ -415,7 +433,8 @@ impl ModeMasses {
                 old.same(&held) && Arc::ptr_eq(problem, view.problem)
             });
             if !known {
-                let masses = per_mode(view.problem, values);
+                let masses =
+                    known_masses(view, series).unwrap_or_else(|| per_mode(view.problem, values));
                 if fresh || self.measured[row].is_none() {
                     self.measured[row] = Measured::new(&masses, draws);
                 }
@@ -431,13 +450,38 @@ impl ModeMasses {
     }
 }
 
+/// Mode masses that came with the analysis or the snapshot, used where summing them again would be felt.
+fn known_masses(view: &View, series: Series) -> Option<Vec<f64>> {
+    if view.problem.arms() <= FEW_ARMS {
+        return None;
+    }
+    let known = match series {
+        Series::Reference => &analysis(view).reference_modes,
+        Series::Target => &analysis(view).target_modes,
+        Series::Policy if view.scrub.is_none() => &*view.snapshot.policy_modes,
+        Series::Policy | Series::Samples | Series::BestFit | Series::Reward | Series::Augmented => {
+            return None;
+        }
+    };
+    (known.len() == view.problem.modes.len()).then(|| known.to_vec())
+}
+
 /// A series summed over the arms of each mode.
 fn per_mode(problem: &Problem, values: Values<'_>) -> Vec<f64> {
-    problem
-        .modes
-        .iter()
-        .map(|mode| mode.arms.iter().map(|arm| values.get(*arm as usize)).sum())
-        .collect()
+    let sums = |one: &dyn Fn(&[u32]) -> f64| problem.modes.iter().map(|m| one(&m.arms)).collect();
+    match values {
+        Values::Counts(counts, total) => sums(&|arms| {
+            let sum: u64 = arms
+                .iter()
+                .filter_map(|&arm| counts.get(arm as usize))
+                .map(|&count| u64::from(count))
+                .sum();
+            sum as f64 / total.max(1) as f64
+        }),
+        Values::Plain(_) | Values::Single(_) | Values::Log(_) => {
+            sums(&|arms| arms.iter().map(|&arm| values.get(arm as usize)).sum())
+        }
+    }
 }
 
 /// The mode's arm with the highest reward; among equals the one with the most target mass.

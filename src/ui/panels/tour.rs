@@ -184,20 +184,31 @@ impl Tour {
     }
 }
 
-/// A small card beside `place`, or at the lower right.
+/// A small card near `place` that leaves the distributions in view, or at the lower right.
 fn card(ctx: &Context, order: Order, place: Option<Rect>, add: impl FnOnce(&mut Ui)) {
     let screen = ctx.content_rect();
-    let size = vec2(360.0_f32.min(screen.width() - 20.0), 190.0);
+    let mut size = vec2(360.0_f32.min(screen.width() - 20.0), 190.0);
+    let corner = |size: egui::Vec2| screen.right_bottom() - size - vec2(24.0, 60.0);
     let at = match place {
-        // Beside it where there is room, else below, else above.
-        Some(place) if place.right() + size.x + 20.0 < screen.right() => {
-            pos2(place.right() + 14.0, place.top())
+        // The controls: below the one it is about, over the rest of them.
+        Some(place)
+            if place.right() < 0.45 * screen.right()
+                && place.width() > 200.0
+                && place.bottom() + 280.0 < screen.bottom() =>
+        {
+            size.x = size.x.min(place.width() + 6.0).max(250.0);
+            pos2(place.left() - 3.0, place.bottom() + 12.0)
         }
-        Some(place) if place.bottom() + size.y + 20.0 < screen.bottom() => {
-            pos2(place.center().x - size.x * 0.5, place.bottom() + 14.0)
+        Some(place) if place.bottom() < 0.3 * screen.bottom() && screen.height() > 500.0 => {
+            corner(size)
         }
-        Some(place) => pos2(place.center().x - size.x * 0.5, place.top() - size.y - 14.0),
-        None => screen.right_bottom() - size - vec2(24.0, 60.0),
+        // Above what is low: as far to the right as it is.
+        Some(place) if place.top() - size.y > screen.top() => pos2(
+            (place.center().x - size.x * 0.5).max(place.right() - size.x),
+            place.top() - size.y - 14.0,
+        ),
+        Some(place) => pos2(place.center().x - size.x * 0.5, place.bottom() + 14.0),
+        None => corner(size),
     };
     let most = (screen.right_bottom() - size - vec2(8.0, 8.0)).max(screen.min);
     let at = at.clamp(

@@ -52,6 +52,15 @@ fn bars(now: LogRatio, plain: Option<LogRatio>, theme: &Theme) -> Vec<Bar> {
     bars
 }
 
+/// Zero for what is left only by rounding of numbers as large as `largest`.
+fn without_rounding(value: f64, largest: f64) -> f64 {
+    if value.abs() < 1e-12 * largest {
+        0.0
+    } else {
+        value
+    }
+}
+
 /// Draws the bars over the available width.
 pub(super) fn split_ui(ui: &mut Ui, now: LogRatio, plain: Option<LogRatio>) {
     let theme = Theme::of(ui);
@@ -110,7 +119,7 @@ pub(super) fn split_ui(ui: &mut Ui, now: LogRatio, plain: Option<LogRatio>) {
         painter.text(
             pos2(rect.right(), y),
             Align2::RIGHT_CENTER,
-            signed(bar.to - bar.from),
+            signed(without_rounding(bar.to - bar.from, largest)),
             FontId::monospace(12.0),
             ink,
         );

@@ -119,12 +119,13 @@ impl MainPlot {
                 );
             });
         } else {
-            if ui.available_height() > 130.0 {
-                ui.horizontal_wrapped(|ui| {
+            let legend = ui.available_height() > 130.0;
+            ui.horizontal_wrapped(|ui| {
+                if legend {
                     self.legend_ui(ui, view, actions);
-                });
-            }
-            ui.horizontal_wrapped(|ui| controls(self, ui, actions));
+                }
+                controls(self, ui, actions);
+            });
         }
     }
 
@@ -151,7 +152,7 @@ impl MainPlot {
             let mut on = pin.visible;
             let response = legend_toggle(
                 ui,
-                &crate::ui::chart::elide(&pin.label, 28),
+                &crate::ui::chart::elide(&pin.label, 40),
                 draw::pin_color(index),
                 crate::ui::chart::Swatch::Line(crate::ui::chart::Pen::DashDot),
                 &mut on,

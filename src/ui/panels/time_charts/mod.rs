@@ -28,6 +28,8 @@ use crate::{
 
 /// The least height of a chart before the panel scrolls.
 const LEAST_HEIGHT: f32 = 76.0;
+/// Width over height of a chart that reads well.
+const SHAPE: f32 = 1.6;
 /// The width from which another chart fits beside.
 const LEAST_WIDTH: f32 = 165.0;
 
@@ -510,14 +512,27 @@ impl TimeCharts {
 
 /// How many charts stand side by side, and how high each is.
 fn grid(outer: Rect, count: usize) -> (usize, f32) {
-    let across = ((outer.width() / LEAST_WIDTH) as usize).clamp(1, count);
-    // No ragged last row where fewer columns do as well.
-    let down = count.div_ceil(across);
-    let across = count.div_ceil(down);
-    (
-        across,
-        (outer.height() / down as f32 - 3.0).max(LEAST_HEIGHT),
-    )
+    let count = count.max(1);
+    let most = ((outer.width() / LEAST_WIDTH) as usize).clamp(1, count);
+    let size = |across: usize| {
+        vec2(
+            outer.width() / across as f32,
+            outer.height() / count.div_ceil(across) as f32 - 3.0,
+        )
+    };
+    // How far a chart is from the shape that reads best.
+    let off = |across: usize| {
+        (size(across).x / size(across).y.max(1.0) / SHAPE)
+            .ln()
+            .abs()
+    };
+    let across = (1..=most)
+        // No ragged last row where fewer columns do as well.
+        .map(|across| count.div_ceil(count.div_ceil(across)))
+        .filter(|&across| size(across).y >= LEAST_HEIGHT)
+        .min_by(|&a, &b| off(a).total_cmp(&off(b)))
+        .unwrap_or_else(|| count.div_ceil(count.div_ceil(most)));
+    (across, size(across).y.max(LEAST_HEIGHT))
 }
 
 /// The last step that any history on screen reaches.
@@ -538,7 +553,8 @@ mod tests {
     #[test]
     fn charts_fill_the_panel_without_ragged_rows() {
         let outer = Rect::from_min_size(egui::Pos2::ZERO, vec2(1000.0, 300.0));
-        assert_eq!(grid(outer, 6).0, 6);
+        assert_eq!(grid(outer, 6).0, 3);
+        assert_eq!(grid(outer.with_max_y(130.0), 6).0, 6);
         assert_eq!(grid(outer.with_max_x(700.0), 6).0, 3);
         assert_eq!(grid(outer, 1).0, 1);
         assert_eq!(
