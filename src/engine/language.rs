@@ -50,6 +50,7 @@ impl LanguageRun {
     pub(super) fn resolve(
         mut preset: Preset,
         model: Arc<LanguageModel>,
+        base_dir: Option<&Path>,
     ) -> Result<Resolved, SessionError> {
         let modes = preset.bandit.modes.clone();
         let edits = std::mem::take(&mut preset.bandit.reward_edits);
@@ -57,8 +58,15 @@ impl LanguageRun {
             return Err(SessionError::NoLanguage);
         };
         language.absorb_rewards(&edits);
-        let spec = Arc::new(language.clone());
-        let prepared = Prepared::new(Arc::clone(&model), Arc::clone(&spec))?;
+        let prepared = Prepared::new(Arc::clone(&model), Arc::new(language.clone()), base_dir)?;
+        if let Some(rewards) = prepared.program_rewards() {
+            for (task, rewards) in language.prompts.iter_mut().zip(rewards) {
+                for (answer, reward) in task.answers.iter_mut().zip(rewards) {
+                    answer.reward = *reward;
+                }
+            }
+        }
+        let spec = language.clone();
         let masses = prepared.masses().to_vec();
         let mut sources = Vec::with_capacity(masses.len());
         for (prompt, masses) in masses.iter().enumerate() {

@@ -6,6 +6,7 @@ mod expectation;
 mod history;
 mod keyframes;
 mod language;
+mod language_log;
 mod learner;
 mod message;
 mod outbox;
@@ -29,7 +30,7 @@ pub use phase::{
 };
 pub use run_folder::{RunFolder, RunFolderError};
 pub use samples_log::{DEFAULT_LIMIT_BYTES, SampleLine, SamplesLog, SamplesLogError};
-pub use session::{Budget, Row, Session, SessionError};
+pub use session::{Budget, Row, Session, SessionError, StepLog};
 pub use snapshot::{EditMark, History, Keyframe, LanguageSnapshot, Series, Snapshot, Status};
 pub use summary::{Ended, ModeSummary, Summary};
 pub use tensorboard::{EventWriter, now_secs};

@@ -15,6 +15,7 @@ use std::{
 use thiserror::Error;
 
 use super::{
+    language_log::LanguageLog,
     session::{Row, Session},
     summary::{Ended, Summary},
 };
@@ -58,6 +59,8 @@ pub struct RunFolder {
     journal: File,
     rows_written: usize,
     edits_written: usize,
+    /// What a language model's run writes besides.
+    language: Option<LanguageLog>,
 }
 
 impl RunFolder {
@@ -77,10 +80,15 @@ impl RunFolder {
         let mut run = Self {
             metrics: start_lines(&folder.join(METRICS), &header())?,
             journal: start_lines(&folder.join(JOURNAL), "")?,
+            language: match session.language() {
+                Some(_) => Some(LanguageLog::create(folder)?),
+                None => None,
+            },
             folder: folder.to_owned(),
             rows_written: 0,
             edits_written: 0,
         };
+        session.log_steps();
         save_summary(folder, &Summary::of(session, Ended::Running, false))?;
         run.append(session)?;
         Ok(run)
@@ -90,8 +98,12 @@ impl RunFolder {
     ///
     /// # Errors
     /// [`RunFolderError::Io`].
-    pub fn append(&mut self, session: &Session) -> Result<(), RunFolderError> {
+    pub fn append(&mut self, session: &mut Session) -> Result<(), RunFolderError> {
+        let steps = session.take_step_log();
         let rows = session.rows().get(self.rows_written..).unwrap_or_default();
+        if let (Some(log), Some(trainer)) = (&mut self.language, session.language()) {
+            log.append(trainer.spec(), &steps, rows)?;
+        }
         if !rows.is_empty() {
             let mut lines = String::with_capacity(rows.len() * 256);
             rows.iter().for_each(|row| push_row(&mut lines, row));
@@ -233,6 +245,12 @@ fn resolved(preset: &Preset, base_dir: Option<&Path>) -> Preset {
         let path = base_dir.map_or_else(|| path.to_owned(), |base| base.join(path));
         std::path::absolute(&path).unwrap_or(path)
     };
+    if let Some(language) = &mut preset.language {
+        let path = absolute(Path::new(&language.model));
+        if path.exists() {
+            language.model = path.to_string_lossy().into_owned();
+        }
+    }
     for source in [&mut preset.bandit.reference, &mut preset.bandit.rewards] {
         if let Source::Csv { path, .. } = source {
             *path = absolute(path);

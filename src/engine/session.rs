@@ -27,7 +27,7 @@ use super::{
 use crate::{
     bandit::{self, Analysis, Problem, ProblemError, ProblemSource, TrainError, Trainer},
     experiment::{self, Edit, EditError, Journal, JournalEntry, Mistake, Preset, Training},
-    lm::{self, Ground, LanguageModel, LmError, LmTrainError, LmTrainer, SampleRecord},
+    lm::{self, Ground, LanguageModel, LmError, LmTrainError, LmTrainer, SampleRecord, StepFacts},
     theory::{Metrics, Objective, TargetError},
 };
 
@@ -126,6 +126,17 @@ pub struct Row {
     pub metrics: Metrics,
 }
 
+/// A step of a language run: what it drew and how it went.
+#[derive(Debug, Clone)]
+pub struct StepLog {
+    /// Steps done.
+    pub step: u64,
+    /// Distinct completions of the batch.
+    pub samples: Arc<[SampleRecord]>,
+    /// The step as a whole.
+    pub facts: StepFacts,
+}
+
 /// A run: its experiment, its trainer, and what was recorded.
 #[derive(Debug)]
 pub struct Session {
@@ -142,6 +153,8 @@ pub struct Session {
     training: Arc<Training>,
     trainer: Learner,
     language: Option<LanguageRun>,
+    /// Steps of a language run since they were last taken, where somebody wants them.
+    step_log: Option<Vec<StepLog>>,
     failed: bool,
 
     step: u64,
@@ -240,7 +253,7 @@ impl Session {
             prepared,
             preset,
             sources,
-        } = LanguageRun::resolve(preset, model)?;
+        } = LanguageRun::resolve(preset, model, base_dir.as_deref())?;
         let grounds = grounds(problems(&sources, &preset)?, &preset.objective)?;
         let training = Arc::new(preset.training.clone());
         let trainer = LmTrainer::new(prepared, grounds.clone(), preset.objective, training)?;
@@ -273,6 +286,7 @@ impl Session {
             training,
             trainer,
             language,
+            step_log: None,
             failed: false,
             step: 0,
             elapsed: Duration::ZERO,
@@ -373,6 +387,13 @@ impl Session {
             self.recorder.record_step(self.step, &report);
             if let (Some(run), Some(trainer)) = (&mut self.language, self.trainer.language()) {
                 run.record(self.step, trainer);
+                if let (Some(log), Some(facts)) = (&mut self.step_log, trainer.facts()) {
+                    log.push(StepLog {
+                        step: self.step,
+                        samples: Arc::clone(trainer.records()),
+                        facts: facts.clone(),
+                    });
+                }
             }
         }
         Ok(())
@@ -611,7 +632,9 @@ impl Session {
         let (Some(run), Some(spec)) = (&self.language, &self.preset.language) else {
             return Err(SessionError::NoLanguage);
         };
-        let prepared = lm::Prepared::new(Arc::clone(&run.model), Arc::new(spec.clone()))?;
+        let spec = Arc::new(spec.clone());
+        let base_dir = self.base_dir.as_deref();
+        let prepared = lm::Prepared::new(Arc::clone(&run.model), spec, base_dir)?;
         let trainer = LmTrainer::new(
             prepared,
             self.grounds.clone(),
@@ -871,6 +894,21 @@ impl Session {
     #[must_use]
     pub fn samples(&self) -> Option<&Arc<[SampleRecord]>> {
         self.trainer.language().map(LmTrainer::records)
+    }
+
+    /// From now on, keeps every step of a language run until [`Self::take_step_log`].
+    pub fn log_steps(&mut self) {
+        if self.language.is_some() {
+            self.step_log = Some(Vec::new());
+        }
+    }
+
+    /// The steps since the last time.
+    pub fn take_step_log(&mut self) -> Vec<StepLog> {
+        self.step_log
+            .as_mut()
+            .map(std::mem::take)
+            .unwrap_or_default()
     }
 
     /// Shows another prompt of a language run: problem, analysis and policy are its own from now on.

@@ -36,6 +36,9 @@ pub use weights::{LoadedModel, ModelFile, ModelInfo, inspect, load};
 /// # Errors
 /// See [`LmError`].
 pub fn open(name: &str, base_dir: Option<&std::path::Path>) -> Result<LoadedModel, LmError> {
+    if name == "embedded" {
+        return embedded(&candle_core::Device::Cpu);
+    }
     let path = match std::env::var_os("MODESCOPE_SMOLLM2_GGUF") {
         Some(path) if name == "smollm2-135m" => path.into(),
         _ => base_dir.map_or_else(|| name.into(), |base| base.join(name)),

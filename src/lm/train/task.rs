@@ -1,11 +1,14 @@
 //! A language task as the trainer needs it: tokens of prompts and answers, and which completion counts as what.
 
+use std::path::Path;
+
 use crate::{
     experiment::{LanguageSpec, Matching},
     lm::{LanguageModel, LmError, LmTokenizer, PromptSpec},
 };
 
 use super::{error::LmTrainError, sampler::Completion};
+use crate::task::{Judge, RewardProgram, RewardReply, RewardRequest};
 
 /// A prompt with its answers, as tokens.
 #[derive(Debug, Clone)]
@@ -21,11 +24,20 @@ pub(super) struct Task {
     pub(super) prompts: Vec<PromptTokens>,
     pub(super) end: Option<u32>,
     pub(super) max_tokens: usize,
+    /// Judges by text where tokens do not decide.
+    judge: Option<Judge>,
+    program: Option<RewardProgram>,
 }
 
 impl Task {
     /// Tokenises a task and checks it against its model.
-    pub(super) fn new(model: &LanguageModel, spec: &LanguageSpec) -> Result<Self, LmTrainError> {
+    pub(super) fn new(
+        model: &LanguageModel,
+        spec: &LanguageSpec,
+        base_dir: Option<&Path>,
+    ) -> Result<Self, LmTrainError> {
+        let reward = |error: &dyn ToString| LmTrainError::Reward(error.to_string());
+        let judge = Judge::new(spec).map_err(|error| reward(&error))?;
         let first_only = spec.matching == Matching::FirstToken;
         let end = model.tokenizer.end_token();
         if end.is_none() && !first_only {
@@ -61,7 +73,10 @@ impl Task {
                 .enumerate()
                 .map(|(at, answer)| {
                     let field = format!("language.prompts.{index}.answers.{at}.text");
-                    let tokens = answer_tokens(&model.tokenizer, &answer.text, end, first_only)?;
+                    let text = judge
+                        .canonical(index, at)
+                        .unwrap_or_else(|| answer.text.clone());
+                    let tokens = answer_tokens(&model.tokenizer, &text, end, first_only)?;
                     if tokens.is_empty() {
                         return Err(LmTrainError::field(
                             field,
@@ -86,7 +101,16 @@ impl Task {
             check_distinct(index, spec, &answers)?;
             prompts.push(PromptTokens { prompt, answers });
         }
+        let by_tokens = matches!(spec.matching, Matching::Exact | Matching::FirstToken);
+        let program = spec
+            .program
+            .as_ref()
+            .map(|program| RewardProgram::start(program, base_dir))
+            .transpose()
+            .map_err(|error| reward(&error))?;
         Ok(Self {
+            judge: (!by_tokens).then_some(judge),
+            program,
             prompts,
             end,
             max_tokens,
@@ -94,14 +118,33 @@ impl Task {
     }
 
     /// The arm that a completion counts as.
-    pub(super) fn arm(&self, completion: &Completion, _text: &str) -> usize {
+    pub(super) fn arm(&self, completion: &Completion, text: &str) -> usize {
         let answers = &self.prompts[completion.prompt].answers;
-        let found = answers
-            .iter()
-            .position(|answer| *answer == completion.tokens);
+        let found = match &self.judge {
+            None => answers
+                .iter()
+                .position(|answer| *answer == completion.tokens),
+            Some(judge) => judge.judge(completion.prompt, text, None, completion.ended),
+        };
         found
             .filter(|arm| *arm < answers.len())
             .unwrap_or(answers.len())
+    }
+}
+
+impl Task {
+    /// Raw rewards and labels from the reward program, where there is one.
+    pub(super) fn program_rewards(
+        &mut self,
+        requests: &[RewardRequest<'_>],
+    ) -> Result<Option<Vec<RewardReply>>, LmTrainError> {
+        let Some(program) = &mut self.program else {
+            return Ok(None);
+        };
+        match program.rewards(requests, &|| false) {
+            Ok(replies) => Ok(Some(replies)),
+            Err(error) => Err(LmTrainError::Reward(error.to_string())),
+        }
     }
 }
 

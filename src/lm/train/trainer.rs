@@ -1,6 +1,6 @@
 //! The trainer of a language model: one step at a time, nothing here looks at a clock but to tell how long a part took.
 
-use std::{sync::Arc, time::Instant};
+use std::{path::Path, sync::Arc, time::Instant};
 
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng as _};
 
@@ -21,6 +21,7 @@ use crate::{
         LanguageModel,
         fast::{AdamW, AdamWSettings, Backward, Choice, Tape, Trie},
     },
+    task::RewardRequest,
     theory::{Metric, Metrics, Objective},
 };
 
@@ -42,6 +43,8 @@ pub struct Prepared {
     reference: Reference,
     /// Mass of each answer and, last, of everything else; per prompt.
     masses: Vec<Vec<f64>>,
+    /// Raw rewards of the answers from the reward program, where there is one.
+    rewards: Option<Vec<Vec<f64>>>,
 }
 
 /// The mass of everything else is never less than this: 1 − Σ is only known to about a unit of `f32`'s last place.
@@ -56,8 +59,12 @@ impl Prepared {
     ///
     /// # Errors
     /// A task that does not fit the model; see [`LmTrainError`].
-    pub fn new(model: Arc<LanguageModel>, spec: Arc<LanguageSpec>) -> Result<Self, LmTrainError> {
-        let task = Task::new(&model, &spec)?;
+    pub fn new(
+        model: Arc<LanguageModel>,
+        spec: Arc<LanguageSpec>,
+        base_dir: Option<&Path>,
+    ) -> Result<Self, LmTrainError> {
+        let mut task = Task::new(&model, &spec, base_dir)?;
         let network = model.network()?;
         let prompts: Vec<Vec<u32>> = task.prompts.iter().map(|p| p.prompt.clone()).collect();
         let mut reference = Reference::new(network, &prompts)?;
@@ -71,10 +78,12 @@ impl Prepared {
             let log_prob: f64 = log_probs.iter().map(|&p| f64::from(p)).sum();
             masses[*prompt].push(log_prob.exp());
         }
+        let rewards = ask_program(&mut task, &spec, &masses)?;
         for masses in &mut masses {
             masses.push(rest(masses.iter().sum()));
         }
         Ok(Self {
+            rewards,
             model,
             spec,
             task,
@@ -83,11 +92,46 @@ impl Prepared {
         })
     }
 
+    /// Raw rewards of each prompt's answers where a program gives them instead of the preset.
+    #[must_use]
+    pub fn program_rewards(&self) -> Option<&[Vec<f64>]> {
+        self.rewards.as_deref()
+    }
+
     /// The reference masses of each prompt's answers and, last, of everything else.
     #[must_use]
     pub fn masses(&self) -> &[Vec<f64>] {
         &self.masses
     }
+}
+
+/// The reward program's word on every acceptable answer.
+fn ask_program(
+    task: &mut Task,
+    spec: &LanguageSpec,
+    masses: &[Vec<f64>],
+) -> Result<Option<Vec<Vec<f64>>>, LmTrainError> {
+    let mut requests = Vec::new();
+    for (prompt, masses) in spec.prompts.iter().zip(masses) {
+        for (answer, mass) in prompt.answers.iter().zip(masses) {
+            requests.push(RewardRequest {
+                prompt: &prompt.prompt,
+                completion: &answer.text,
+                log_prob: mass.ln(),
+                log_reference: mass.ln(),
+            });
+        }
+    }
+    let Some(replies) = task.program_rewards(&requests)? else {
+        return Ok(None);
+    };
+    let mut replies = replies.into_iter().map(|reply| reply.reward);
+    Ok(Some(
+        spec.prompts
+            .iter()
+            .map(|prompt| replies.by_ref().take(prompt.answers.len()).collect())
+            .collect(),
+    ))
 }
 
 /// What the answers leave.
@@ -226,6 +270,7 @@ impl LmTrainer {
             clock = now;
             spent
         };
+        self.keep();
         let learning_rate = self.learning_rate();
         let mut facts = StepFacts {
             learning_rate,
@@ -258,7 +303,6 @@ impl LmTrainer {
             &mut self.gradient,
         );
         parts.backward = lap();
-        self.keep();
         facts.gradient_norm =
             self.optimiser
                 .step(self.trained.values_mut(), &self.gradient, learning_rate);
@@ -371,12 +415,14 @@ impl LmTrainer {
                 });
                 texts.push(text);
             }
+            let labels = self.ask_program(prompt, &mut batch, &texts)?;
             let state = &mut self.prompts[prompt];
             let weighed = state.weigher.weigh(update, &batch);
             state.remember(&batch);
-            for (((&i, drawn_arm), weighed), text) in
-                own.iter().zip(&batch).zip(&weighed).zip(texts)
+            for (slot, ((&i, drawn_arm), weighed)) in
+                own.iter().zip(&batch).zip(&weighed).enumerate()
             {
+                let text = std::mem::take(&mut texts[slot]);
                 let completion = &drawn[i];
                 if !weighed.weight.is_finite() {
                     return Err(self.fall_back("a sample's weight"));
@@ -390,7 +436,10 @@ impl LmTrainer {
                         weight,
                     });
                 }
-                records.push(self.record(completion, drawn_arm, weighed, &references[i], text));
+                records.push(SampleRecord {
+                    label: labels.get(slot).cloned().flatten(),
+                    ..self.record(completion, drawn_arm, weighed, &references[i], text)
+                });
             }
         }
         records.sort_by_key(|record| std::cmp::Reverse(record.count));
@@ -405,6 +454,35 @@ impl LmTrainer {
             .sum();
         self.records = records.into();
         Ok(choices)
+    }
+
+    /// Puts the reward program's rewards into a batch; returns its labels. Nothing where there is no program.
+    fn ask_program(
+        &mut self,
+        prompt: usize,
+        batch: &mut [Drawn],
+        texts: &[String],
+    ) -> Result<Vec<Option<Arc<str>>>, LmTrainError> {
+        let spec = Arc::clone(&self.spec);
+        let asked = spec.prompts.get(prompt).map_or("", |task| &task.prompt);
+        let requests: Vec<RewardRequest<'_>> = (batch.iter().zip(texts))
+            .map(|(drawn, text)| RewardRequest {
+                prompt: asked,
+                completion: text,
+                log_prob: drawn.log_prob,
+                log_reference: drawn.log_reference,
+            })
+            .collect();
+        let Some(replies) = self.task.program_rewards(&requests)? else {
+            return Ok(Vec::new());
+        };
+        for (drawn, reply) in batch.iter_mut().zip(&replies) {
+            drawn.reward = Some(self.objective.effective_reward(reply.reward));
+        }
+        Ok(replies
+            .into_iter()
+            .map(|reply| reply.label.map(Arc::from))
+            .collect())
     }
 
     fn text(&self, completion: &Completion) -> Result<String, LmTrainError> {
@@ -946,3 +1024,7 @@ fn check_training(training: &Training, prompts: usize) -> Result<(), LmTrainErro
         Update::Exact | Update::Sampled { .. } | Update::Dap { .. } => Ok(()),
     }
 }
+
+#[cfg(test)]
+#[path = "trainer_tests.rs"]
+mod tests;

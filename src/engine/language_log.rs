@@ -1,0 +1,88 @@
+//! What a language model's run writes beside the metrics: `samples.jsonl`, and TensorBoard scalars in `tensorboard/`.
+
+use std::path::Path;
+
+use super::{
+    run_folder::RunFolderError,
+    samples_log::{DEFAULT_LIMIT_BYTES, SampleLine, SamplesLog},
+    session::{Row, StepLog},
+    tensorboard::{EventWriter, now_secs},
+};
+use crate::{experiment::LanguageSpec, lm::StepParts};
+
+const SAMPLES: &str = "samples.jsonl";
+const EVENTS: &str = "tensorboard";
+
+/// The open files.
+#[derive(Debug)]
+pub(super) struct LanguageLog {
+    samples: SamplesLog,
+    events: EventWriter,
+}
+
+impl LanguageLog {
+    pub(super) fn create(folder: &Path) -> Result<Self, RunFolderError> {
+        let path = folder.join(SAMPLES);
+        let samples = SamplesLog::create(&path, DEFAULT_LIMIT_BYTES)
+            .map_err(|refused| io_error(&refused.path, refused.error))?;
+        let events = folder.join(EVENTS);
+        Ok(Self {
+            samples,
+            events: EventWriter::create(&events).map_err(|error| io_error(&events, error))?,
+        })
+    }
+
+    /// Writes steps and measurements, in order, and lets readers see them.
+    pub(super) fn append(
+        &mut self,
+        spec: &LanguageSpec,
+        steps: &[StepLog],
+        rows: &[Row],
+    ) -> Result<(), RunFolderError> {
+        let refused =
+            |error: super::samples_log::SamplesLogError| io_error(&error.path, error.error);
+        for step in steps {
+            if self.samples.wants(step.step) {
+                let lines: Vec<SampleLine<'_>> = (step.samples.iter())
+                    .map(|sample| SampleLine::of(step.step, sample, spec))
+                    .collect();
+                self.samples.append(step.step, &lines).map_err(refused)?;
+            }
+        }
+        self.samples.flush().map_err(refused)?;
+        let outcome = self.write_scalars(steps, rows);
+        outcome.map_err(|error| io_error(self.events.path(), error))
+    }
+
+    fn write_scalars(&mut self, steps: &[StepLog], rows: &[Row]) -> std::io::Result<()> {
+        let now = now_secs();
+        for row in rows {
+            for (metric, value) in row.metrics.iter().filter(|(_, value)| !value.is_nan()) {
+                let tag = format!("metrics/{}", metric.key());
+                self.events.scalar(&tag, row.step, now, value)?;
+            }
+        }
+        for step in steps {
+            let facts = &step.facts;
+            let total = facts.parts.total();
+            let mut write = |tag: &str, value| self.events.scalar(tag, step.step, now, value);
+            write("train/learning_rate", facts.learning_rate)?;
+            write(
+                "speed/tokens_per_second",
+                1e3 * facts.sampled_tokens as f64 / total.max(1e-9),
+            )?;
+            write("speed/step_ms", total)?;
+            for (name, value) in StepParts::NAMES.iter().zip(facts.parts.values()) {
+                write(&format!("speed/{name}_ms"), value)?;
+            }
+        }
+        self.events.flush()
+    }
+}
+
+fn io_error(path: &Path, error: std::io::Error) -> RunFolderError {
+    RunFolderError::Io {
+        path: path.to_owned(),
+        error,
+    }
+}
