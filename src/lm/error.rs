@@ -31,6 +31,16 @@ pub enum LmError {
         /// What is missing or wrong.
         why: String,
     },
+    /// A name that no model has, and no path either.
+    #[error(
+        "no model is called {name:?} and no such path exists; known are {known} (\"modescope model import PATH\" adds one)"
+    )]
+    NoSuchModel {
+        /// What was asked for.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
     /// A configuration this build does not support.
     #[error("{field} = {value} is not supported; accepted is {accepted}")]
     Unsupported {

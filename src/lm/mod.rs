@@ -14,6 +14,7 @@ mod language_model;
 mod model;
 pub mod pretrain;
 mod score;
+pub mod store;
 mod tokenizer;
 mod train;
 mod weights;
@@ -25,23 +26,9 @@ pub use error::LmError;
 pub use language_model::LanguageModel;
 pub use model::Model;
 pub use score::{AnswerScore, PromptSpec, score_answers};
+pub use store::{ModelSource, ModelStore, StoredModel, open};
 pub use tokenizer::LmTokenizer;
 pub use train::{
     Ground, LmState, LmTrainError, LmTrainer, Prepared, SampleRecord, StepFacts, StepParts,
 };
 pub use weights::{LoadedModel, ModelFile, ModelInfo, inspect, load};
-
-/// Loads a model by the name that a preset or command gives it; relative paths start at `base_dir`.
-///
-/// # Errors
-/// See [`LmError`].
-pub fn open(name: &str, base_dir: Option<&std::path::Path>) -> Result<LoadedModel, LmError> {
-    if name == "embedded" {
-        return embedded(&candle_core::Device::Cpu);
-    }
-    let path = match std::env::var_os("MODESCOPE_SMOLLM2_GGUF") {
-        Some(path) if name == "smollm2-135m" => path.into(),
-        _ => base_dir.map_or_else(|| name.into(), |base| base.join(name)),
-    };
-    load(&ModelFile::find(&path)?, &candle_core::Device::Cpu)
-}

@@ -76,6 +76,14 @@ fn weight_files(folder: &Path) -> Result<Vec<PathBuf>, LmError> {
         .filter(|path| path.extension().is_some_and(|e| e == "safetensors"))
         .collect();
     files.sort();
+    // Some folders hold other copies, adapters or an optimiser's state beside the weights that `transformers` reads.
+    let proper = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| name == "model.safetensors" || name.starts_with("model-"))
+    };
+    if files.iter().any(proper) {
+        files.retain(proper);
+    }
     if files.is_empty() {
         return Err(LmError::NotAModel {
             path: folder.to_owned(),
