@@ -5,9 +5,11 @@
 //! is composed of operations that all register a backward.
 
 mod chat;
+pub mod checkpoint;
 mod config;
 mod embedded;
 mod error;
+mod estimate;
 pub mod export;
 pub mod fast;
 mod language_model;
@@ -23,6 +25,7 @@ pub use chat::{ChatTemplate, Message};
 pub use config::{Family, ModelConfig, RopeScaling};
 pub use embedded::{embedded, embedded_info};
 pub use error::LmError;
+pub use estimate::{BatchSize, MemoryEstimate, TuneSize, estimate};
 pub use language_model::LanguageModel;
 pub use model::Model;
 pub use score::{AnswerScore, PromptSpec, score_answers};

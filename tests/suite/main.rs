@@ -6,6 +6,7 @@ mod fuzz;
 mod golden;
 mod lm;
 mod lm_fast;
+mod model_files;
 mod models;
 mod presets;
 mod run;

@@ -124,7 +124,7 @@ impl FolderWriter {
 }
 
 /// The system's word for a failed write, with the file.
-pub(crate) fn write_error(path: &Path, source: io::Error) -> LmError {
+pub(in crate::lm) fn write_error(path: &Path, source: io::Error) -> LmError {
     LmError::Write {
         path: path.to_owned(),
         source,

@@ -42,7 +42,7 @@ pub fn save_hub_folder(folder: &Path, model: &HubFolder) -> Result<(), LmError> 
 }
 
 /// The files of a Hugging Face folder into one that is being written.
-pub(in super::super) fn write_hub_folder(
+pub(in crate::lm) fn write_hub_folder(
     writer: &FolderWriter,
     model: &HubFolder,
 ) -> Result<(), LmError> {
