@@ -197,6 +197,9 @@ fn train(
             progress.finish();
             return Ok(ended);
         }
+        if let Some(message) = session.take_notice() {
+            note(&message);
+        }
         progress.show(session);
     }
 }

@@ -18,6 +18,8 @@ use crate::{
     lm::{self, LanguageModel, LmTrainer, Prepared, StepParts},
 };
 
+/// Batches without any acceptable answer after which the user is told.
+const BARREN: u32 = 10;
 /// Steps over which tokens per second are averaged.
 const RECENT: usize = 32;
 
@@ -34,6 +36,8 @@ pub(super) struct LanguageRun {
     recent: VecDeque<(usize, f64)>,
     series: Arc<[Series]>,
     series_at: Option<(u64, Instant)>,
+    /// The user has been told that no answer comes up.
+    told_barren: bool,
 }
 
 /// An experiment on a language model, ready for its trainer.
@@ -90,6 +94,7 @@ impl LanguageRun {
                 recent: VecDeque::new(),
                 series: Arc::new([]),
                 series_at: None,
+                told_barren: false,
             },
             prepared,
             preset,
@@ -120,6 +125,25 @@ impl LanguageRun {
         } else {
             0.0
         }
+    }
+
+    /// Says once that no acceptable answer comes up, and what to change.
+    pub(super) fn notice(&mut self, trainer: &LmTrainer) -> Option<String> {
+        let (batches, samples) = trainer.barren();
+        if batches == 0 {
+            self.told_barren = false;
+        }
+        if self.told_barren || batches < BARREN {
+            return None;
+        }
+        self.told_barren = true;
+        let valid = (self.masses.iter())
+            .map(|masses| masses.iter().rev().skip(1).sum::<f64>())
+            .fold(0.0, f64::max);
+        Some(format!(
+            "no acceptable answer in {samples} samples; under the reference P(valid) is {valid:.1e}: let the prompt or its prefill \
+             lead to an answer, use matching FirstToken, raise max_new_tokens or take a larger batch"
+        ))
     }
 
     /// What the window draws; the time series are renewed only when `fresh`.

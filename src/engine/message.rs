@@ -124,6 +124,11 @@ pub enum Event {
     },
     /// The most likely next tokens under policy and reference.
     Probed(Arc<ProbeAnswer>),
+    /// Something about the run that the user should know; it goes on.
+    Notice {
+        /// One line for the user.
+        message: String,
+    },
     /// A load takes its time.
     Loading {
         /// What is being done, in a few words.

@@ -74,6 +74,7 @@ fn is_progress(event: &Event) -> bool {
         | Event::Reverted { .. }
         | Event::Saved(_)
         | Event::Probed(_)
+        | Event::Notice { .. }
         | Event::Failed { .. } => false,
     }
 }

@@ -896,6 +896,12 @@ impl Session {
         self.trainer.language().map(LmTrainer::records)
     }
 
+    /// Something that the user should know of a language run, told once.
+    pub fn take_notice(&mut self) -> Option<String> {
+        let trainer = self.trainer.language()?;
+        self.language.as_mut()?.notice(trainer)
+    }
+
     /// From now on, keeps every step of a language run until [`Self::take_step_log`].
     pub fn log_steps(&mut self) {
         if self.language.is_some() {
@@ -982,3 +988,6 @@ fn bandit_trainer(grounds: &[Ground], preset: &Preset) -> Result<Learner, Sessio
 
 #[cfg(test)]
 pub(crate) mod tests;
+
+#[cfg(test)]
+mod language_tests;

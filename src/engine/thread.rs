@@ -547,6 +547,10 @@ impl Worker {
         let advanced = catch(|| session.advance(budget, &interrupted));
         let step = session.step();
         self.pacer.done(step - before);
+        if let Some(message) = session.take_notice() {
+            self.outbox.send(Event::Notice { message });
+            self.publish.wake = true;
+        }
         self.publish.stale = true;
         match advanced {
             Ok(Some(reason)) => {

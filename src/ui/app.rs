@@ -290,6 +290,7 @@ impl Workbench {
                 }
             }
             Event::Edited { .. } | Event::Probed(_) | Event::Loading { .. } => {}
+            Event::Notice { message } => self.notify(ctx, Notice::Info(message)),
             Event::Refused { message } => self.notify(ctx, Notice::Error(message)),
             Event::Stopped { reason, step } => {
                 let why = match reason {

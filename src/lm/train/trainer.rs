@@ -15,7 +15,8 @@ use super::{
 use crate::{
     bandit::{Analysis, Drawn, Problem, StepReport, Weighed, Weigher},
     experiment::{
-        KlPenalty, LanguageSpec, Optimizer, PolicyFamily, Start as From, Training, Update,
+        Advantage, KlPenalty, LanguageSpec, Optimizer, PolicyFamily, Start as From, Training,
+        Update,
     },
     lm::{
         LanguageModel,
@@ -179,6 +180,8 @@ pub struct LmTrainer {
     step: u64,
     records: Arc<[SampleRecord]>,
     facts: Option<StepFacts>,
+    /// Batches in a row, and samples in them, without a single acceptable answer.
+    barren: (u32, u64),
     /// The state before the last step, while that is small enough.
     kept: Option<LmState>,
 }
@@ -250,6 +253,7 @@ impl LmTrainer {
             step: 0,
             records: Arc::new([]),
             facts: None,
+            barren: (0, 0),
             kept: None,
         };
         trainer.evaluate()?;
@@ -443,6 +447,10 @@ impl LmTrainer {
             }
         }
         records.sort_by_key(|record| std::cmp::Reverse(record.count));
+        self.barren = match valid {
+            0 => (self.barren.0 + 1, self.barren.1 + u64::from(total)),
+            _ => (0, 0),
+        };
         facts.valid_share = f64::from(valid) / f64::from(total.max(1));
         let lengths = |c: &Completion| c.count as usize * c.tokens.len();
         facts.sampled_tokens = drawn.iter().map(lengths).sum();
@@ -743,11 +751,35 @@ impl LmTrainer {
             let sum: f64 = each.iter().map(|m| m.get(metric)).sum();
             metrics.set(metric, sum / each.len().max(1) as f64);
         }
+        metrics.set(Metric::EffectiveBeta, self.effective_beta());
         if let Some(facts) = &self.facts {
             metrics.set(Metric::GradientNorm, facts.gradient_norm);
             metrics.set(Metric::ValidShare, facts.valid_share);
         }
         metrics
+    }
+
+    /// β, or β·σ where the reward is divided by the batch's standard deviation and the penalty is not (docs/math.md
+    /// section 4); σ is the policy's exact one, the mean over the prompts.
+    fn effective_beta(&self) -> f64 {
+        let beta = self.objective.beta.get();
+        let Update::Sampled {
+            advantage: Advantage::GroupNormalised,
+            kl: KlPenalty::Loss(_) | KlPenalty::ReferenceSamples | KlPenalty::Off,
+            ..
+        } = self.training.update
+        else {
+            return beta;
+        };
+        let deviation = |state: &PromptState| {
+            let rewards = &state.ground.analysis.rewards;
+            let mean: f64 = state.masses.iter().zip(rewards).map(|(m, r)| m * r).sum();
+            let spread = |(m, r): (&f64, &f64)| m * (r - mean) * (r - mean);
+            let variance: f64 = state.masses.iter().zip(rewards).map(spread).sum();
+            variance.sqrt()
+        };
+        let sum: f64 = self.prompts.iter().map(deviation).sum();
+        beta * sum / self.prompts.len().max(1) as f64
     }
 
     /// The policy in three numbers, means over the prompts.
@@ -781,6 +813,12 @@ impl LmTrainer {
     #[must_use]
     pub fn step_count(&self) -> u64 {
         self.step
+    }
+
+    /// Batches in a row, and samples in them, without a single acceptable answer.
+    #[must_use]
+    pub fn barren(&self) -> (u32, u64) {
+        self.barren
     }
 
     /// Distinct completions of the last batch, most frequent first.
