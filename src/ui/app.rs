@@ -284,7 +284,7 @@ impl Workbench {
                 self.loading = false;
                 self.epoch = epoch;
                 if let Some(preset) = resolved
-                    && let Err(error) = self.document.replace(preset)
+                    && let Err(error) = self.document.resolve(preset)
                 {
                     self.notify(ctx, Notice::Error(error));
                 }

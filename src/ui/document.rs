@@ -188,6 +188,21 @@ impl Document {
         self.saved_at = None;
     }
 
+    /// Takes what a language model said of its answers: the reference of a language preset is only known then. That is no
+    /// change of the experiment; undo starts afresh.
+    ///
+    /// # Errors
+    /// One line that says what is wrong; nothing has changed then.
+    pub(crate) fn resolve(&mut self, preset: Arc<Preset>) -> Result<(), String> {
+        let source = ProblemSource::evaluate(&preset.bandit, self.base_dir.as_deref())
+            .map_err(|error| error.to_string())?;
+        let was_saved = self.saved_at.is_some();
+        self.source = Arc::new(source);
+        self.replace(preset)?;
+        self.saved_at = was_saved.then_some(0);
+        Ok(())
+    }
+
     /// Takes an earlier state of the same experiment, as the trainer went back to it; undo starts afresh.
     ///
     /// # Errors
