@@ -79,6 +79,23 @@ pub enum Action {
     },
     /// Put the data of a figure on the clipboard as CSV.
     CopyFigureData(Box<crate::figure::Figure>),
+    /// Ask a language model for its most likely next tokens.
+    Probe {
+        /// The user's turn, or the whole text when `raw`.
+        prompt: String,
+        /// No chat template.
+        raw: bool,
+        /// First words of the model's turn.
+        prefill: String,
+    },
+    /// Write a checkpoint of a language model to a folder that is asked for.
+    Checkpoint,
+    /// Show another prompt of a language preset.
+    ShowPrompt(usize),
+    /// Put another task in the place of a language preset's and begin anew.
+    Retask(Box<crate::experiment::LanguageSpec>),
+    /// Try again to load what could not be loaded.
+    LoadAgain,
     /// Show a short message.
     Notify(Notice),
     /// Open, close or switch something of the shell.

@@ -13,7 +13,7 @@ use super::{
     commands,
     dialogs::Dialogs,
     document::{Document, Origin},
-    layout::{Layouts, Pane, Panes, Room},
+    layout::{self, Layouts, Pane, Panes, Room},
     link::Link,
     menu,
     panels::{
@@ -29,6 +29,8 @@ use super::{
         palette::Palette,
         phase::PhaseDiagram,
         pins,
+        samples::Samples,
+        sandbox::Sandbox,
         time_charts::TimeCharts,
         tour::{Spot, Tour, spot},
         transport::Transport,
@@ -36,10 +38,10 @@ use super::{
     session::{Session, SessionStore},
     theme::{self, ThemeChoice},
     toasts::Toasts,
-    view::{Pin, Selection, View},
+    view::{Loading, Pin, Selection, View},
 };
 use crate::{
-    engine::{Command, Event, History, Keyframe, Snapshot, Speed, Status, StopReason},
+    engine::{Command, Event, History, Keyframe, ProbeAnswer, Snapshot, Speed, Status, StopReason},
     experiment::{self, Edit, Preset},
     theory::{Beta, Metrics},
 };
@@ -72,6 +74,8 @@ pub(super) struct Panels {
     pub(super) inspector: Inspector,
     pub(super) estimators: EstimatorView,
     pub(super) phase: PhaseDiagram,
+    pub(super) samples: Samples,
+    pub(super) sandbox: Sandbox,
     pub(super) controls: Controls,
     pub(super) transport: Transport,
     pub(super) pins: pins::PinList,
@@ -112,6 +116,10 @@ pub struct Workbench {
     pub(super) pending: Option<Pending>,
     /// The trainer has not taken over this experiment yet: its snapshots belong to the one before.
     pub(super) loading: bool,
+    /// What a load that takes its time is doing, or why it failed.
+    progress: Option<Loading>,
+    /// The last answer about next tokens.
+    probed: Option<Arc<ProbeAnswer>>,
     epoch: u64,
     pub(super) saved_then: Option<Pending>,
     pub(super) quitting: bool,
@@ -193,7 +201,7 @@ impl Workbench {
         });
         link.send(Command::Speed(options.speed));
         let snapshot = Arc::new(before_training(&document));
-        let layouts = Layouts::new(session.tree);
+        let layouts = Layouts::new(session.tree, session.language_tree);
         let mut workbench = Self {
             document,
             link,
@@ -215,6 +223,8 @@ impl Workbench {
             tour_offered: session.tour_offered,
             pending: None,
             loading: true,
+            progress: None,
+            probed: None,
             epoch: 0,
             saved_then: None,
             quitting: false,
@@ -228,6 +238,7 @@ impl Workbench {
             title: String::new(),
             controls_width: 300.0,
         };
+        workbench.progress = workbench.loads_a_model();
         if !workbench.tour_offered && !options.errand && options.open.is_none() {
             workbench.tour_offered = true;
             workbench.panels.tour.offer();
@@ -249,7 +260,8 @@ impl Workbench {
         if let Some(snapshot) = self.link.snapshot()
             && !self.loading
             && snapshot.epoch >= self.epoch
-            && snapshot.problem.arms() == self.document.problem().arms()
+            && (snapshot.problem.arms() == self.document.problem().arms()
+                || shows_another_prompt(&snapshot))
         {
             self.snapshot = snapshot;
         }
@@ -283,15 +295,40 @@ impl Workbench {
             Event::Loaded { epoch, resolved } => {
                 self.loading = false;
                 self.epoch = epoch;
+                self.progress = None;
                 if let Some(preset) = resolved
                     && let Err(error) = self.document.resolve(preset)
                 {
                     self.notify(ctx, Notice::Error(error));
                 }
             }
-            Event::Edited { .. } | Event::Probed(_) | Event::Loading { .. } => {}
+            Event::Edited { .. } => {}
+            Event::Probed(answer) => {
+                self.probed = Some(answer);
+                self.panels.sandbox.answered();
+            }
+            Event::Loading { what, share } => {
+                let since_secs = match &self.progress {
+                    Some(Loading::Going {
+                        what: before,
+                        since_secs,
+                        ..
+                    }) if *before == what => *since_secs,
+                    Some(_) | None => ctx.input(|input| input.time),
+                };
+                self.progress = Some(Loading::Going {
+                    what,
+                    share,
+                    since_secs,
+                });
+            }
             Event::Notice { message } => self.notify(ctx, Notice::Info(message)),
-            Event::Refused { message } => self.notify(ctx, Notice::Error(message)),
+            Event::Refused { message } => {
+                if self.loading {
+                    self.progress = Some(Loading::Failed(message.clone()));
+                }
+                self.notify(ctx, Notice::Error(message));
+            }
             Event::Stopped { reason, step } => {
                 let why = match reason {
                     StopReason::Steps => "all steps done",
@@ -384,7 +421,9 @@ impl Workbench {
                 .resizable(false)
                 .show(ui, |ui| {
                     let (view, _) = self.parts();
-                    let shown = ui.scope(|ui| headline::headline_ui(ui, &view)).response;
+                    let shown = ui
+                        .scope(|ui| headline::headline_ui(ui, &view, &mut actions))
+                        .response;
                     spot(ui, Spot::Headline, shown.rect);
                 });
         }
@@ -396,10 +435,14 @@ impl Workbench {
                     return;
                 }
                 let room = Room::of(ui.available_size(), beside);
+                let language = self.document.preset().language.is_some();
                 let empty = Tree::empty(egui::Id::unique("panes"));
-                let mut tree = std::mem::replace(self.layouts.of(room), empty);
+                let mut tree = std::mem::replace(self.layouts.of(room, language), empty);
                 if let Some(controls) = tree.tiles.find_pane(&Pane::Controls) {
                     tree.set_visible(controls, !beside);
+                }
+                if room != Room::Full {
+                    layout::show_language_panes(&mut tree, language);
                 }
                 let (view, panels) = self.parts();
                 tree.ui(
@@ -408,7 +451,7 @@ impl Workbench {
                     },
                     ui,
                 );
-                *self.layouts.of(room) = tree;
+                *self.layouts.of(room, language) = tree;
             });
         self.windows_ui(&ctx, &mut actions);
         self.toasts.show(&ctx, bottom);
@@ -438,14 +481,22 @@ impl Workbench {
 
     /// The picture to draw, and the panels that draw it.
     pub(super) fn parts(&mut self) -> (View<'_>, &mut Panels) {
+        // The document knows the first prompt only; what belongs to another one comes with the snapshot.
+        let (problem, analysis) = if shows_another_prompt(&self.snapshot) {
+            (&self.snapshot.problem, &self.snapshot.analysis)
+        } else {
+            (self.document.problem(), self.document.analysis())
+        };
         let view = View {
             preset: self.document.preset(),
-            problem: self.document.problem(),
-            analysis: self.document.analysis(),
+            problem,
+            analysis,
             snapshot: &self.snapshot,
             scrub: self.scrub.as_ref(),
             pins: &self.pins,
             selection: &self.selection,
+            probe: self.probed.as_ref(),
+            loading: self.progress.as_ref(),
         };
         (view, &mut self.panels)
     }
@@ -457,12 +508,31 @@ impl Workbench {
         self.link.rest(false);
         self.scrub = None;
         self.selection = Selection::default();
+        self.probed = None;
+        self.panels.samples.forget();
+        self.panels.sandbox.forget();
+        self.progress = self.loads_a_model();
         self.snapshot = Arc::new(before_training(&self.document));
         self.link.send(Command::Load {
             preset: self.document.preset().clone(),
             base_dir: self.document.base_dir().map(std::borrow::ToOwned::to_owned),
             run,
         });
+    }
+
+    /// A language model takes its time to load.
+    fn loads_a_model(&self) -> Option<Loading> {
+        let language = self.document.preset().language.as_ref()?;
+        Some(Loading::Going {
+            what: format!("Loading the model {}", language.model),
+            share: None,
+            since_secs: self.ctx.input(|input| input.time),
+        })
+    }
+
+    /// The plots show another prompt than the document's.
+    pub(super) fn shows_another_prompt(&self) -> bool {
+        shows_another_prompt(&self.snapshot)
     }
 
     /// The latest picture from the trainer.
@@ -550,10 +620,21 @@ fn draw_pane(ui: &mut Ui, pane: Pane, panels: &mut Panels, view: &View, actions:
             spot(ui, Spot::Phase, ui.max_rect());
             panels.phase.ui(ui, view, actions);
         }
+        Pane::Samples => panels.samples.ui(ui, view, actions),
+        Pane::Credit => panels.samples.credit_ui(ui, view),
+        Pane::Sandbox => panels.sandbox.ui(ui, view, actions),
         Pane::Pins => panels.pins.ui(ui, view, actions),
         Pane::Log => panels.log.ui(ui, actions),
         Pane::Controls => panels.controls.ui(ui, view, actions),
     }
+}
+
+/// A snapshot of another prompt than the first, which is the document's.
+fn shows_another_prompt(snapshot: &Snapshot) -> bool {
+    snapshot
+        .language
+        .as_ref()
+        .is_some_and(|language| language.shown_prompt > 0)
 }
 
 /// Up to this width the controls are one of the panes instead of standing beside them, in points.

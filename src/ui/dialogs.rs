@@ -17,6 +17,8 @@ pub(super) enum Purpose {
     Save,
     /// Write a run folder.
     SaveRun,
+    /// Write a checkpoint.
+    Checkpoint,
     /// Save a figure.
     Figure(Box<Figure>),
 }
@@ -120,12 +122,13 @@ impl Dialogs {
             Purpose::Open => "Open a file",
             Purpose::Save => "Save the experiment as",
             Purpose::SaveRun => "Save the run to a folder",
+            Purpose::Checkpoint => "Write a checkpoint to a folder",
             Purpose::Figure(_) => "Export the figure as",
         };
         let hint = match typed.purpose {
             Purpose::Open => "An experiment (.ron) or a table (.csv)",
             Purpose::Save => "The file ends in .ron",
-            Purpose::SaveRun => "The folder is made if it is not there",
+            Purpose::SaveRun | Purpose::Checkpoint => "The folder is made if it is not there",
             Purpose::Figure(_) => "The ending says what to write: .svg, .png or .csv",
         };
         let mut answer: Option<Option<PathBuf>> = None;
@@ -160,7 +163,7 @@ impl Dialogs {
                         path.is_dir().then_some("This is a folder; add a file name"),
                     )
                 }
-                Purpose::SaveRun => (
+                Purpose::SaveRun | Purpose::Checkpoint => (
                     "Save",
                     path.is_file()
                         .then_some("This is a file; a folder is needed"),
@@ -238,6 +241,7 @@ fn ask_desktop(purpose: &Purpose, folder: &Path, name: &str) -> Option<PathBuf> 
             .add_filter("Experiment", &["ron"])
             .save_file(),
         Purpose::SaveRun => dialog.set_title("Folder for the run").pick_folder(),
+        Purpose::Checkpoint => dialog.set_title("Folder for the checkpoint").pick_folder(),
         Purpose::Figure(_) => dialog
             .set_title("Export the figure")
             .add_filter("SVG drawing", &["svg"])

@@ -398,13 +398,13 @@ fn time_axes(view: &View<'_>, x: (f64, f64), shown: &TimeFigure<'_>, theme: &The
                 width: 1.0,
                 dash: Dash::Dotted,
             };
-            let name = format!("{}, {label}", curve.metric.label());
+            let name = format!("{}, {label}", curve.shows.label());
             marks.push(mark(&name, pin_color(*index), 1.0, kind));
         }
     }
     for (curve, points) in shown.chart.curves.iter().zip(&shown.traces) {
         let color = (curve.color)(theme);
-        let name = curve.metric.label();
+        let name = curve.shows.label();
         let range = MarkKind::Band {
             points: points
                 .iter()

@@ -24,6 +24,12 @@ pub(crate) enum Pane {
     Phase,
     /// Runs kept for comparison.
     Pins,
+    /// Completions of a language model.
+    Samples,
+    /// One completion token by token.
+    Credit,
+    /// Next tokens of any prompt.
+    Sandbox,
     /// What happened.
     Log,
     /// The controls, where the window is too narrow to keep them beside everything else.
@@ -31,8 +37,8 @@ pub(crate) enum Pane {
 }
 
 impl Pane {
-    /// Every pane of the usual layout, in the order in which menus list them.
-    pub(crate) const ALL: [Self; 8] = [
+    /// Every pane of a bandit's layout, in the order in which menus list them.
+    const BANDIT: [Self; 8] = [
         Self::MainPlot,
         Self::Modes,
         Self::Time,
@@ -43,10 +49,23 @@ impl Pane {
         Self::Log,
     ];
 
+    /// The panes that only a language model's run has.
+    const LANGUAGE: [Self; 3] = [Self::Samples, Self::Credit, Self::Sandbox];
+
+    /// Every pane of a run's layout, in the order in which menus list them.
+    pub(crate) fn of_run(language: bool) -> Vec<Self> {
+        let own: &[Self] = if language { &Self::LANGUAGE } else { &[] };
+        let (first, rest) = Self::BANDIT.split_at(3);
+        [first, own, rest].concat()
+    }
+
     /// Its title.
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::MainPlot => "Distributions",
+            Self::Samples => "Samples",
+            Self::Credit => "By token",
+            Self::Sandbox => "Sandbox",
             Self::Modes => "Modes",
             Self::Time => "Over time",
             Self::Inspector => "Inspector",
@@ -89,13 +108,48 @@ fn default_tree() -> Tree<Pane> {
     Tree::new(egui::Id::unique("panes"), root, tiles)
 }
 
+/// The default places of a language run: the few answers beside what the model says, time charts and tools below.
+fn language_tree() -> Tree<Pane> {
+    let mut tiles = Tiles::default();
+    let main = tiles.insert_pane(Pane::MainPlot);
+    let samples = tiles.insert_pane(Pane::Samples);
+    let time = tiles.insert_pane(Pane::Time);
+    let tools: Vec<TileId> = [
+        Pane::Credit,
+        Pane::Sandbox,
+        Pane::Modes,
+        Pane::Inspector,
+        Pane::Estimators,
+        Pane::Phase,
+        Pane::Pins,
+        Pane::Log,
+    ]
+    .into_iter()
+    .map(|pane| tiles.insert_pane(pane))
+    .collect();
+    let tools = tiles.insert_tab_tile(tools);
+    let top = tiles.insert_container(Linear::new_binary(
+        LinearDir::Horizontal,
+        [main, samples],
+        0.5,
+    ));
+    let bottom = tiles.insert_container(Linear::new_binary(
+        LinearDir::Horizontal,
+        [time, tools],
+        0.5,
+    ));
+    let root = tiles.insert_container(Linear::new_binary(LinearDir::Vertical, [top, bottom], 0.52));
+    Tree::new(egui::Id::unique("panes of a language run"), root, tiles)
+}
+
 /// Where the window is too low for three rows: the main plot above, everything else behind tabs below it.
 fn low_tree() -> Tree<Pane> {
     let mut tiles = Tiles::default();
     let main = tiles.insert_pane(Pane::MainPlot);
     let others: Vec<TileId> = [Pane::Time, Pane::Modes]
         .into_iter()
-        .chain(Pane::ALL.into_iter().skip(3))
+        .chain(Pane::LANGUAGE)
+        .chain(Pane::BANDIT.into_iter().skip(3))
         .map(|pane| tiles.insert_pane(pane))
         .collect();
     let others = tiles.insert_tab_tile(others);
@@ -133,42 +187,65 @@ impl Room {
 
 /// One arrangement of panes for each room.
 pub(crate) struct Layouts {
-    /// The user's own.
+    /// The user's own, for bandits.
     pub(crate) full: Tree<Pane>,
+    /// The user's own, for language models.
+    pub(crate) language: Tree<Pane>,
     low: Tree<Pane>,
     least: Tree<Pane>,
 }
 
 impl Layouts {
     /// The user's own arrangement where one was kept, and the others.
-    pub(crate) fn new(kept: Option<Tree<Pane>>) -> Self {
+    pub(crate) fn new(kept: Option<Tree<Pane>>, language: Option<Tree<Pane>>) -> Self {
         Self {
-            full: kept.filter(is_complete).unwrap_or_else(default_tree),
+            full: kept
+                .filter(|tree| is_complete(tree, false))
+                .unwrap_or_else(default_tree),
+            language: language
+                .filter(|tree| is_complete(tree, true))
+                .unwrap_or_else(language_tree),
             low: low_tree(),
             least: compact_tree(),
         }
     }
 
     /// The arrangement for a room.
-    pub(crate) fn of(&mut self, room: Room) -> &mut Tree<Pane> {
+    pub(crate) fn of(&mut self, room: Room, language: bool) -> &mut Tree<Pane> {
         match room {
-            Room::Full => &mut self.full,
+            Room::Full => self.own(language),
             Room::Low => &mut self.low,
             Room::Least => &mut self.least,
         }
     }
 
+    /// The user's own arrangement of a run.
+    pub(crate) fn own(&mut self, language: bool) -> &mut Tree<Pane> {
+        if language {
+            &mut self.language
+        } else {
+            &mut self.full
+        }
+    }
+
     /// Everything back in its place.
     pub(crate) fn reset(&mut self) {
-        *self = Self::new(None);
+        *self = Self::new(None, None);
     }
 
     /// Brings a pane to the front, wherever it is.
     pub(crate) fn reveal(&mut self, pane: Pane) {
-        if let Some(id) = self.full.tiles.find_pane(&pane) {
-            self.full.set_visible(id, true);
+        for tree in [&mut self.full, &mut self.language] {
+            if let Some(id) = tree.tiles.find_pane(&pane) {
+                tree.set_visible(id, true);
+            }
         }
-        for tree in [&mut self.full, &mut self.low, &mut self.least] {
+        for tree in [
+            &mut self.full,
+            &mut self.language,
+            &mut self.low,
+            &mut self.least,
+        ] {
             tree.make_active(|_, tile| matches!(tile, Tile::Pane(p) if *p == pane));
         }
     }
@@ -177,7 +254,7 @@ impl Layouts {
 /// Where a window is too small for panes side by side: one at a time, behind tabs.
 fn compact_tree() -> Tree<Pane> {
     let mut tiles = Tiles::default();
-    let mut order = Pane::ALL.to_vec();
+    let mut order = Pane::of_run(true);
     order.insert(1, Pane::Controls);
     let panes: Vec<TileId> = order
         .into_iter()
@@ -187,10 +264,19 @@ fn compact_tree() -> Tree<Pane> {
     Tree::new(egui::Id::unique("compact panes"), root, tiles)
 }
 
+/// Shows or hides the panes that only language runs have.
+pub(crate) fn show_language_panes(tree: &mut Tree<Pane>, show: bool) {
+    for pane in Pane::LANGUAGE {
+        if let Some(id) = tree.tiles.find_pane(&pane) {
+            tree.set_visible(id, show);
+        }
+    }
+}
+
 /// A restored tree still has every pane exactly once.
-fn is_complete(tree: &Tree<Pane>) -> bool {
+fn is_complete(tree: &Tree<Pane>, language: bool) -> bool {
     tree.root().is_some()
-        && Pane::ALL.iter().all(|pane| {
+        && Pane::of_run(language).iter().all(|pane| {
             let count = tree
                 .tiles
                 .tiles()

@@ -121,23 +121,15 @@ fn recent_ui(workbench: &Workbench, ui: &mut Ui, actions: &mut Vec<Action>) {
 }
 
 fn panes_ui(workbench: &mut Workbench, ui: &mut Ui) {
-    let tiles: Vec<_> = workbench
-        .layouts
-        .full
-        .tiles
-        .iter()
-        .filter_map(|(id, tile)| match tile {
-            egui_tiles::Tile::Pane(pane) => Some((*id, *pane)),
-            egui_tiles::Tile::Container(_) => None,
-        })
-        .collect();
-    for pane in Pane::ALL {
-        let Some((id, _)) = tiles.iter().find(|(_, other)| *other == pane) else {
+    let language = workbench.preset().language.is_some();
+    let tree = workbench.layouts.own(language);
+    for pane in Pane::of_run(language) {
+        let Some(id) = tree.tiles.find_pane(&pane) else {
             continue;
         };
-        let mut visible = workbench.layouts.full.is_visible(*id);
+        let mut visible = tree.is_visible(id);
         if ui.checkbox(&mut visible, pane.title()).changed() {
-            workbench.layouts.full.set_visible(*id, visible);
+            tree.set_visible(id, visible);
         }
     }
 }

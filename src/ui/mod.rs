@@ -32,4 +32,4 @@ pub use action::{Action, Notice, ShellAction, TextCopy};
 pub use app::{Workbench, WorkbenchOptions};
 pub use run::{GuiError, GuiOptions, run};
 pub use theme::{Theme, ThemeChoice};
-pub use view::{Pin, Selection, View};
+pub use view::{Loading, Pin, Selection, View};

@@ -75,6 +75,10 @@ impl Workbench {
             }
             Action::Reseed => self.reseed(ctx),
             Action::SetSpeed(speed) => self.link.send(Command::Speed(speed)),
+            Action::Edit { edit, .. } if self.is_elsewhere(&edit) => {
+                let text = "Rewards of another prompt than the first are set under Language model";
+                self.notify(ctx, Notice::Info(text.to_owned()));
+            }
             Action::Edit { edit, done } => match self.document.apply(&edit, done) {
                 Ok(()) => self.edits.push(edit),
                 Err(error) => self.notify(ctx, Notice::Error(error)),
@@ -178,6 +182,23 @@ impl Workbench {
                 Ok(text) => self.copy_text(ctx, text, "Command line copied"),
                 Err(error) => self.notify(ctx, Notice::Error(error)),
             },
+            Action::Probe {
+                prompt,
+                raw,
+                prefill,
+            } => self.link.send(Command::Probe {
+                prompt,
+                raw,
+                prefill,
+            }),
+            Action::Checkpoint => {
+                let title = slug(&self.document.preset().title);
+                let name = format!("{title}-step-{}", self.snapshot.step);
+                self.dialogs.ask(ctx, Purpose::Checkpoint, &name);
+            }
+            Action::ShowPrompt(prompt) => self.link.send(Command::ShowPrompt(prompt)),
+            Action::Retask(language) => self.retask(ctx, *language),
+            Action::LoadAgain => self.load(self.snapshot.status == Status::Running),
             Action::Notify(notice) => self.notify(ctx, notice),
             Action::Shell(action) => self.shell(ctx, action),
         }
@@ -257,6 +278,36 @@ impl Workbench {
             Some(edit) => self.edits.push(edit),
             None => self.notify(ctx, Notice::Info(nothing.to_owned())),
         }
+    }
+
+    /// An edit of bars while the plots show another prompt than the one whose bars the preset has.
+    fn is_elsewhere(&self, edit: &Edit) -> bool {
+        let bars = matches!(
+            edit,
+            Edit::Reward { .. } | Edit::Reference { .. } | Edit::Bars { .. }
+        );
+        bars && self.shows_another_prompt()
+    }
+
+    /// Puts another task into the experiment and begins anew.
+    fn retask(&mut self, ctx: &Context, language: experiment::LanguageSpec) {
+        let mut preset = (**self.document.preset()).clone();
+        let edit = Edit::Language(Box::new(language));
+        let applied = experiment::apply(&mut preset, &edit, self.document.problem().arms());
+        if let Err(error) = applied {
+            self.notify(ctx, Notice::Error(error.to_string()));
+            return;
+        }
+        if let Some(bandit) = preset
+            .language
+            .as_ref()
+            .and_then(|spec| spec.bandit(0, None))
+        {
+            preset.bandit = bandit;
+        }
+        let origin = self.document.origin().clone();
+        self.open_now(ctx, preset, origin);
+        self.document.mark_dirty();
     }
 
     fn reseed(&mut self, ctx: &Context) {
@@ -418,6 +469,7 @@ impl Workbench {
                 }
             }
             Purpose::SaveRun => self.link.send(Command::SaveRun(path)),
+            Purpose::Checkpoint => self.link.send(Command::Checkpoint(path)),
             Purpose::Figure(shown) => {
                 self.in_thread(ctx, move || match figure::save(&shown, &path) {
                     Ok(()) => Notice::Done(format!("Saved {}", path.display())),
@@ -552,6 +604,7 @@ impl Workbench {
                 running: self.snapshot.status == Status::Running,
             }),
             tree: Some(self.layouts.full.clone()),
+            language_tree: Some(self.layouts.language.clone()),
             theme: self.theme,
             zoom: ctx.zoom_factor(),
             recent: self.recent.clone(),

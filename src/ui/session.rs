@@ -29,6 +29,9 @@ pub(super) struct Session {
     pub(super) experiment: Option<SavedExperiment>,
     /// Where the panels were.
     pub(super) tree: Option<Tree<Pane>>,
+    /// Where the panels of language runs were.
+    #[serde(default)]
+    pub(super) language_tree: Option<Tree<Pane>>,
     /// Light, dark or as the system.
     pub(super) theme: ThemeChoice,
     /// Size of everything; 1 is normal.
@@ -49,6 +52,7 @@ impl Default for Session {
             clean_exit: true,
             experiment: None,
             tree: None,
+            language_tree: None,
             theme: ThemeChoice::default(),
             zoom: 1.0,
             recent: Vec::new(),

@@ -6,8 +6,11 @@ use std::sync::Arc;
 use super::{Action, Pin, Selection, View};
 use crate::{
     bandit::{Analysis, Problem, ProblemSource, measure, mode_masses},
-    engine::{EditMark, History, Keyframe, Series, Snapshot, Status},
+    engine::{
+        EditMark, History, Keyframe, LanguageSnapshot, ProbeAnswer, Series, Snapshot, Status,
+    },
     experiment::{Preset, apply, builtin_preset, parse_preset},
+    lm::{SampleRecord, StepFacts, StepParts},
     theory::Metric,
 };
 
@@ -21,6 +24,7 @@ pub(crate) struct World {
     pub(crate) scrub: Option<Keyframe>,
     pub(crate) pins: Vec<Pin>,
     pub(crate) selection: Selection,
+    pub(crate) probe: Option<Arc<ProbeAnswer>>,
     /// Every action that panels asked for, in order.
     pub(crate) actions: Vec<Action>,
 }
@@ -43,6 +47,57 @@ impl World {
         )
     }
 
+    /// The world of a language preset in training, its model made up.
+    pub(crate) fn language() -> Self {
+        let preset = parse_preset(LANGUAGE).unwrap();
+        let mut world = Self::new(preset);
+        let spec = Arc::new(world.preset.language.clone().unwrap());
+        world.snapshot.language = Some(Arc::new(LanguageSnapshot {
+            spec,
+            model: "made up".into(),
+            parameters: 1_234_567,
+            trained: 12_345,
+            shown_prompt: 0,
+            samples: [
+                sample(&[" 1", "<end>"], 40, 0, 1.0, -0.7),
+                sample(&[" 2", "<end>"], 15, 1, 1.0, -1.6),
+                sample(&[" three", "<end>"], 5, 2, 0.0, -3.2),
+                sample(&[" I", " think", ",", " one"], 4, 2, 0.0, -5.9),
+            ]
+            .into(),
+            facts: Some(StepFacts {
+                gradient_norm: 0.8,
+                valid_share: 0.86,
+                sampled_tokens: 136,
+                tree_nodes: 24,
+                flat_tokens: 900,
+                learning_rate: 1e-4,
+                parts: StepParts {
+                    sample: 12.0,
+                    reference: 1.5,
+                    reward: 0.1,
+                    backward: 20.0,
+                    optimiser: 4.0,
+                    evaluate: 2.0,
+                },
+            }),
+            tokens_per_second: 3_400.0,
+            timing: (0..=StepParts::NAMES.len())
+                .map(|i| wave(i as f64))
+                .collect(),
+            reference_valid: 0.77,
+        }));
+        world.probe = Some(Arc::new(ProbeAnswer {
+            text: "<user>Pick 1 or 2.<assistant>".to_owned(),
+            tokens: vec![
+                ("1".to_owned(), 0.7, 0.6),
+                ("2".to_owned(), 0.25, 0.2),
+                (" three".to_owned(), 0.01, 0.12),
+            ],
+        }));
+        world
+    }
+
     /// The world of a preset: the policy half way between reference and target, with samples and a history.
     pub(crate) fn new(preset: Preset) -> Self {
         let source = ProblemSource::evaluate(&preset.bandit, None).unwrap();
@@ -58,6 +113,7 @@ impl World {
             scrub: None,
             pins: Vec::new(),
             selection: Selection::default(),
+            probe: None,
             actions: Vec::new(),
         }
     }
@@ -73,6 +129,8 @@ impl World {
             scrub: self.scrub.as_ref(),
             pins: &self.pins,
             selection: &self.selection,
+            probe: self.probe.as_ref(),
+            loading: None,
         };
         panel(&view, &mut actions);
         for action in &actions {
@@ -187,6 +245,45 @@ fn snapshot(preset: &Preset, problem: &Arc<Problem>, analysis: &Arc<Analysis>) -
             step: 6_000,
             label: "β 0.1 → 0.05".to_owned(),
         }]),
+    }
+}
+
+/// A language preset.
+const LANGUAGE: &str = r#"(
+    format: 1,
+    title: "Pick one of two",
+    language: (
+        model: "embedded",
+        prompts: [(prompt: "Pick 1 or 2.", answers: [(text: "1"), (text: "2")])],
+    ),
+    objective: (direction: Reverse, beta: 0.05),
+)"#;
+
+/// A completion as a trainer reports it, made likelier token by token.
+fn sample(tokens: &[&str], count: u32, arm: usize, reward: f64, log_prob: f64) -> SampleRecord {
+    let each = (log_prob / tokens.len() as f64) as f32;
+    SampleRecord {
+        prompt: 0,
+        text: tokens
+            .iter()
+            .filter(|t| **t != "<end>")
+            .copied()
+            .collect::<String>()
+            .into(),
+        tokens: tokens.iter().map(|t| Arc::from(*t)).collect(),
+        count,
+        ended: tokens.last() == Some(&"<end>"),
+        arm,
+        reward,
+        bonus: 0.0,
+        advantage: reward - 0.8,
+        log_prob,
+        log_reference: log_prob - reward + 0.5,
+        token_log_probs: tokens.iter().map(|_| each).collect(),
+        token_log_references: (0..tokens.len())
+            .map(|i| each - if i == 0 { (reward - 0.5) as f32 } else { 0.0 })
+            .collect(),
+        label: None,
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     bandit::{Analysis, Problem},
-    engine::{Keyframe, Snapshot},
+    engine::{Keyframe, ProbeAnswer, Snapshot},
     experiment::Preset,
     theory::Metrics,
 };
@@ -26,6 +26,26 @@ pub struct View<'a> {
     pub pins: &'a [Pin],
     /// What is hovered and picked, shared by all panels.
     pub selection: &'a Selection,
+    /// The last answer of a language model to a question about its next tokens.
+    pub probe: Option<&'a Arc<ProbeAnswer>>,
+    /// What is being loaded, or why it was not.
+    pub loading: Option<&'a Loading>,
+}
+
+/// How far a load has come.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Loading {
+    /// It goes on.
+    Going {
+        /// What is being done, in a few words.
+        what: String,
+        /// How much of it is done, from 0 to 1, where that is known.
+        share: Option<f32>,
+        /// Time of the window when this began, in seconds.
+        since_secs: f64,
+    },
+    /// It ended without success; the reason in one line.
+    Failed(String),
 }
 
 /// An earlier run kept for comparison.

@@ -9,7 +9,7 @@ use crate::{
     engine::Status,
     theory::Metric,
     ui::{
-        View,
+        Action, Loading, View,
         theme::{SENTENCE_SIZE, Theme},
     },
 };
@@ -17,8 +17,12 @@ use crate::{
 /// Below this height of the window, in points, the sentence keeps to one line and the numbers stay away.
 const ROOMY: f32 = 480.0;
 
-/// Draws sentence and key numbers.
-pub(crate) fn headline_ui(ui: &mut Ui, view: &View) {
+/// Draws sentence and key numbers, or what is being loaded in their place.
+pub(crate) fn headline_ui(ui: &mut Ui, view: &View, actions: &mut Vec<Action>) {
+    if let Some(loading) = view.loading {
+        loading_ui(ui, loading, actions);
+        return;
+    }
     let roomy = ui.ctx().content_rect().height() >= ROOMY;
     let sentence = Label::new(
         RichText::new(&view.analysis.sentence)
@@ -62,6 +66,60 @@ pub(crate) fn headline_ui(ui: &mut Ui, view: &View) {
             }
         }
     });
+}
+
+/// How far a load has come and how long it will take, or why it failed.
+fn loading_ui(ui: &mut Ui, loading: &Loading, actions: &mut Vec<Action>) {
+    let theme = Theme::of(ui);
+    match loading {
+        Loading::Going {
+            what,
+            share,
+            since_secs,
+        } => {
+            let spent = ui.input(|input| input.time) - since_secs;
+            ui.label(RichText::new(what).size(SENTENCE_SIZE));
+            ui.horizontal(|ui| match share.filter(|share| *share > 0.0) {
+                Some(share) => {
+                    ui.add(
+                        egui::ProgressBar::new(share)
+                            .desired_width(220.0)
+                            .desired_height(8.0),
+                    );
+                    let left = spent / f64::from(share) - spent;
+                    let text = format!(
+                        "{:.0} %, {} left",
+                        100.0 * share,
+                        super::transport::duration(left)
+                    );
+                    ui.label(RichText::new(text).color(theme.muted));
+                }
+                None => {
+                    ui.spinner();
+                    let text = format!("{} so far", super::transport::duration(spent));
+                    ui.label(RichText::new(text).color(theme.muted));
+                }
+            });
+        }
+        Loading::Failed(reason) => {
+            ui.add(
+                Label::new(
+                    RichText::new(format!("Not loaded: {reason}"))
+                        .size(SENTENCE_SIZE)
+                        .color(theme.error),
+                )
+                .wrap(),
+            );
+            ui.horizontal(|ui| {
+                if ui.button("Try again").clicked() {
+                    actions.push(Action::LoadAgain);
+                }
+                if ui.button("Presets").clicked() {
+                    actions.push(Action::Shell(crate::ui::ShellAction::Gallery));
+                }
+            });
+        }
+    }
 }
 
 /// "E[R] 0.998 of 1.000", policy and target in their colours; false if there was no room for it.

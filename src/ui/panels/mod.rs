@@ -14,6 +14,8 @@ mod pair;
 pub(crate) mod palette;
 pub(crate) mod phase;
 pub(crate) mod pins;
+pub(crate) mod samples;
+pub(crate) mod sandbox;
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 pub(crate) mod stage;

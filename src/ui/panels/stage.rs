@@ -75,6 +75,8 @@ impl Stage {
             scrub: None,
             pins: &[],
             selection: &self.selection,
+            probe: None,
+            loading: None,
         }
     }
 

@@ -162,6 +162,18 @@ fn progress(ui: &mut Ui, snapshot: &Snapshot, roomy: bool) {
         RichText::new(duration(snapshot.elapsed_secs)).color(theme.muted),
         "Time spent training, pauses not counted",
     );
+    if let Some(language) = &snapshot.language {
+        let text = match snapshot.status {
+            Status::Running => format!("{} tokens/s", rate(language.tokens_per_second)),
+            Status::Paused | Status::Finished | Status::Failed => String::new(),
+        };
+        fixed(
+            ui,
+            96.0,
+            RichText::new(text).color(theme.muted),
+            "Tokens sampled per second, recently",
+        );
+    }
     if let Some((fraction, eta)) = towards_end(&snapshot.training.stop, snapshot) {
         let eta = eta.map_or_else(
             || "the end".to_owned(),

@@ -1,6 +1,7 @@
 //! The controls: everything that may change while a run goes on, in sections that fold. Each control says on hover what
 //! it does, with the formula.
 
+mod language;
 mod modes;
 mod objective;
 mod row;
@@ -21,6 +22,7 @@ use crate::{
 pub(crate) struct Controls {
     validity: objective::Validity,
     hidden_text: Option<String>,
+    language: language::LanguageControls,
 }
 
 impl Controls {
@@ -36,6 +38,11 @@ impl Controls {
             section(ui, "MARA", true, |ui| {
                 edit_objective(ui, view, actions, objective::mara_ui)
             });
+            if let Some(spec) = &view.preset.language {
+                section(ui, "Language model", true, |ui| {
+                    self.language.ui(ui, view, spec, actions);
+                });
+            }
             section(ui, "Training", true, |ui| {
                 let mut training = view.preset.training.clone();
                 training::training_ui(ui, view, &mut training, &mut self.hidden_text);
@@ -50,6 +57,11 @@ impl Controls {
                     actions.push(edit(ui, Edit::Stop(stop)));
                 }
             });
+            if view.preset.language.is_some() {
+                // The answers say which modes there are.
+                ui.add_space(12.0);
+                return;
+            }
             section(ui, "Modes", false, |ui| {
                 let mut modes = view.preset.bandit.modes.clone();
                 modes::modes_ui(ui, view, &mut modes);

@@ -18,20 +18,29 @@ pub(super) fn training_ui(
     training: &mut Training,
     hidden_text: &mut Option<String>,
 ) {
-    family_ui(ui, view, &mut training.policy, hidden_text);
-    start_ui(ui, training);
-    update_ui(ui, training);
-    optimizer_ui(
-        ui,
-        &mut training.optimizer,
-        matches!(training.update, Update::NaturalGradient),
-    );
+    let language = view.preset.language.is_some();
+    if !language {
+        family_ui(ui, view, &mut training.policy, hidden_text);
+        start_ui(ui, training);
+    }
+    update_ui(ui, training, language);
+    if !language {
+        optimizer_ui(
+            ui,
+            &mut training.optimizer,
+            matches!(training.update, Update::NaturalGradient),
+        );
+    }
     log_slider(
         ui,
         "Learning rate",
-        "Size of a step: θ ← θ + lr · g for plain ascent.",
+        if language {
+            "Size of a step of AdamW, which trains language models."
+        } else {
+            "Size of a step: θ ← θ + lr · g for plain ascent."
+        },
         &mut training.learning_rate,
-        1e-5..=100.0,
+        if language { 1e-7..=1.0 } else { 1e-5..=100.0 },
     );
     row(
         ui,
@@ -253,7 +262,7 @@ enum Kind {
     Dap,
 }
 
-fn update_ui(ui: &mut Ui, training: &mut Training) {
+fn update_ui(ui: &mut Ui, training: &mut Training, language: bool) {
     let (mut kind, mut batch) = match training.update {
         Update::Exact => (Kind::Exact, 256),
         Update::NaturalGradient => (Kind::Natural, 256),
@@ -261,37 +270,42 @@ fn update_ui(ui: &mut Ui, training: &mut Training) {
         Update::Dap { batch } => (Kind::Dap, batch),
     };
     let before = kind;
+    let mut choices = vec![
+        Choice::new(
+            Kind::Sampled,
+            "Policy gradient, samples",
+            "REINFORCE on samples of the policy: E[(A − baseline) ∇log π]",
+        ),
+        Choice::new(
+            Kind::Exact,
+            "Policy gradient, exact",
+            "The exact gradient of J in the policy's parameters",
+        ),
+        Choice::new(
+            Kind::Natural,
+            "Natural gradient",
+            "Mirror descent: π ← π exp(lr · A) / Z, free of softmax dynamics",
+        )
+        .unless(
+            training.policy != PolicyFamily::SoftmaxTable,
+            "The natural gradient is for the softmax table",
+        ),
+        Choice::new(
+            Kind::Dap,
+            "DAP (REINVENT)",
+            "(log π_ref + R/β − log π)² on samples of the policy: pulls towards the reverse target",
+        ),
+    ];
+    if language {
+        // What is not an answer has no exact gradient.
+        choices.retain(|choice| matches!(choice.value, Kind::Sampled | Kind::Dap));
+    }
     combo(
         ui,
         "Update",
         "Where the gradient comes from.",
         &mut kind,
-        &[
-            Choice::new(
-                Kind::Sampled,
-                "Policy gradient, samples",
-                "REINFORCE on samples of the policy: E[(A − baseline) ∇log π]",
-            ),
-            Choice::new(
-                Kind::Exact,
-                "Policy gradient, exact",
-                "The exact gradient of J in the policy's parameters",
-            ),
-            Choice::new(
-                Kind::Natural,
-                "Natural gradient",
-                "Mirror descent: π ← π exp(lr · A) / Z, free of softmax dynamics",
-            )
-            .unless(
-                training.policy != PolicyFamily::SoftmaxTable,
-                "The natural gradient is for the softmax table",
-            ),
-            Choice::new(
-                Kind::Dap,
-                "DAP (REINVENT)",
-                "(log π_ref + R/β − log π)² on samples of the policy: pulls towards the reverse target",
-            ),
-        ],
+        &choices,
     );
     let (mut advantage, mut kl) = match training.update {
         Update::Sampled { advantage, kl, .. } => (advantage, kl),

@@ -2,7 +2,7 @@
 
 use egui::{Color32, Pos2, Rect, Response, Stroke, Ui, pos2, vec2};
 
-use super::{Chart, Curve, PinTraces, Point, trace};
+use super::{Chart, Curve, PinTraces, Point, Shows, trace};
 use crate::ui::{
     Theme, View,
     chart::{Frame, Pen, Scale, band, line, number},
@@ -91,7 +91,7 @@ pub(super) fn lanes(
     theme: &Theme,
 ) {
     use crate::theory::Metric;
-    let is_divergence = |curve: &Curve| curve.metric == Metric::CauseTarget;
+    let is_divergence = |curve: &Curve| curve.shows == Shows::Metric(Metric::CauseTarget);
     let top = |divergence: bool| {
         chart
             .curves
@@ -133,7 +133,7 @@ pub(super) fn lanes(
         let last = points
             .last()
             .map_or_else(|| "–".to_owned(), |p| number(p.mean));
-        let name = curve.metric.label().trim_start_matches("cause: ");
+        let name = curve.shows.label().trim_start_matches("cause: ");
         let text = frame.inside.layout_no_wrap(
             format!("{name} {last}"),
             frame.font(),

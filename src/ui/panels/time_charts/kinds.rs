@@ -3,6 +3,8 @@
 use egui::Color32;
 
 use crate::{
+    engine::{Series, Snapshot},
+    lm::StepParts,
     theory::Metric,
     ui::{Theme, chart::Pen},
 };
@@ -11,11 +13,82 @@ use crate::{
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Curve {
     /// What it shows.
-    pub(crate) metric: Metric,
+    pub(crate) shows: Shows,
     /// Its pen.
     pub(crate) pen: Pen,
     /// Its colour.
     pub(crate) color: fn(&Theme) -> Color32,
+}
+
+/// Where a curve comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shows {
+    /// A metric of the run.
+    Metric(Metric),
+    /// Milliseconds of a part of a language model's step, as [`StepParts::NAMES`] lists them.
+    Part(usize),
+    /// Tokens that a language model sampled per second.
+    TokensPerSecond,
+}
+
+impl Shows {
+    /// A short name.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Metric(metric) => metric.label(),
+            Self::Part(part) => StepParts::NAMES.get(part).copied().unwrap_or_default(),
+            Self::TokensPerSecond => "tokens/s",
+        }
+    }
+
+    /// What it is, in a line.
+    pub(crate) fn formula(self) -> &'static str {
+        match self {
+            Self::Metric(metric) => metric.formula(),
+            Self::Part(_) => "milliseconds of a step",
+            Self::TokensPerSecond => "tokens sampled per second",
+        }
+    }
+
+    /// Its series, if anything was recorded.
+    pub(crate) fn series(self, snapshot: &Snapshot) -> Option<&Series> {
+        let timing = |index: usize| snapshot.language.as_ref()?.timing.get(index);
+        match self {
+            Self::Metric(metric) => snapshot.history.get(metric),
+            Self::Part(part) => timing(part),
+            Self::TokensPerSecond => timing(StepParts::NAMES.len()),
+        }
+    }
+}
+
+/// Which runs show a chart at first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Usual {
+    /// All.
+    Always,
+    /// Bandits; language models have it for the asking.
+    Bandit,
+    /// Language models; bandits do not have it.
+    Language,
+    /// None.
+    Never,
+}
+
+impl Usual {
+    /// A run shows the chart unless it is switched off.
+    pub(crate) fn shown(self, language: bool) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Bandit => !language,
+            Self::Language => language,
+            Self::Never => false,
+        }
+    }
+
+    /// A run can show the chart.
+    pub(crate) fn possible(self, language: bool) -> bool {
+        language || self != Self::Language
+    }
 }
 
 /// One chart: several curves on one scale, or one lane per curve.
@@ -27,12 +100,24 @@ pub(crate) struct Chart {
     pub(crate) curves: &'static [Curve],
     /// A lane of its own for each curve, since they have different units.
     pub(crate) lanes: bool,
-    /// Shown unless switched off.
-    pub(crate) usual: bool,
+    /// Who shows it unless it is switched off.
+    pub(crate) usual: Usual,
 }
 
 const fn curve(metric: Metric, pen: Pen, color: fn(&Theme) -> Color32) -> Curve {
-    Curve { metric, pen, color }
+    Curve {
+        shows: Shows::Metric(metric),
+        pen,
+        color,
+    }
+}
+
+const fn part(index: usize, color: fn(&Theme) -> Color32) -> Curve {
+    Curve {
+        shows: Shows::Part(index),
+        pen: Pen::Solid,
+        color,
+    }
 }
 
 fn policy(theme: &Theme) -> Color32 {
@@ -55,12 +140,12 @@ fn augmented(theme: &Theme) -> Color32 {
 }
 
 /// Every chart, in reading order.
-pub(crate) const CHARTS: [Chart; 13] = [
+pub(crate) const CHARTS: [Chart; 17] = [
     Chart {
         name: "Expected reward",
         curves: &[curve(Metric::ExpectedReward, Pen::Solid, reward)],
         lanes: false,
-        usual: true,
+        usual: Usual::Always,
     },
     Chart {
         name: "Objective",
@@ -69,7 +154,7 @@ pub(crate) const CHARTS: [Chart; 13] = [
             curve(Metric::OptimalObjective, Pen::Dashed, target),
         ],
         lanes: false,
-        usual: true,
+        usual: Usual::Always,
     },
     Chart {
         name: "KL to target",
@@ -78,7 +163,7 @@ pub(crate) const CHARTS: [Chart; 13] = [
             curve(Metric::KlFromTarget, Pen::Dashed, target),
         ],
         lanes: false,
-        usual: true,
+        usual: Usual::Always,
     },
     Chart {
         name: "KL to reference",
@@ -87,7 +172,7 @@ pub(crate) const CHARTS: [Chart; 13] = [
             curve(Metric::KlFromReference, Pen::Dashed, reference),
         ],
         lanes: false,
-        usual: true,
+        usual: Usual::Always,
     },
     Chart {
         name: "Modes",
@@ -96,7 +181,7 @@ pub(crate) const CHARTS: [Chart; 13] = [
             curve(Metric::CoveredModes, Pen::Dotted, best_fit),
         ],
         lanes: false,
-        usual: true,
+        usual: Usual::Always,
     },
     Chart {
         name: "Causes of collapse",
@@ -107,25 +192,25 @@ pub(crate) const CHARTS: [Chart; 13] = [
             curve(Metric::CauseRepresentation, Pen::Solid, best_fit),
         ],
         lanes: true,
-        usual: true,
+        usual: Usual::Bandit,
     },
     Chart {
         name: "Total variation to target",
         curves: &[curve(Metric::TvToTarget, Pen::Solid, policy)],
         lanes: false,
-        usual: false,
+        usual: Usual::Never,
     },
     Chart {
         name: "Left to gain",
         curves: &[curve(Metric::ObjectiveGap, Pen::Solid, policy)],
         lanes: false,
-        usual: false,
+        usual: Usual::Never,
     },
     Chart {
         name: "Entropy",
         curves: &[curve(Metric::Entropy, Pen::Solid, policy)],
         lanes: false,
-        usual: false,
+        usual: Usual::Never,
     },
     Chart {
         name: "Mass on modes",
@@ -134,24 +219,59 @@ pub(crate) const CHARTS: [Chart; 13] = [
             curve(Metric::LargestShare, Pen::Dashed, augmented),
         ],
         lanes: false,
-        usual: false,
+        usual: Usual::Never,
     },
     Chart {
         name: "Balance",
         curves: &[curve(Metric::Balance, Pen::Solid, policy)],
         lanes: false,
-        usual: false,
+        usual: Usual::Never,
     },
     Chart {
         name: "Coverage",
         curves: &[curve(Metric::Coverage, Pen::Solid, policy)],
         lanes: false,
-        usual: false,
+        usual: Usual::Never,
     },
     Chart {
         name: "Effective β",
         curves: &[curve(Metric::EffectiveBeta, Pen::Solid, policy)],
         lanes: false,
-        usual: false,
+        usual: Usual::Never,
+    },
+    Chart {
+        name: "Valid share",
+        curves: &[curve(Metric::ValidShare, Pen::Solid, best_fit)],
+        lanes: false,
+        usual: Usual::Language,
+    },
+    Chart {
+        name: "Gradient norm",
+        curves: &[curve(Metric::GradientNorm, Pen::Solid, policy)],
+        lanes: false,
+        usual: Usual::Language,
+    },
+    Chart {
+        name: "Tokens per second",
+        curves: &[Curve {
+            shows: Shows::TokensPerSecond,
+            pen: Pen::Solid,
+            color: reward,
+        }],
+        lanes: false,
+        usual: Usual::Language,
+    },
+    Chart {
+        name: "Step time by part",
+        curves: &[
+            part(0, policy),
+            part(1, reference),
+            part(2, reward),
+            part(3, target),
+            part(4, best_fit),
+            part(5, augmented),
+        ],
+        lanes: false,
+        usual: Usual::Language,
     },
 ];

@@ -12,12 +12,12 @@ use egui::{
 
 use self::draw::{curves, dot, edit_marks, fit, lanes};
 pub(crate) use self::{
-    kinds::{CHARTS, Chart, Curve},
+    kinds::{CHARTS, Chart, Curve, Shows},
     trace::{Point, trace},
 };
 use super::main_plot::pin_color;
 use crate::{
-    engine::{History, Snapshot},
+    engine::Snapshot,
     ui::{
         Action, Theme, View,
         chart::{Frame, Margins, align, decades, line, number, steps_label, ticks, time_ticks},
@@ -38,7 +38,8 @@ pub(crate) type PinTraces = (usize, Vec<Vec<Point>>);
 
 /// State of the time charts: which are shown, zoom, smoothing.
 pub(crate) struct TimeCharts {
-    shown: [bool; CHARTS.len()],
+    /// Of bandits, and of language models.
+    shown: [[bool; CHARTS.len()]; 2],
     log: [bool; CHARTS.len()],
     /// Weight of the past in exponential smoothing, 0 for none.
     smoothing: f64,
@@ -52,7 +53,8 @@ pub(crate) struct TimeCharts {
 impl Default for TimeCharts {
     fn default() -> Self {
         Self {
-            shown: std::array::from_fn(|i| CHARTS[i].usual),
+            shown: [false, true]
+                .map(|language| std::array::from_fn(|i| CHARTS[i].usual.shown(language))),
             log: [false; CHARTS.len()],
             smoothing: 0.0,
             zoom: None,
@@ -74,7 +76,7 @@ impl TimeCharts {
         if !outer.is_finite() || outer.width() < 20.0 || outer.height() < 12.0 {
             return;
         }
-        let shown: Vec<usize> = (0..CHARTS.len()).filter(|&i| self.shown[i]).collect();
+        let shown = self.shown_charts(view);
         if shown.is_empty() {
             ui.weak("No chart is chosen");
             return;
@@ -109,11 +111,20 @@ impl TimeCharts {
         }
     }
 
+    fn shown_charts(&self, view: &View) -> Vec<usize> {
+        let shown = &self.shown[usize::from(view.preset.language.is_some())];
+        (0..CHARTS.len()).filter(|&i| shown[i]).collect()
+    }
+
     fn header_ui(&mut self, ui: &mut Ui, view: &View, actions: &mut Vec<Action>) {
         ui.horizontal_wrapped(|ui| {
             let (button, _) = egui::containers::menu::MenuButton::new("Charts").ui(ui, |ui| {
-                for (chart, on) in CHARTS.iter().zip(&mut self.shown) {
-                    ui.checkbox(on, chart.name);
+                let language = view.preset.language.is_some();
+                let shown = &mut self.shown[usize::from(language)];
+                for (chart, on) in CHARTS.iter().zip(shown.iter_mut()) {
+                    if chart.usual.possible(language) {
+                        ui.checkbox(on, chart.name);
+                    }
                 }
                 ui.separator();
                 if ui.button("Usual charts").clicked() {
@@ -140,8 +151,7 @@ impl TimeCharts {
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                 let dark = ui.visuals().dark_mode;
                 plot_menu::plot_menu(ui, "time charts", actions, || {
-                    let shown: Vec<usize> = (0..CHARTS.len()).filter(|&i| self.shown[i]).collect();
-                    self.figure(view, &shown, dark)
+                    self.figure(view, &self.shown_charts(view), dark)
                 });
             });
         });
@@ -182,13 +192,13 @@ impl TimeCharts {
         });
         let x_scale = frame.x(x.0, x.1);
         let columns = frame.rect.width() as usize;
-        let traces = self.traces(chart, &view.snapshot.history, x, columns);
+        let traces = self.traces(chart, view.snapshot, x, columns);
         let pins: Vec<PinTraces> = view
             .pins
             .iter()
             .enumerate()
             .filter(|(_, pin)| pin.visible)
-            .map(|(i, pin)| (i, self.traces(chart, &pin.snapshot.history, x, columns)))
+            .map(|(i, pin)| (i, self.traces(chart, &pin.snapshot, x, columns)))
             .collect();
         if labels {
             let wanted = (frame.rect.width() / 60.0).clamp(3.0, 8.0) as usize;
@@ -275,7 +285,7 @@ impl TimeCharts {
                 ui.checkbox(&mut self.log[index], "Log₁₀ axis");
             }
             if ui.button("Hide this chart").clicked() {
-                self.shown[index] = false;
+                self.shown[usize::from(view.preset.language.is_some())][index] = false;
                 ui.close();
             }
             ui.separator();
@@ -287,7 +297,7 @@ impl TimeCharts {
     fn traces(
         &self,
         chart: &Chart,
-        history: &History,
+        snapshot: &Snapshot,
         x: (f64, f64),
         columns: usize,
     ) -> Vec<Vec<Point>> {
@@ -295,8 +305,9 @@ impl TimeCharts {
             .curves
             .iter()
             .map(|curve| {
-                history
-                    .get(curve.metric)
+                curve
+                    .shows
+                    .series(snapshot)
                     .map(|series| trace(series, x, self.smoothing, columns))
                     .unwrap_or_default()
             })
@@ -345,7 +356,7 @@ impl TimeCharts {
                     None => points.last().copied(),
                 };
                 let value = value.map_or_else(|| "–".to_owned(), |p| number(p.mean));
-                let text = RichText::new(format!("{} {value}", curve.metric.label())).size(11.0);
+                let text = RichText::new(format!("{} {value}", curve.shows.label())).size(11.0);
                 let (swatch, _) = ui.allocate_exact_size(vec2(12.0, 8.0), Sense::hover());
                 let y = swatch.center().y;
                 line(
@@ -357,8 +368,8 @@ impl TimeCharts {
                 ui.add(egui::Label::new(text).truncate())
                     .on_hover_text(format!(
                         "{} = {}",
-                        curve.metric.label(),
-                        curve.metric.formula()
+                        curve.shows.label(),
+                        curve.shows.formula()
                     ));
             }
         });
@@ -451,14 +462,14 @@ impl TimeCharts {
                         ui.end_row();
                     };
                     for (curve, points) in chart.curves.iter().zip(traces) {
-                        row(ui, curve.metric.label(), (curve.color)(&theme), points);
+                        row(ui, curve.shows.label(), (curve.color)(&theme), points);
                     }
                     for (index, traces) in pins {
                         let label = view.pins.get(*index).map_or("", |pin| pin.label.as_str());
                         for (curve, points) in chart.curves.iter().zip(traces) {
                             let name = format!(
                                 "{}, {}",
-                                curve.metric.label(),
+                                curve.shows.label(),
                                 crate::ui::chart::elide(label, 20)
                             );
                             row(ui, &name, pin_color(*index), points);
@@ -469,8 +480,8 @@ impl TimeCharts {
                 ui.label(
                     RichText::new(format!(
                         "{} = {}",
-                        curve.metric.label(),
-                        curve.metric.formula()
+                        curve.shows.label(),
+                        curve.shows.formula()
                     ))
                     .small()
                     .weak(),
@@ -486,13 +497,13 @@ impl TimeCharts {
             .map(|&index| {
                 let chart = &CHARTS[index];
                 let log = self.log[index] && !chart.lanes;
-                let traces = self.traces(chart, &view.snapshot.history, x, 2000);
+                let traces = self.traces(chart, view.snapshot, x, 2000);
                 let pins: Vec<PinTraces> = view
                     .pins
                     .iter()
                     .enumerate()
                     .filter(|(_, pin)| pin.visible)
-                    .map(|(i, pin)| (i, self.traces(chart, &pin.snapshot.history, x, 2000)))
+                    .map(|(i, pin)| (i, self.traces(chart, &pin.snapshot, x, 2000)))
                     .collect();
                 let all = traces
                     .iter()
@@ -567,9 +578,10 @@ mod tests {
     fn every_metric_is_on_some_chart() {
         for metric in crate::theory::Metric::ALL {
             assert!(
-                CHARTS
+                CHARTS.iter().any(|chart| chart
+                    .curves
                     .iter()
-                    .any(|chart| chart.curves.iter().any(|curve| curve.metric == *metric)),
+                    .any(|curve| curve.shows == Shows::Metric(*metric))),
                 "{metric:?}"
             );
         }
