@@ -1,8 +1,7 @@
 //! A place to ask the model anything: the most likely next tokens of a prompt, under the policy and under the reference.
 
 use egui::{
-    Align, Align2, CornerRadius, FontId, Key, Layout, Rect, RichText, ScrollArea, Sense, TextEdit,
-    Ui, pos2, vec2,
+    Align2, CornerRadius, FontId, Key, Rect, RichText, ScrollArea, Sense, TextEdit, Ui, pos2, vec2,
 };
 
 use super::samples::{percent, visible};
@@ -170,7 +169,7 @@ fn task(view: &View) -> Option<Question> {
 /// A row per token: two bars from a common left edge.
 fn answer_ui(ui: &mut Ui, answer: &ProbeAnswer) {
     let theme = Theme::of(ui);
-    ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
+    ui.horizontal(|ui| {
         for (name, color) in [("policy", theme.policy), ("reference", theme.reference)] {
             let (rect, _) = ui.allocate_exact_size(vec2(12.0, 8.0), Sense::hover());
             ui.painter().rect_filled(rect, 0.0, color);

@@ -3,13 +3,16 @@
 
 use egui::{Button, ComboBox, DragValue, RichText, TextEdit, Ui};
 
-use super::row::{Choice, combo, count_slider, log_slider, note, number, row, slider, wide};
+use super::{
+    model_facts::ModelFacts,
+    row::{Choice, combo, count_slider, log_slider, note, number, row, slider, wide},
+};
 use crate::{
     experiment::{
-        AnswerSpec, Edit, LanguageSpec, LoraModule, Matching, PromptTask, Tune, builtin,
+        AnswerSpec, Edit, LanguageSpec, LoraModule, Matching, PromptTask, Tune, Update, builtin,
         builtin_preset,
     },
-    ui::{Action, Theme, View, widgets::number::significant},
+    ui::{Action, Theme, View},
 };
 
 /// Every matrix that can get a low-rank addition.
@@ -34,6 +37,7 @@ pub(super) struct LanguageControls {
     tasks: Option<Vec<(&'static str, String)>>,
     /// The prompt whose answers are edited.
     prompt: usize,
+    facts: ModelFacts,
 }
 
 impl LanguageControls {
@@ -51,17 +55,26 @@ impl LanguageControls {
             Some((made_to, draft)) if made_to == *spec => draft,
             Some(_) | None => spec.clone(),
         };
-        model_ui(ui, view, &mut draft);
+        let batch = match view.preset.training.update {
+            Update::Sampled { batch, .. } | Update::Dap { batch } => batch,
+            Update::Exact | Update::NaturalGradient => 1,
+        };
+        model_ui(ui, &mut self.facts, &mut draft, batch);
         self.prompt_ui(ui, view, &mut draft, actions);
         matching_ui(ui, &mut draft);
         tune_ui(ui, &mut draft.tune);
-        if draft != *spec && !self.apply_ui(ui, view, &draft, actions) {
+        if draft != *spec && !apply_ui(ui, &draft, actions) {
             self.draft = Some((spec.clone(), draft));
         }
         ui.add_space(4.0);
         let mut live = spec.clone();
         live_ui(ui, &mut live);
         if live != *spec {
+            if let Some((made_to, draft)) = &mut self.draft {
+                // What is collected outlives a change that takes effect at once.
+                made_to.clone_from(&live);
+                copy_live(&live, draft);
+            }
             let edit = Edit::Language(Box::new(live));
             actions.push(super::edit(ui, edit));
         }
@@ -151,11 +164,14 @@ impl LanguageControls {
         let Some(task) = draft.prompts.get_mut(self.prompt) else {
             return;
         };
-        text_row(
+        row(
             ui,
             "Asked",
             "The user's turn, or the whole text when raw",
-            &mut task.prompt,
+            |ui| {
+                let field = TextEdit::multiline(&mut task.prompt).desired_rows(2);
+                ui.add(field.desired_width(ui.available_width()))
+            },
         );
         text_row(
             ui,
@@ -192,41 +208,35 @@ impl LanguageControls {
             }
         });
     }
+}
 
-    /// The button that applies a draft; true if it was applied or thrown away.
-    fn apply_ui(
-        &mut self,
-        ui: &mut Ui,
-        view: &View,
-        draft: &LanguageSpec,
-        actions: &mut Vec<Action>,
-    ) -> bool {
-        let theme = Theme::of(ui);
-        let mut done = false;
-        ui.horizontal_wrapped(|ui| {
-            let ink = if theme.dark {
-                egui::Color32::BLACK
-            } else {
-                egui::Color32::WHITE
-            };
-            let apply = Button::new(RichText::new("Apply and begin anew").color(ink)).fill(theme.accent);
-            if ui
-                .add(apply)
-                .on_hover_text("Load what is needed, score the answers under the reference, and start at step 0")
-                .clicked()
-            {
-                actions.push(Action::Retask(Box::new(draft.clone())));
-                done = true;
-            }
-            if ui.button("Discard").clicked() {
-                done = true;
-            }
-        });
-        if let Some(text) = needs(view, draft) {
-            note(ui, &text);
+/// The button that applies a draft; true if it was applied or thrown away.
+fn apply_ui(ui: &mut Ui, draft: &LanguageSpec, actions: &mut Vec<Action>) -> bool {
+    let theme = Theme::of(ui);
+    let mut done = false;
+    ui.horizontal_wrapped(|ui| {
+        let ink = if theme.dark {
+            egui::Color32::BLACK
+        } else {
+            egui::Color32::WHITE
+        };
+        let apply =
+            Button::new(RichText::new("Apply and begin anew").color(ink)).fill(theme.accent);
+        if ui
+            .add(apply)
+            .on_hover_text(
+                "Load what is needed, score the answers under the reference, and start at step 0",
+            )
+            .clicked()
+        {
+            actions.push(Action::Retask(Box::new(draft.clone())));
+            done = true;
         }
-        done
-    }
+        if ui.button("Discard").clicked() {
+            done = true;
+        }
+    });
+    done
 }
 
 fn text_row(ui: &mut Ui, label: &str, tip: &str, text: &mut String) {
@@ -235,7 +245,8 @@ fn text_row(ui: &mut Ui, label: &str, tip: &str, text: &mut String) {
     });
 }
 
-fn model_ui(ui: &mut Ui, view: &View, draft: &mut LanguageSpec) {
+fn model_ui(ui: &mut Ui, facts: &mut ModelFacts, draft: &mut LanguageSpec, batch: usize) {
+    facts.look_at(ui.ctx(), &draft.model);
     row(
         ui,
         "Model",
@@ -246,9 +257,9 @@ fn model_ui(ui: &mut Ui, view: &View, draft: &mut LanguageSpec) {
                     .desired_width((ui.available_width() - 30.0).max(40.0));
                 let response = ui.add(field);
                 egui::containers::menu::MenuButton::new("…").ui(ui, |ui| {
-                    for name in known_models() {
-                        if ui.button(&name).clicked() {
-                            draft.model = name;
+                    for name in facts.names() {
+                        if ui.button(name).clicked() {
+                            draft.model.clone_from(name);
                             ui.close();
                         }
                     }
@@ -258,37 +269,13 @@ fn model_ui(ui: &mut Ui, view: &View, draft: &mut LanguageSpec) {
             .inner
         },
     );
-    if let Some(language) = &view.snapshot.language {
-        note(
-            ui,
-            &format!(
-                "{}, {} parameters, {} trained",
-                language.model,
-                millions(language.parameters),
-                millions(language.trained)
-            ),
-        );
-    }
-}
-
-/// Models that can be chosen without typing a path.
-fn known_models() -> Vec<String> {
-    vec!["embedded".to_owned()]
-}
-
-/// What a draft needs, where that can be told before it is loaded.
-fn needs(_view: &View, _draft: &LanguageSpec) -> Option<String> {
-    None
-}
-
-/// "1.2 M".
-fn millions(count: usize) -> String {
-    if count >= 1_000_000 {
-        format!("{} M", significant(count as f64 / 1e6, 3))
-    } else if count >= 1000 {
-        format!("{} k", significant(count as f64 / 1e3, 3))
-    } else {
-        count.to_string()
+    match facts.text(draft, batch) {
+        Some(Ok(text)) => note(ui, &text),
+        Some(Err(error)) => {
+            let color = Theme::of(ui).error;
+            ui.add(egui::Label::new(RichText::new(error).small().color(color)).wrap());
+        }
+        None => note(ui, "Looking at the model"),
     }
 }
 
@@ -488,6 +475,15 @@ fn tune_ui(ui: &mut Ui, tune: &mut Tune) {
             }
         }
     });
+}
+
+/// Copies what [`live_ui`] changes.
+fn copy_live(from: &LanguageSpec, to: &mut LanguageSpec) {
+    to.temperature = from.temperature;
+    to.top_p = from.top_p;
+    to.clip = from.clip;
+    to.warm_up = from.warm_up;
+    to.weight_decay = from.weight_decay;
 }
 
 /// What may change while a run goes on.

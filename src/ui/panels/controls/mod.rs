@@ -2,6 +2,7 @@
 //! it does, with the formula.
 
 mod language;
+mod model_facts;
 mod modes;
 mod objective;
 mod row;

@@ -15,7 +15,7 @@ use egui_extras::{Column as Width, TableBuilder, TableRow};
 
 use self::order::{Column, Order};
 use crate::{
-    engine::LanguageSnapshot,
+    engine::{LanguageSnapshot, Status},
     lm::SampleRecord,
     ui::{
         Action, Theme, View,
@@ -44,7 +44,7 @@ impl Samples {
         ui.horizontal_wrapped(|ui| self.header_ui(ui, language, actions));
         let batch = self.batch(language);
         if batch.is_empty() {
-            ui.weak("Nothing sampled yet; Space starts training");
+            nothing_ui(ui, view);
             return;
         }
         let shown = self.order.rows(&batch, &self.query);
@@ -70,7 +70,7 @@ impl Samples {
             (Some(sample), _) => credit::credit_ui(ui, view, sample, true),
             (None, Some(picked)) => credit::credit_ui(ui, view, picked, false),
             (None, None) => {
-                ui.weak("Nothing sampled yet; Space starts training");
+                nothing_ui(ui, view);
             }
         }
     }
@@ -123,7 +123,7 @@ impl Samples {
         {
             let share = facts.tree_nodes as f64 / facts.flat_tokens as f64;
             ui.label(small(format!(
-                "{} of {} tokens computed",
+                "{} of {} tokens",
                 facts.tree_nodes, facts.flat_tokens
             )))
             .on_hover_text(format!(
@@ -158,7 +158,7 @@ impl Samples {
                 .cell_layout(Layout::left_to_right(Align::Center));
             for column in &columns {
                 table = table.column(match column {
-                    Column::Text => Width::initial(130.0)
+                    Column::Text => Width::initial(column.width())
                         .range(60.0..=600.0)
                         .clip(true)
                         .resizable(true),
@@ -209,6 +209,15 @@ impl Samples {
             self.picked = chosen;
         }
     }
+}
+
+fn nothing_ui(ui: &mut Ui, view: &View) {
+    ui.weak(match view.snapshot.status {
+        Status::Running => "The first step is on its way",
+        Status::Paused | Status::Finished | Status::Failed => {
+            "Nothing sampled yet; Space starts training"
+        }
+    });
 }
 
 /// The same completion of the same prompt.

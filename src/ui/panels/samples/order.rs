@@ -76,13 +76,13 @@ impl Column {
     /// Width in points.
     pub(super) fn width(self) -> f32 {
         match self {
-            Self::Text => 160.0,
-            Self::Prompt => 48.0,
-            Self::Answer => 70.0,
-            Self::Count => 88.0,
-            Self::Reward | Self::Bonus => 56.0,
-            Self::Advantage | Self::LogPolicy | Self::LogReference => 70.0,
-            Self::LogRatio => 84.0,
+            Self::Text => 112.0,
+            Self::Prompt => 44.0,
+            Self::Answer => 56.0,
+            Self::Count => 72.0,
+            Self::Reward | Self::Bonus => 44.0,
+            Self::Advantage | Self::LogPolicy | Self::LogReference => 58.0,
+            Self::LogRatio => 70.0,
         }
     }
 
@@ -176,8 +176,8 @@ impl Order {
         let sorted = self.column == column;
         let mark = match (sorted, self.descending) {
             (false, _) => "",
-            (true, true) => " ⏷",
-            (true, false) => " ⏶",
+            (true, true) => " ↓",
+            (true, false) => " ↑",
         };
         let text = RichText::new(format!("{}{mark}", column.name()))
             .small()

@@ -31,10 +31,11 @@ pub(super) fn fit<'a>(traces: impl Iterator<Item = &'a Vec<Point>>, log: bool) -
         let pad = 0.05 * (high - low).max(0.1);
         return (low - pad, high + pad);
     }
-    if low >= 0.0 && low < 0.4 * high {
+    // A line that never moved is shown over its whole height, not its last digits.
+    if low >= 0.0 && (low < 0.4 * high || low == high) {
         low = 0.0;
     }
-    let span = (high - low).max(1e-3 * high.abs()).max(1e-12);
+    let span = (high - low).max(1e-3 * high.abs()).max(1e-7);
     let step = 10f64.powf((span / 4.0).log10().floor());
     (
         ((low - 0.02 * span) / step)
