@@ -63,6 +63,10 @@ pub(super) struct Args {
     /// Repeat the edits of a run folder's journal at their steps
     #[arg(long, value_name = "FILE")]
     journal: Option<PathBuf>,
+    /// Go on exactly where a checkpoint of the same language preset stopped (a `step-…` folder); with --journal, the edits
+    /// up to there are made first
+    #[arg(long, value_name = "CHECKPOINT")]
+    from: Option<PathBuf>,
     /// Write a run folder: preset, journal, metrics over time, policy, target, summary
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -142,7 +146,11 @@ fn session(args: &Args) -> anyhow::Result<Session> {
         }
         None => Journal::default(),
     };
-    Ok(Session::replay(preset, base_dir.as_deref(), &journal)?)
+    let mut session = Session::replay(preset, base_dir.as_deref(), &journal)?;
+    if let Some(checkpoint) = &args.from {
+        session.go_on_from(checkpoint)?;
+    }
+    Ok(session)
 }
 
 /// A flag that Ctrl-C and a polite kill set, so that a run ends with what there is.
@@ -179,7 +187,13 @@ fn train(
 ) -> anyhow::Result<Ended> {
     let mut progress = Progress::new(session, quiet);
     loop {
-        let budget = Budget::until(Instant::now() + REPORT_PERIOD);
+        let mut budget = Budget::until(Instant::now() + REPORT_PERIOD);
+        if let Some(due) = folder
+            .as_ref()
+            .and_then(|folder| folder.next_checkpoint(session))
+        {
+            budget.steps = due.saturating_sub(session.step()).max(1);
+        }
         let stopped = session.advance(budget, &|| interrupted.load(Ordering::Relaxed));
         // What was recorded until a failure is worth keeping, too.
         if let Some(folder) = &mut folder {

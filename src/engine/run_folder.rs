@@ -30,6 +30,7 @@ const JOURNAL: &str = "journal.jsonl";
 const METRICS: &str = "metrics.csv";
 const POLICY: &str = "policy.csv";
 const TARGET: &str = "target.csv";
+const CHECKPOINTS: &str = "checkpoints";
 const SUMMARY: &str = "summary.json";
 
 /// Why a run folder was not written.
@@ -43,6 +44,9 @@ pub enum RunFolderError {
         /// What the system said.
         error: io::Error,
     },
+    /// A language model's checkpoint; whatever was written before is still there.
+    #[error("the checkpoint was not written: {0}")]
+    Checkpoint(String),
     /// The folder holds something else.
     #[error("{0} holds files that are not a run; choose a new or empty folder")]
     Occupied(PathBuf),
@@ -61,6 +65,8 @@ pub struct RunFolder {
     edits_written: usize,
     /// What a language model's run writes besides.
     language: Option<LanguageLog>,
+    /// Step of the last checkpoint.
+    checkpoint_at: Option<u64>,
 }
 
 impl RunFolder {
@@ -84,6 +90,7 @@ impl RunFolder {
                 Some(_) => Some(LanguageLog::create(folder)?),
                 None => None,
             },
+            checkpoint_at: None,
             folder: folder.to_owned(),
             rows_written: 0,
             edits_written: 0,
@@ -104,6 +111,13 @@ impl RunFolder {
         if let (Some(log), Some(trainer)) = (&mut self.language, session.language()) {
             log.append(trainer.spec(), &steps, rows)?;
         }
+        if self
+            .next_checkpoint(session)
+            .is_some_and(|due| due == session.step())
+        {
+            self.checkpoint(session)?;
+        }
+        let rows = session.rows().get(self.rows_written..).unwrap_or_default();
         if !rows.is_empty() {
             let mut lines = String::with_capacity(rows.len() * 256);
             rows.iter().for_each(|row| push_row(&mut lines, row));
@@ -124,6 +138,31 @@ impl RunFolder {
         Ok(())
     }
 
+    /// The next step, from the present one on, at which a checkpoint is due and not yet written.
+    #[must_use]
+    pub fn next_checkpoint(&self, session: &Session) -> Option<u64> {
+        let every = session.language()?.spec().checkpoints.every?;
+        let step = session.step();
+        let due = step.div_ceil(every).max(1) * every;
+        Some(if self.checkpoint_at == Some(due) {
+            due + every
+        } else {
+            due
+        })
+    }
+
+    /// Writes a checkpoint of a language run; for a bandit there is nothing to write.
+    fn checkpoint(&mut self, session: &mut Session) -> Result<(), RunFolderError> {
+        if session.language().is_none() || self.checkpoint_at == Some(session.step()) {
+            return Ok(());
+        }
+        session
+            .checkpoint(&self.folder.join(CHECKPOINTS))
+            .map_err(|error| RunFolderError::Checkpoint(error.to_string()))?;
+        self.checkpoint_at = Some(session.step());
+        Ok(())
+    }
+
     /// Writes the rest: policy, target and summary.
     ///
     /// # Errors
@@ -134,6 +173,9 @@ impl RunFolder {
         summary: &Summary,
     ) -> Result<(), RunFolderError> {
         self.append(session)?;
+        if !session.is_failed() && session.step() > 0 {
+            self.checkpoint(session)?;
+        }
         let (policy, log_policy) = (session.policy().to_vec(), session.log_policy().to_vec());
         let policy = policy_csv(session.problem(), &policy, &log_policy);
         let target = target_csv(session.problem(), session.analysis());

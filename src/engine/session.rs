@@ -28,7 +28,7 @@ use crate::{
     bandit::{self, Analysis, Problem, ProblemError, ProblemSource, TrainError, Trainer},
     experiment::{self, Edit, EditError, Journal, JournalEntry, Mistake, Preset, Training},
     lm::{self, Ground, LanguageModel, LmError, LmTrainError, LmTrainer, SampleRecord, StepFacts},
-    theory::{Metrics, Objective, TargetError},
+    theory::{Metric, Metrics, Objective, TargetError},
 };
 
 /// Shortest time between two copies of the history for the window.
@@ -153,6 +153,8 @@ pub struct Session {
     training: Arc<Training>,
     trainer: Learner,
     language: Option<LanguageRun>,
+    /// Checkpoints of a language run written so far, with the experiment as it was.
+    checkpoints: Vec<(u64, PathBuf, Arc<Live>)>,
     /// Steps of a language run since they were last taken, where somebody wants them.
     step_log: Option<Vec<StepLog>>,
     failed: bool,
@@ -286,6 +288,7 @@ impl Session {
             training,
             trainer,
             language,
+            checkpoints: Vec::new(),
             step_log: None,
             failed: false,
             step: 0,
@@ -689,13 +692,82 @@ impl Session {
         Ok(())
     }
 
+    /// The latest state at or before a step, from memory or from a checkpoint.
+    fn state_at_or_before(&self, step: u64) -> Result<Option<(u64, SavedState)>, SessionError> {
+        let kept = self.states.at_or_before(step).cloned();
+        let written = self.checkpoints.iter().rev().find(|(at, path, _)| {
+            *at <= step && kept.as_ref().is_none_or(|(kept, _)| kept < at) && path.is_dir()
+        });
+        let (Some((at, path, live)), Some(trainer)) = (written, self.trainer.language()) else {
+            return Ok(kept);
+        };
+        let state = lm::checkpoint::load_checkpoint(path, trainer.model(), trainer.lora())?;
+        let saved = SavedState {
+            trainer: LearnerState::Language(Arc::new(state)),
+            live: Arc::clone(live),
+            stop: self.stop.clone(),
+        };
+        Ok(Some((*at, saved)))
+    }
+
+    /// Writes a checkpoint of a language run into a folder of checkpoints; returns its own folder.
+    ///
+    /// # Errors
+    /// [`SessionError::NoLanguage`], or the file that cannot be written.
+    pub fn checkpoint(&mut self, root: &Path) -> Result<PathBuf, SessionError> {
+        let score = self.metrics().get(Metric::Objective);
+        let (Some(trainer), Some(spec)) = (self.trainer.language(), &self.preset.language) else {
+            return Err(SessionError::NoLanguage);
+        };
+        let kept = spec.checkpoints;
+        let path = lm::checkpoint::CheckpointFolder::new(root, kept.keep, kept.best).save(
+            &lm::checkpoint::Checkpoint {
+                model: trainer.model(),
+                lora: trainer.lora(),
+                state: &trainer.save_state(),
+                score: score.is_finite().then_some(score),
+                base_name: &spec.model,
+            },
+        )?;
+        let live = Arc::new(Live::of(&self.preset));
+        self.checkpoints.retain(|(step, ..)| *step != self.step);
+        self.checkpoints.push((self.step, path.clone(), live));
+        Ok(path)
+    }
+
+    /// Goes on from a checkpoint of this very experiment: a run of no steps becomes the run that wrote it, edits of its
+    /// journal included.
+    ///
+    /// # Errors
+    /// [`SessionError::NoLanguage`], a checkpoint that cannot be read or belongs to another experiment.
+    pub fn go_on_from(&mut self, checkpoint: &Path) -> Result<(), SessionError> {
+        let trainer = self
+            .trainer
+            .language_mut()
+            .ok_or(SessionError::NoLanguage)?;
+        let state = lm::checkpoint::load_checkpoint(checkpoint, trainer.model(), trainer.lora())?;
+        trainer.restore(&state)?;
+        // Edits of the journal keep their own steps.
+        while let Some(entry) = self.replay.front().filter(|entry| entry.step <= state.step) {
+            self.step = entry.step;
+            self.replay_due()?;
+        }
+        self.step = state.step;
+        self.rows.clear();
+        self.recorder = Recorder::new();
+        self.keyframes.truncate(0);
+        self.states.truncate(0);
+        self.shown = Shown::default();
+        self.at_boundary()
+    }
+
     /// Goes back to the nearest saved state at or before `step` and to the experiment as it was then. Training from
     /// there repeats the first time bit for bit. Returns the step reached.
     ///
     /// # Errors
     /// As [`Self::new`].
     pub fn revert(&mut self, step: u64) -> Result<u64, SessionError> {
-        let Some((step, saved)) = self.states.at_or_before(step).cloned() else {
+        let Some((step, saved)) = self.state_at_or_before(step)? else {
             self.reset(None)?;
             return Ok(0);
         };
@@ -731,6 +803,7 @@ impl Session {
         self.recorder = Recorder::from_rows(self.rows.iter().map(|row| (row.step, &row.metrics)));
         self.keyframes.truncate(step);
         self.states.truncate(step);
+        self.checkpoints.retain(|(at, ..)| *at <= step);
         self.journal.truncate(step);
         self.marks.truncate(step);
         self.shown = Shown::default();

@@ -403,8 +403,14 @@ impl Worker {
                     }
                 }
             }
-            Command::Checkpoint(_) => {
-                self.refuse("checkpoints are not written yet".to_owned());
+            Command::Checkpoint(root) => {
+                if let Some(session) = &mut self.session {
+                    match catch(|| session.checkpoint(&root)) {
+                        Ok(path) => self.outbox.send(Event::Saved(path)),
+                        Err(message) => self.refuse(message),
+                    }
+                    self.publish.wake = true;
+                }
             }
             Command::SaveRun(folder) => {
                 let Some(session) = &mut self.session else {

@@ -196,7 +196,7 @@ impl Document {
     pub(crate) fn resolve(&mut self, preset: Arc<Preset>) -> Result<(), String> {
         let source = ProblemSource::evaluate(&preset.bandit, self.base_dir.as_deref())
             .map_err(|error| error.to_string())?;
-        let was_saved = self.saved_at.is_some();
+        let was_saved = self.gesture.is_none() && self.saved_at == Some(self.undo.len());
         self.source = Arc::new(source);
         self.replace(preset)?;
         self.saved_at = was_saved.then_some(0);

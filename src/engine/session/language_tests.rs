@@ -147,3 +147,50 @@ fn a_model_that_is_not_there_is_named() {
     let error = Session::new(missing, None).unwrap_err().to_string();
     assert!(error.contains("nowhere/model.gguf"), "{error}");
 }
+
+#[test]
+fn a_run_goes_on_from_a_checkpoint_exactly_where_it_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    for tune in ["Full", "Lora(rank: 4, alpha: 8, modules: [Q, V])"] {
+        let mut preset = preset();
+        set_path(&mut preset, &format!("language.tune={tune}")).unwrap();
+        let mut first = Session::new(preset.clone(), None).unwrap();
+        steps(&mut first, 2);
+        let edit = beta(&first, 0.05);
+        first.edit([edit]);
+        steps(&mut first, 2);
+        let written = first.checkpoint(folder.path()).unwrap();
+        steps(&mut first, 3);
+
+        let mut second = Session::replay(preset.clone(), None, first.journal()).unwrap();
+        second.go_on_from(&written).unwrap();
+        assert_eq!(second.step(), 4);
+        assert_eq!(second.preset().objective.beta.get(), 0.05);
+        steps(&mut second, 3);
+        assert_eq!(second.policy(), first.policy(), "{tune}");
+        assert_eq!(second.journal().entries(), first.journal().entries());
+    }
+}
+
+#[test]
+fn a_checkpoint_of_another_model_size_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut full = Session::new(preset(), None).unwrap();
+    let written = full.checkpoint(folder.path()).unwrap();
+    let mut preset = preset();
+    set_path(
+        &mut preset,
+        "language.tune=Lora(rank: 4, alpha: 8, modules: [Q, V])",
+    )
+    .unwrap();
+    let mut low_rank = Session::new(preset, None).unwrap();
+    let before = low_rank.policy().to_vec();
+    let error = low_rank.go_on_from(&written).unwrap_err().to_string();
+    assert!(!error.contains('\n') && !error.is_empty(), "{error}");
+    assert_eq!(low_rank.policy(), before);
+    assert!(
+        low_rank
+            .checkpoint(std::path::Path::new("/proc/nowhere"))
+            .is_err()
+    );
+}

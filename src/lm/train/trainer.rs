@@ -20,7 +20,7 @@ use crate::{
     },
     lm::{
         LanguageModel,
-        fast::{AdamW, AdamWSettings, Backward, Choice, Tape, Trie},
+        fast::{AdamW, AdamWSettings, Backward, Choice, LoraLayout, Tape, Trie},
     },
     task::RewardRequest,
     theory::{Metric, Metrics, Objective},
@@ -843,6 +843,15 @@ impl LmTrainer {
     #[must_use]
     pub fn spec(&self) -> &Arc<LanguageSpec> {
         &self.spec
+    }
+
+    /// The layout of the low-rank factors, where they are what is trained.
+    #[must_use]
+    pub fn lora(&self) -> Option<&LoraLayout> {
+        match &self.trained {
+            Trained::Full(_) => None,
+            Trained::Lora { layout, .. } => Some(layout),
+        }
     }
 
     /// How many numbers are trained.
