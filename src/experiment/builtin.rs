@@ -38,6 +38,20 @@ const BUILTINS: &[Builtin] = builtins![
     "estimator-trap",
     "dynamics-collapse",
     "outside-the-support",
+    "lm-one-or-two",
+    "lm-one-or-two-mara",
+    "lm-one-or-two-forward",
+    "lm-one-or-two-mara-forward",
+    "lm-die",
+    "lm-digit",
+    "lm-colours",
+    "lm-smollm2-one-or-two",
+    "lm-smollm2-one-or-two-mara",
+    "lm-smollm2-one-or-two-forward",
+    "lm-smollm2-one-or-two-mara-forward",
+    "lm-smollm2-die",
+    "lm-smollm2-digit",
+    "lm-smollm2-colours",
 ];
 
 /// The embedded presets in the order in which the gallery shows them; the first one opens by default.

@@ -2,6 +2,7 @@
 
 mod cli;
 mod figures;
+mod finding;
 mod fuzz;
 mod golden;
 mod lm;
