@@ -69,7 +69,7 @@ enum Command {
     Presets(presets::Args),
     /// Check preset files: every mistake with line and column
     Validate(validate::Args),
-    /// Look at a language model on disk; score answers with it
+    /// Find, import, fetch and look at language models; score answers with one
     Model(model::Args),
     /// Train a very small language model from nothing on a grammar
     Pretrain(pretrain::Args),

@@ -41,6 +41,16 @@ pub enum LmError {
         /// The names there are.
         known: String,
     },
+    /// A repository of the Hugging Face hub that could not be fetched.
+    #[error("cannot fetch {repository} from {endpoint}: {why}")]
+    Fetch {
+        /// The repository.
+        repository: String,
+        /// The hub.
+        endpoint: String,
+        /// What happened, and what would work.
+        why: String,
+    },
     /// A configuration this build does not support.
     #[error("{field} = {value} is not supported; accepted is {accepted}")]
     Unsupported {

@@ -34,4 +34,4 @@ pub use tokenizer::LmTokenizer;
 pub use train::{
     Ground, LmState, LmTrainError, LmTrainer, Prepared, SampleRecord, StepFacts, StepParts,
 };
-pub use weights::{LoadedModel, ModelFile, ModelInfo, inspect, load};
+pub use weights::{LoadedModel, ModelFile, ModelInfo, inspect, load, verify};

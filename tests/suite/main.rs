@@ -8,6 +8,7 @@ mod golden;
 mod lm;
 mod lm_fast;
 mod model_files;
+mod model_store;
 mod models;
 mod presets;
 mod run;

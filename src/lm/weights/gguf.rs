@@ -20,12 +20,45 @@ use super::{
         error::LmError,
         tokenizer::{GgufVocabulary, LmTokenizer},
     },
-    LoadedModel, ModelInfo, count_types,
+    LoadedModel, ModelInfo, check_dims, count_types,
 };
 
 pub(super) fn inspect(path: &Path) -> Result<ModelInfo, LmError> {
     let (_, content) = open(path)?;
     info(path, &content)
+}
+
+pub(super) fn verify(path: &Path) -> Result<(ModelInfo, LmTokenizer), LmError> {
+    let (_, content) = open(path)?;
+    let info = info(path, &content)?;
+    let mut found = HashMap::new();
+    for (name, tensor) in &content.tensor_infos {
+        let Some(hub_name) = hub_name(name) else {
+            continue;
+        };
+        check_type(name, tensor.ggml_dtype)?;
+        let blocks = tensor.shape.elem_count() / tensor.ggml_dtype.block_size();
+        let end = content.tensor_data_offset
+            + tensor.offset
+            + (blocks * tensor.ggml_dtype.type_size()) as u64;
+        if end > info.file_bytes {
+            return Err(LmError::Tensor {
+                name: name.clone(),
+                why: format!(
+                    "it ends at byte {end} but the file has {}; the file is truncated",
+                    info.file_bytes
+                ),
+            });
+        }
+        found.insert(hub_name, tensor.shape.dims());
+    }
+    check_dims(&info.config, &found)?;
+    let metadata = Metadata {
+        path,
+        content: &content,
+    };
+    let tokenizer = LmTokenizer::from_gguf(&vocabulary(&metadata)?)?;
+    Ok((info, tokenizer))
 }
 
 pub(super) fn load(path: &Path, device: &Device) -> Result<LoadedModel, LmError> {
@@ -99,14 +132,40 @@ fn open(path: &Path) -> Result<(BufReader<File>, Content), LmError> {
         source,
     })?;
     let mut reader = BufReader::new(file);
-    let content = Content::read(&mut reader).map_err(|e| LmError::Malformed {
-        path: path.to_owned(),
-        why: format!(
-            "not a readable GGUF file ({}); it may be truncated",
-            e.to_string().lines().next().unwrap_or_default()
-        ),
-    })?;
+    let content = Content::read(&mut reader).map_err(|e| unreadable(path, &e.to_string()))?;
     Ok((reader, content))
+}
+
+/// The reader knows fewer tensor types than there are; it names the others by their number.
+fn unreadable(path: &Path, why: &str) -> LmError {
+    let why = why.lines().next().unwrap_or_default();
+    if let Some(number) = why.strip_prefix("unknown dtype for tensor ") {
+        let number = number.trim();
+        let name = match number {
+            "16" => "IQ2_XXS",
+            "17" => "IQ2_XS",
+            "18" => "IQ3_XXS",
+            "19" => "IQ1_S",
+            "20" => "IQ4_NL",
+            "21" => "IQ3_S",
+            "22" => "IQ2_S",
+            "23" => "IQ4_XS",
+            "29" => "IQ1_M",
+            "34" => "TQ1_0",
+            "35" => "TQ2_0",
+            "39" => "MXFP4",
+            _ => "number",
+        };
+        return LmError::Unsupported {
+            field: format!("a tensor type in {}", path.display()),
+            value: format!("{name} ({number})"),
+            accepted: TYPES.to_owned(),
+        };
+    }
+    LmError::Malformed {
+        path: path.to_owned(),
+        why: format!("not a readable GGUF file ({why}); it may be truncated"),
+    }
 }
 
 fn info(path: &Path, content: &Content) -> Result<ModelInfo, LmError> {
@@ -179,6 +238,9 @@ fn info(path: &Path, content: &Content) -> Result<ModelInfo, LmError> {
     })
 }
 
+/// What GGUF files may hold, as its tools write the names.
+const TYPES: &str = "F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q4_K or Q6_K";
+
 /// The tensor types whose dequantisation is tested here.
 fn check_type(name: &str, dtype: GgmlDType) -> Result<(), LmError> {
     match dtype {
@@ -193,7 +255,7 @@ fn check_type(name: &str, dtype: GgmlDType) -> Result<(), LmError> {
         other => Err(LmError::Unsupported {
             field: format!("type of tensor {name}"),
             value: format!("{other:?}"),
-            accepted: "F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q4_K or Q6_K".to_owned(),
+            accepted: TYPES.to_owned(),
         }),
     }
 }

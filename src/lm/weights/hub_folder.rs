@@ -9,7 +9,7 @@ use candle_core::{DType, Device, safetensors::MmapedSafetensors};
 
 use super::{
     super::{chat::ChatTemplate, config::ModelConfig, error::LmError, tokenizer::LmTokenizer},
-    LoadedModel, ModelInfo, count_types, read_text,
+    LoadedModel, ModelInfo, check_dims, count_types, read_text,
 };
 
 pub(super) fn inspect(folder: &Path) -> Result<ModelInfo, LmError> {
@@ -27,7 +27,7 @@ pub(super) fn inspect(folder: &Path) -> Result<ModelInfo, LmError> {
             || folder.display().to_string(),
             |n| n.to_string_lossy().into_owned(),
         ),
-        license: None,
+        license: license(folder),
         config,
         tensor_types: count_types(
             tensors
@@ -39,12 +39,80 @@ pub(super) fn inspect(folder: &Path) -> Result<ModelInfo, LmError> {
     })
 }
 
+pub(super) fn verify(folder: &Path) -> Result<(ModelInfo, LmTokenizer), LmError> {
+    let mut info = inspect(folder)?;
+    let files = weight_files(folder)?;
+    let tensors = open(folder, &files)?;
+    info.config.tied_embeddings |= tensors.get("lm_head.weight").is_err();
+    let views = tensors.tensors();
+    let found = views
+        .iter()
+        .map(|(name, view)| (name.clone(), view.shape()));
+    check_dims(&info.config, &found.collect())?;
+    check_types(&info.config, &tensors)?;
+    ChatTemplate::from_folder(folder)?;
+    Ok((info, LmTokenizer::from_folder(folder)?))
+}
+
+/// Integers would be converted without a word, and mean something else: packed weights.
+fn check_types(config: &ModelConfig, tensors: &MmapedSafetensors) -> Result<(), LmError> {
+    for (name, _) in config.tensor_shapes() {
+        let Ok(view) = tensors.get(&name) else {
+            continue;
+        };
+        let kind = format!("{:?}", view.dtype());
+        if !["F64", "F32", "F16", "BF16"].contains(&kind.as_str()) {
+            return Err(LmError::Unsupported {
+                field: format!("type of tensor {name}"),
+                value: kind,
+                accepted: "F32, F16 or BF16".to_owned(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The files of a folder that belong to a model: weights, configuration, tokenizer, template, licence.
+///
+/// # Errors
+/// When the folder cannot be read or holds no weights.
+pub(in super::super) fn model_files(folder: &Path) -> Result<Vec<PathBuf>, LmError> {
+    const BESIDE: [&str; 10] = [
+        "config.json",
+        "generation_config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+        "chat_template.jinja",
+        "model.safetensors.index.json",
+        "README.md",
+        "LICENSE",
+        "LICENSE.md",
+    ];
+    let beside = BESIDE.iter().map(|name| folder.join(name));
+    let mut files: Vec<PathBuf> = beside.filter(|path| path.is_file()).collect();
+    files.extend(weight_files(folder)?);
+    Ok(files)
+}
+
+/// What the head of a model card says: `license: apache-2.0`.
+fn license(folder: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(folder.join("README.md")).ok()?;
+    let head = text.strip_prefix("---")?.split_once("\n---")?.0;
+    let line = head
+        .lines()
+        .find_map(|line| line.strip_prefix("license:"))?;
+    let name = line.trim().trim_matches(['"', '\'']);
+    (!name.is_empty()).then(|| name.to_owned())
+}
+
 pub(super) fn load(folder: &Path, device: &Device) -> Result<LoadedModel, LmError> {
     let mut info = inspect(folder)?;
     let files = weight_files(folder)?;
     let tensors = open(folder, &files)?;
     // Some folders leave the flag out although the head is not stored.
     info.config.tied_embeddings |= tensors.get("lm_head.weight").is_err();
+    check_types(&info.config, &tensors)?;
     let mut weights = HashMap::new();
     for (name, _) in info.config.tensor_shapes() {
         let tensor = tensors

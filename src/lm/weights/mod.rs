@@ -3,6 +3,8 @@
 mod gguf;
 mod hub_folder;
 
+pub(super) use hub_folder::model_files;
+
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
@@ -112,33 +114,63 @@ pub fn load(file: &ModelFile, device: &Device) -> Result<LoadedModel, LmError> {
     checked(loaded)
 }
 
-/// The model, if weights, tokenizer and configuration belong together.
-pub(super) fn checked(loaded: LoadedModel) -> Result<LoadedModel, LmError> {
-    check_shapes(&loaded.info.config, &loaded.weights)?;
-    let (tokens, rows) = (loaded.tokenizer.vocab_size(), loaded.info.config.vocab_size);
+/// Checks all that can be checked without reading weights: architecture, names, shapes, types and places of the tensors
+/// against the configuration and the file's length, and the tokenizer.
+///
+/// # Errors
+/// See [`LmError`]; a tensor that is missing, truncated, of the wrong shape or of an unsupported type is named.
+pub fn verify(file: &ModelFile) -> Result<ModelInfo, LmError> {
+    let (info, tokenizer) = match file {
+        ModelFile::Gguf(path) => gguf::verify(path),
+        ModelFile::HubFolder(folder) => hub_folder::verify(folder),
+    }?;
+    check_tokens(&tokenizer, &info.config)?;
+    Ok(info)
+}
+
+fn check_tokens(tokenizer: &LmTokenizer, config: &ModelConfig) -> Result<(), LmError> {
+    let (tokens, rows) = (tokenizer.vocab_size(), config.vocab_size);
     if tokens > rows {
         return Err(LmError::Tokenizer(format!(
             "it has {tokens} tokens but the model has only {rows} embeddings; the two must belong together"
         )));
     }
+    if let Some(end) = tokenizer.end_token()
+        && end as usize >= rows
+    {
+        return Err(LmError::Tokenizer(format!(
+            "its end token {end} is outside the model's {rows} embeddings; the two must belong together"
+        )));
+    }
+    Ok(())
+}
+
+/// The model, if weights, tokenizer and configuration belong together.
+pub(super) fn checked(loaded: LoadedModel) -> Result<LoadedModel, LmError> {
+    check_shapes(&loaded.info.config, &loaded.weights)?;
+    check_tokens(&loaded.tokenizer, &loaded.info.config)?;
     Ok(loaded)
 }
 
 fn check_shapes(config: &ModelConfig, weights: &HashMap<String, Tensor>) -> Result<(), LmError> {
+    let found = weights
+        .iter()
+        .map(|(name, tensor)| (name.clone(), tensor.dims()));
+    check_dims(config, &found.collect())
+}
+
+fn check_dims(config: &ModelConfig, found: &HashMap<String, &[usize]>) -> Result<(), LmError> {
     for (name, shape) in config.tensor_shapes() {
-        match weights.get(&name) {
+        match found.get(&name) {
             None => {
                 return Err(LmError::Tensor {
                     why: format!("it is missing; the configuration needs it with shape {shape:?}"),
                     name,
                 });
             }
-            Some(tensor) if tensor.dims() != shape.as_slice() => {
+            Some(dims) if *dims != shape.as_slice() => {
                 return Err(LmError::Tensor {
-                    why: format!(
-                        "its shape is {:?}; the configuration needs {shape:?}",
-                        tensor.dims()
-                    ),
+                    why: format!("its shape is {dims:?}; the configuration needs {shape:?}"),
                     name,
                 });
             }

@@ -1,11 +1,17 @@
 //! Where models are found: in the program, under the user's data folder, in the Hugging Face cache, at a path.
 
+mod fetch;
+mod import;
+
 use std::{
     ffi::OsString,
     path::{Path, PathBuf},
 };
 
 use candle_core::Device;
+
+pub use fetch::{FetchProgress, FetchRequest};
+pub use import::ImportOptions;
 
 use super::{
     embedded::{embedded, embedded_info},
@@ -19,6 +25,9 @@ pub const EMBEDDED: &str = "embedded";
 pub const SMOLLM2: &str = "smollm2-135m";
 /// The environment variable that says where [`SMOLLM2`] lies.
 const SMOLLM2_VARIABLE: &str = "MODESCOPE_SMOLLM2_GGUF";
+
+/// Origin of an imported model.
+const IMPORTED: &str = "imported";
 
 /// A model that was found but not read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -173,7 +182,7 @@ impl ModelStore {
                 models.push(StoredModel {
                     name,
                     source: ModelSource::File(file),
-                    origin: "imported",
+                    origin: IMPORTED,
                 });
             }
         }
