@@ -295,6 +295,7 @@ fn state(step: u64, count: usize) -> LmState {
         },
         drawn_words: (u128::MAX - 5, 17),
         anchors: vec![None, Some(3)],
+        known: Vec::new(),
     }
 }
 

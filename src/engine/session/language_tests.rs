@@ -160,6 +160,9 @@ fn a_run_goes_on_from_a_checkpoint_exactly_where_it_stopped() {
         first.edit([edit]);
         steps(&mut first, 2);
         let written = first.checkpoint(folder.path()).unwrap();
+        let trainer = first.language().unwrap();
+        let read = lm::checkpoint::load_checkpoint(&written, trainer.model(), trainer.lora());
+        assert!(read.unwrap() == trainer.save_state(), "{tune}");
         steps(&mut first, 3);
 
         let mut second = Session::replay(preset.clone(), None, first.journal()).unwrap();

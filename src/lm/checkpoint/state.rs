@@ -1,6 +1,6 @@
 //! A run's state as files: `trainer.json` and `optimizer.safetensors`.
 
-use std::{collections::HashMap, path::Path};
+use std::{collections::HashMap, path::Path, sync::Arc};
 
 use candle_core::{Device, Tensor, safetensors};
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ use super::{
         export::{ADAPTER_WEIGHTS, ExportTensor, adapter_tensors, flat_tensors},
         fast::{AdamWState, LoraLayout, Span},
         language_model::LanguageModel,
-        train::LmState,
+        train::{KnownReference, LmState},
     },
     Checkpoint, CheckpointInfo,
 };
@@ -27,6 +27,8 @@ struct Trainer {
     /// 128-bit counts as text: JSON's numbers do not hold them everywhere.
     drawn_words: (String, String),
     anchors: Vec<Option<u32>>,
+    /// What was asked of the reference: prompt, tokens, and the bits of each token's log-probability.
+    known: Vec<(usize, Vec<u32>, Vec<u32>)>,
     lora: Option<Lora>,
 }
 
@@ -66,6 +68,12 @@ pub(super) fn trainer_json(checkpoint: &Checkpoint) -> Value {
             state.drawn_words.1.to_string(),
         ),
         anchors: state.anchors.clone(),
+        known: (state.known.iter())
+            .map(|known| {
+                let bits = known.log_probs.iter().map(|p| p.to_bits());
+                (known.prompt, known.tokens.clone(), bits.collect())
+            })
+            .collect(),
         lora: checkpoint.lora.map(Lora::of),
     };
     // A struct of numbers and texts is always JSON.
@@ -162,6 +170,15 @@ pub(super) fn load(
             words(&trainer.drawn_words.1)?,
         ),
         anchors: trainer.anchors,
+        known: (trainer.known.into_iter())
+            .map(|(prompt, tokens, bits)| {
+                Arc::new(KnownReference {
+                    prompt,
+                    tokens,
+                    log_probs: bits.into_iter().map(f32::from_bits).collect(),
+                })
+            })
+            .collect(),
     })
 }
 

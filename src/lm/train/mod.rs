@@ -14,6 +14,7 @@ mod task;
 mod trainer;
 
 pub use error::LmTrainError;
+pub use reference::KnownReference;
 pub use report::{SampleRecord, StepFacts, StepParts};
 pub use state::LmState;
 pub use trainer::{Ground, LmTrainer, Prepared};

@@ -1,6 +1,6 @@
 //! Log-probabilities under the reference, which never changes: asked once for every completion, however often it is drawn.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use super::sampler::{self, Completion, Rule, Start};
 use crate::lm::{
@@ -8,8 +8,20 @@ use crate::lm::{
     fast::{Network, Tape, Trie},
 };
 
-/// Completions whose log-probabilities are remembered; beyond it the memory starts over.
+/// Completions whose log-probabilities are remembered; further ones are asked for each time.
 const REMEMBERED: usize = 1 << 16;
+
+/// A completion whose log-probabilities are known. They depend, in their last bits, on what they were computed together
+/// with, so that a run that goes on exactly has to remember them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KnownReference {
+    /// The prompt's number.
+    pub prompt: usize,
+    /// The completion's tokens.
+    pub tokens: Vec<u32>,
+    /// log π_ref of each.
+    pub log_probs: Vec<f32>,
+}
 
 /// What is known of the reference.
 #[derive(Debug, Default)]
@@ -19,7 +31,9 @@ pub(super) struct Reference {
     /// The prompts' last nodes, and how many nodes all prompts have.
     prompts: Vec<usize>,
     base: usize,
-    known: HashMap<(usize, Vec<u32>), Vec<f32>>,
+    /// In the order in which they came up, and where each is.
+    known: Vec<Arc<KnownReference>>,
+    places: HashMap<(usize, Vec<u32>), usize>,
 }
 
 impl Reference {
@@ -37,7 +51,8 @@ impl Reference {
             trie,
             tape,
             prompts,
-            known: HashMap::new(),
+            known: Vec::new(),
+            places: HashMap::new(),
         })
     }
 
@@ -48,18 +63,14 @@ impl Reference {
         sequences: &[(usize, &[u32])],
         rows: &mut Vec<f32>,
     ) -> Result<Vec<Vec<f32>>, LmError> {
-        let key = |&(prompt, tokens): &(usize, &[u32])| (prompt, tokens.to_vec());
         let mut missing: Vec<(usize, &[u32])> = sequences
             .iter()
-            .filter(|sequence| !self.known.contains_key(&key(sequence)))
+            .filter(|sequence| !self.places.contains_key(&key(sequence)))
             .copied()
             .collect();
         missing.sort_unstable();
         missing.dedup();
-        if self.known.len() + missing.len() > REMEMBERED {
-            self.known.clear();
-            missing = sequences.to_vec();
-        }
+        let mut fresh: HashMap<(usize, Vec<u32>), Vec<f32>> = HashMap::new();
         if !missing.is_empty() {
             let placed: Vec<(usize, &[u32])> = missing
                 .iter()
@@ -68,13 +79,45 @@ impl Reference {
             let scored = sampler::score(network, (&mut self.trie, &mut self.tape), &placed, rows)?;
             self.forget();
             for (sequence, scored) in missing.iter().zip(scored) {
-                self.known.insert(key(sequence), scored.log_probs);
+                fresh.insert(key(sequence), scored.log_probs.clone());
+                self.remember(KnownReference {
+                    prompt: sequence.0,
+                    tokens: sequence.1.to_vec(),
+                    log_probs: scored.log_probs,
+                });
             }
         }
         Ok(sequences
             .iter()
-            .map(|sequence| self.known.get(&key(sequence)).cloned().unwrap_or_default())
+            .map(|sequence| {
+                let key = key(sequence);
+                match self.places.get(&key) {
+                    Some(&place) => self.known[place].log_probs.clone(),
+                    None => fresh.get(&key).cloned().unwrap_or_default(),
+                }
+            })
             .collect())
+    }
+
+    fn remember(&mut self, known: KnownReference) {
+        if self.known.len() < REMEMBERED {
+            let place = (known.prompt, known.tokens.clone());
+            self.places.insert(place, self.known.len());
+            self.known.push(Arc::new(known));
+        }
+    }
+
+    /// Everything that is remembered.
+    pub(super) fn known(&self) -> &[Arc<KnownReference>] {
+        &self.known
+    }
+
+    /// Remembers this and nothing else.
+    pub(super) fn recall(&mut self, known: &[Arc<KnownReference>]) {
+        self.known = known.to_vec();
+        self.places = (known.iter().enumerate())
+            .map(|(place, known)| ((known.prompt, known.tokens.clone()), place))
+            .collect();
     }
 
     /// Draws completions from the reference.
@@ -104,4 +147,8 @@ impl Reference {
         self.trie.truncate(self.base);
         self.tape.truncate(self.base);
     }
+}
+
+fn key(&(prompt, tokens): &(usize, &[u32])) -> (usize, Vec<u32>) {
+    (prompt, tokens.to_vec())
 }

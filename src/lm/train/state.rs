@@ -1,5 +1,8 @@
 //! What is trained, and everything a run needs to go on exactly where it was.
 
+use std::sync::Arc;
+
+use super::reference::KnownReference;
 use crate::{
     experiment::{LoraModule, Tune},
     lm::{
@@ -88,6 +91,8 @@ pub struct LmState {
     pub drawn_words: (u128, u128),
     /// MARA's best anchor so far, per prompt.
     pub anchors: Vec<Option<u32>>,
+    /// What was asked of the reference so far.
+    pub known: Vec<Arc<KnownReference>>,
 }
 
 impl LmState {

@@ -876,6 +876,7 @@ impl LmTrainer {
                 .iter()
                 .map(|state| state.weigher.running_anchor)
                 .collect(),
+            known: self.reference.known().to_vec(),
         }
     }
 
@@ -900,6 +901,7 @@ impl LmTrainer {
         for (prompt, anchor) in self.prompts.iter_mut().zip(&state.anchors) {
             prompt.weigher.running_anchor = *anchor;
         }
+        self.reference.recall(&state.known);
         self.step = state.step;
         self.facts = None;
         self.evaluate()
