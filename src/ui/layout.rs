@@ -131,7 +131,7 @@ fn language_tree() -> Tree<Pane> {
     let top = tiles.insert_container(Linear::new_binary(
         LinearDir::Horizontal,
         [main, samples],
-        0.5,
+        0.42,
     ));
     let bottom = tiles.insert_container(Linear::new_binary(
         LinearDir::Horizontal,

@@ -112,6 +112,7 @@ impl SessionStore {
                     let _ = std::fs::rename(&file, dir.join("session.broken.ron"));
                 }
                 store.file = Some(file);
+                remove_leftovers(&dir);
             }
             Ok(_) => {
                 let note =
@@ -178,6 +179,21 @@ fn read(file: &Path) -> (Option<Session>, Option<String>) {
                 "The last session is damaged ({error}); starting afresh"
             )),
         ),
+    }
+}
+
+/// Removes what saves that a crash cut short have left: with the lock held nobody else is saving here.
+fn remove_leftovers(dir: &Path) {
+    let Ok(entries) = std::fs::read_dir(dir) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with(".modescope-") && name.ends_with(".tmp") {
+            // The next start tries again.
+            let _ = std::fs::remove_file(entry.path());
+        }
     }
 }
 

@@ -345,6 +345,17 @@ fn a_damaged_session_starts_afresh_and_says_so() {
 }
 
 #[test]
+fn what_a_cut_off_save_left_is_cleared_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let left = dir.path().join(".modescope-x1y2z3.tmp");
+    let other = dir.path().join("notes.tmp");
+    std::fs::write(&left, "half a session").unwrap();
+    std::fs::write(&other, "somebody's").unwrap();
+    drop(open(kept_in(dir.path())));
+    assert!(!left.exists() && other.exists());
+}
+
+#[test]
 fn a_second_window_leaves_the_session_alone() {
     let dir = tempfile::tempdir().unwrap();
     let mut first = open(kept_in(dir.path()));
@@ -559,4 +570,119 @@ fn the_copied_command_line_repeats_the_experiment() {
         modescope::experiment::set_path(&mut preset, part.trim_matches('\'')).unwrap();
     }
     assert_eq!(preset, *harness.state().workbench().preset());
+}
+
+/// A task for the embedded model, two prompts, 32 samples per step.
+const LANGUAGE: &str = r#"(
+    format: 1,
+    title: "One or two",
+    language: (
+        model: "embedded",
+        prompts: [
+            (prompt: "pick 1 or 2:", raw: true, answers: [(text: "1"), (text: "2")]),
+            (prompt: "roll a die:", raw: true, answers: [(text: "1"), (text: "2"), (text: "3")]),
+        ],
+    ),
+    objective: (direction: Reverse, beta: 0.1),
+    training: (update: Sampled(batch: 32, advantage: LeaveOneOut, kl: Matched), learning_rate: 1e-3),
+)"#;
+
+#[test]
+fn a_language_model_is_trained_and_looked_at() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("language.ron");
+    std::fs::write(&path, LANGUAGE).unwrap();
+    let mut harness = open(WorkbenchOptions {
+        open: Some(path.display().to_string()),
+        plain_dialogs: true,
+        ..WorkbenchOptions::default()
+    });
+    wait_until(&mut harness, "the model is loaded", |workbench| {
+        workbench.snapshot().language.is_some()
+    });
+    harness.run_steps(3);
+    for name in ["Language model", "Samples", "By token", "Sandbox"] {
+        assert!(
+            harness.query_all_by_label(name).next().is_some(),
+            "{name} is missing"
+        );
+    }
+    for name in ["Policy", "Start"] {
+        assert!(
+            harness.query_all_by_label(name).next().is_none(),
+            "{name} does not apply to a language model"
+        );
+    }
+    // The reference that the window analyses is the model's own.
+    let snapshot = harness.state().workbench().snapshot().clone();
+    let reference = snapshot.problem.reference.masses();
+    assert_eq!(snapshot.problem.arms(), 3);
+    assert!(reference[0] > 2.0 * reference[1], "{reference:?}");
+
+    harness.key_press(Key::Period);
+    wait_until(&mut harness, "one step is done", |workbench| {
+        workbench.snapshot().step == 1
+    });
+    harness.run_steps(3);
+    let snapshot = harness.state().workbench().snapshot().clone();
+    let language = snapshot.language.clone().unwrap();
+    let drawn: u32 = language.samples.iter().map(|sample| sample.count).sum();
+    assert_eq!(drawn, 32, "the batch is shared by the prompts");
+    let first = language
+        .samples
+        .iter()
+        .max_by_key(|sample| sample.count)
+        .unwrap();
+    let label = format!("Completion “{}”", first.text);
+    assert!(
+        harness.query_all_by_label_contains(&label).next().is_some(),
+        "{label} is not in the table"
+    );
+
+    // The sandbox asks for the task's own prompt by itself.
+    harness.get_by_label("Sandbox").click();
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while harness
+        .query_all_by_label_contains("Next token")
+        .next()
+        .is_none()
+    {
+        assert!(std::time::Instant::now() < end, "no answer in the sandbox");
+        harness.run_steps(1);
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_model_that_is_not_there_is_named_and_the_window_lives_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("language.ron");
+    std::fs::write(&path, LANGUAGE.replace("embedded", "no-such-model")).unwrap();
+    let mut harness = open(WorkbenchOptions {
+        open: Some(path.display().to_string()),
+        plain_dialogs: true,
+        ..WorkbenchOptions::default()
+    });
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while harness
+        .query_all_by_label_contains("Not loaded")
+        .next()
+        .is_none()
+    {
+        assert!(
+            std::time::Instant::now() < end,
+            "nothing says what is wrong"
+        );
+        harness.run_steps(1);
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    assert!(
+        harness
+            .query_all_by_label_contains("no-such-model")
+            .next()
+            .is_some()
+    );
+    command(&mut harness, "figure 5");
+    harness.run_steps(3);
+    assert!(harness.query_by_label("Try again").is_none());
 }

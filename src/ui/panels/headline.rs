@@ -6,8 +6,9 @@ use egui::{
 };
 
 use crate::{
+    bandit,
     engine::Status,
-    theory::Metric,
+    theory::{Metric, Metrics},
     ui::{
         Action, Loading, View,
         theme::{SENTENCE_SIZE, Theme},
@@ -43,7 +44,7 @@ pub(crate) fn headline_ui(ui: &mut Ui, view: &View, actions: &mut Vec<Action>) {
             ui.label(RichText::new(text).color(theme.accent).strong())
                 .on_hover_text("The timeline shows this earlier step; End follows the run again");
         }
-        let metrics = view.metrics();
+        let metrics = &shown_metrics(view);
         let target = &view.analysis.target_metrics;
         let shown = [
             (Metric::ExpectedReward, true),
@@ -66,6 +67,20 @@ pub(crate) fn headline_ui(ui: &mut Ui, view: &View, actions: &mut Vec<Action>) {
             }
         }
     });
+}
+
+/// Metrics of the policy that is drawn. Those of a snapshot are means over all prompts, the target's are of one.
+fn shown_metrics(view: &View) -> Metrics {
+    let several = view
+        .snapshot
+        .language
+        .as_ref()
+        .is_some_and(|language| language.spec.prompts.len() > 1);
+    if !several || view.scrub.is_some() || view.snapshot.policy.len() != view.problem.arms() {
+        return *view.metrics();
+    }
+    let logs: Vec<f64> = view.snapshot.policy.iter().map(|mass| mass.ln()).collect();
+    bandit::measure(view.problem, &view.preset.objective, view.analysis, &logs)
 }
 
 /// How far a load has come and how long it will take, or why it failed.

@@ -164,6 +164,9 @@ fn progress(ui: &mut Ui, snapshot: &Snapshot, roomy: bool) {
     );
     if let Some(language) = &snapshot.language {
         let text = match snapshot.status {
+            Status::Running if language.tokens_per_second >= 1e5 => {
+                format!("{} k tokens/s", rate(language.tokens_per_second / 1e3))
+            }
             Status::Running => format!("{} tokens/s", rate(language.tokens_per_second)),
             Status::Paused | Status::Finished | Status::Failed => String::new(),
         };

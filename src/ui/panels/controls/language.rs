@@ -181,9 +181,9 @@ impl LanguageControls {
         );
         row(
             ui,
-            "",
+            "Raw text",
             "The prompt is the text itself, without the model's chat template",
-            |ui| ui.checkbox(&mut task.raw, "Raw text, no chat template"),
+            |ui| ui.checkbox(&mut task.raw, "no chat template"),
         );
         let title = format!("Answers and rewards ({})", task.answers.len());
         egui::CollapsingHeader::new(title)

@@ -91,7 +91,7 @@ fn describe(config: &ModelConfig, spec: &LanguageSpec, batch: usize) -> String {
             .iter()
             .map(|task| tokens(&task.prompt) + tokens(&task.prefill) + TEMPLATE_TOKENS)
             .sum(),
-        samples: batch * spec.prompts.len(),
+        samples: batch,
         new_tokens: spec.max_new_tokens,
     };
     let modules: Vec<lm::fast::LoraModule>;

@@ -113,13 +113,17 @@ fn bars_ui(ui: &mut Ui, tokens: &[Token], theme: &Theme, height: f32) {
             rect.bottom() - BOX - 18.0,
         ),
     );
-    let high = tokens.iter().map(Token::ratio).fold(0.1, f64::max);
-    let low = tokens.iter().map(Token::ratio).fold(-0.1, f64::min);
+    let mut high = tokens.iter().map(Token::ratio).fold(0.0, f64::max);
+    let mut low = tokens.iter().map(Token::ratio).fold(0.0, f64::min);
+    if high - low < 0.02 {
+        (high, low) = (0.02, -0.02);
+    }
     let y = |value: f64| plot.bottom() - ((value - low) / (high - low)) as f32 * plot.height();
     let painter = ui.painter_at(rect);
     let muted = theme.muted;
     let small = FontId::proportional(10.5);
-    for (value, align) in [(high, Align2::RIGHT_TOP), (low, Align2::RIGHT_BOTTOM)] {
+    let ends = [(high, Align2::RIGHT_TOP), (low, Align2::RIGHT_BOTTOM)];
+    for (value, align) in ends.into_iter().filter(|(value, _)| *value != 0.0) {
         painter.text(
             pos2(plot.left() - 6.0, y(value)),
             align,

@@ -256,7 +256,11 @@ fn cell_ui(
                 }
             });
         }
-        Column::Prompt => figure(row, (sample.prompt + 1).to_string(), None),
+        Column::Prompt => {
+            row.col(|ui| {
+                ui.label(RichText::new((sample.prompt + 1).to_string()).monospace());
+            });
+        }
         Column::Answer => {
             row.col(|ui| {
                 let text = answer(sample, view);
@@ -283,9 +287,9 @@ fn cell_ui(
             });
         }
         Column::Reward => figure(row, number(sample.reward), None),
-        Column::Bonus => figure(row, number(sample.bonus), Some(theme.augmented)),
+        Column::Bonus => figure(row, fixed(sample.bonus), Some(theme.augmented)),
         Column::Advantage => {
-            let color = (sample.advantage < 0.0).then_some(theme.target);
+            let color = (sample.advantage <= -LEAST).then_some(theme.target);
             figure(row, fixed(sample.advantage), color);
         }
         Column::LogPolicy => figure(row, fixed(sample.log_prob), None),
@@ -297,9 +301,14 @@ fn cell_ui(
     }
 }
 
-/// Three decimals, a real minus sign.
+/// What three decimals can show.
+const LEAST: f64 = 5e-4;
+
+/// Three decimals, a real minus sign, none on zero.
 fn fixed(value: f64) -> String {
-    if value.is_finite() {
+    if value.abs() < LEAST {
+        "0.000".to_owned()
+    } else if value.is_finite() {
         format!("{value:.3}").replace('-', "−")
     } else {
         number(value)
