@@ -182,18 +182,23 @@ impl Layout {
                 name: name.clone(),
                 why: "it is missing".to_owned(),
             })?;
-            let values = tensor.flatten_all()?.to_vec1::<f32>()?;
-            if values.len() != span.range().len() {
-                return Err(LmError::Tensor {
-                    name: name.clone(),
-                    why: format!(
-                        "it has {} elements; {} are needed",
-                        values.len(),
-                        span.range().len()
-                    ),
-                });
-            }
-            flat.extend_from_slice(&values);
+            push_values(&mut flat, tensor, name, *span)?;
+        }
+        Ok(flat)
+    }
+
+    /// As [`Self::flatten`], giving each tensor's memory back as soon as it is copied: a model is in memory once, not twice.
+    ///
+    /// # Errors
+    /// As [`Self::flatten`].
+    pub fn flatten_owned(&self, mut weights: HashMap<String, Tensor>) -> Result<Vec<f32>, LmError> {
+        let mut flat = Vec::with_capacity(self.len);
+        for (name, span) in &self.names {
+            let tensor = weights.remove(name).ok_or_else(|| LmError::Tensor {
+                name: name.clone(),
+                why: "it is missing".to_owned(),
+            })?;
+            push_values(&mut flat, &tensor, name, *span)?;
         }
         Ok(flat)
     }
@@ -223,6 +228,28 @@ impl Layout {
             })
             .collect()
     }
+}
+
+/// Appends a tensor that must fill its span.
+fn push_values(
+    flat: &mut Vec<f32>,
+    tensor: &Tensor,
+    name: &str,
+    span: Span,
+) -> Result<(), LmError> {
+    let values = tensor.flatten_all()?.to_vec1::<f32>()?;
+    if values.len() != span.range().len() {
+        return Err(LmError::Tensor {
+            name: name.to_owned(),
+            why: format!(
+                "it has {} elements; {} are needed",
+                values.len(),
+                span.range().len()
+            ),
+        });
+    }
+    flat.extend_from_slice(&values);
+    Ok(())
 }
 
 #[derive(Default)]
