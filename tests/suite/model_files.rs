@@ -12,11 +12,12 @@ use std::{
 use candle_core::{Device, Tensor};
 use modescope::lm::{
     ChatTemplate, Family, LanguageModel, LmState, LoadedModel, Message, Model, ModelConfig,
-    ModelInfo, RopeScaling,
+    ModelFile, ModelInfo, RopeScaling,
     checkpoint::{Checkpoint, CheckpointFolder, load_checkpoint},
     embedded,
     export::{Adapter, HubFolder, config_json, loaded_tensors, save_adapter, save_hub_folder},
     fast::{AdamWState, LoraLayout, LoraModule},
+    load,
 };
 use rand::Rng as _;
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng as _};
@@ -115,7 +116,10 @@ fn transformers_and_peft_load_what_is_written_and_agree_on_every_log_probability
         high_freq_factor: 4.0,
         original_context: 32.0,
     };
-    let models = [
+    let sentence_piece = parent.path().join("sp.gguf");
+    super::model_store::write_sentence_piece(&sentence_piece);
+    let file = |path: PathBuf| load(&ModelFile::find(&path).unwrap(), &Device::Cpu).unwrap();
+    let mut models = vec![
         embedded(&Device::Cpu).unwrap(),
         tiny(Family::Llama, false, RopeScaling::None),
         tiny(Family::Llama, true, llama3),
@@ -123,14 +127,20 @@ fn transformers_and_peft_load_what_is_written_and_agree_on_every_log_probability
         tiny(Family::Qwen2, true, RopeScaling::None),
         tiny(Family::Qwen2, false, RopeScaling::None),
         tiny(Family::Qwen3, true, RopeScaling::None),
+        file(sentence_piece),
     ];
-    let text = "Pick 1 or 2 at random: blue";
+    models.extend(std::env::var_os("MODESCOPE_SMOLLM2_GGUF").map(|path| file(path.into())));
     let mut cases = Vec::new();
     let mut expected = Vec::new();
     for (index, model) in models.into_iter().enumerate() {
         let folder = parent.path().join(format!("model-{index}"));
         save(&folder, &model);
+        let text = match model.info.config.vocab_size {
+            12 => "ab c abc",
+            _ => "Pick 1 or 23 at random:  Blue-ish\n",
+        };
         let tokens = model.tokenizer.encode_prompt(text).unwrap();
+        let decoded = model.tokenizer.decode(&tokens).unwrap();
         let message = Message {
             role: "user".to_owned(),
             content: "hi".to_owned(),
@@ -164,7 +174,14 @@ fn transformers_and_peft_load_what_is_written_and_agree_on_every_log_probability
         save_adapter(&adapter, &content).unwrap();
         for (adapter, log_probs) in [(None, plain), (Some(adapter), adapted)] {
             cases.push(json!({"folder": folder, "adapter": adapter, "text": text, "tokens": tokens, "messages": messages}));
-            expected.push((config.family, tokens.clone(), log_probs, chat.clone(), end));
+            expected.push((
+                config.clone(),
+                tokens.clone(),
+                decoded.clone(),
+                log_probs,
+                chat.clone(),
+                end,
+            ));
         }
     }
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/check_models.py");
@@ -184,20 +201,25 @@ fn transformers_and_peft_load_what_is_written_and_agree_on_every_log_probability
     assert!(output.status.success());
     let lines = String::from_utf8(output.stdout).unwrap();
     assert_eq!(lines.lines().count(), expected.len());
-    for (line, (family, tokens, log_probs, chat, end)) in lines.lines().zip(expected) {
+    for (line, (config, tokens, decoded, log_probs, chat, end)) in lines.lines().zip(expected) {
         let theirs: Value = serde_json::from_str(line).unwrap();
         assert_eq!(theirs["problems"], json!([]));
         // transformers 5 takes its own Qwen2Tokenizer for every qwen2 model, whatever the folder says.
-        if family != Family::Qwen2 {
+        if config.family != Family::Qwen2 {
             assert_eq!(theirs["tokens"], json!(tokens));
-            assert_eq!(theirs["decoded"], text.to_lowercase());
+            assert_eq!(theirs["decoded"], json!(decoded));
         }
         assert_eq!(theirs["chat"], json!(chat));
         assert_eq!(theirs["end"], json!(end));
         let theirs = theirs["log_probs"].as_array().unwrap();
         assert_eq!(theirs.len(), log_probs.len());
         for (a, b) in theirs.iter().zip(log_probs) {
-            assert!((a.as_f64().unwrap() - b).abs() < 1e-4, "{a} against {b}");
+            // Thirty layers of f32 round differently where sums are taken in another order.
+            let tolerance = if config.layers > 8 { 1e-3 } else { 1e-4 };
+            assert!(
+                (a.as_f64().unwrap() - b).abs() < tolerance,
+                "{a} against {b}"
+            );
         }
     }
 }

@@ -76,6 +76,50 @@ fn gguf_weights() -> HashMap<String, Tensor> {
 /// Writes the model as llama.cpp's converter does: its names, and q and k with rows permuted for interleaved rotation.
 /// `skip` leaves a tensor out.
 fn write_gguf(path: &Path, dtype: GgmlDType, tokens: usize, skip: &str) {
+    let letters = (0..tokens).map(|i| Value::String(char::from(b'a' + i as u8).to_string()));
+    let vocabulary = [
+        ("tokenizer.ggml.model", Value::String("gpt2".to_owned())),
+        ("tokenizer.ggml.pre", Value::String("gpt-2".to_owned())),
+        ("tokenizer.ggml.tokens", Value::Array(letters.collect())),
+        ("tokenizer.ggml.merges", Value::Array(vec![])),
+        ("tokenizer.ggml.eos_token_id", Value::U32(0)),
+    ];
+    write_gguf_with(path, dtype, vocabulary, skip);
+}
+
+/// The same with a SentencePiece vocabulary, which wants a begin token and a space in front of every text.
+pub(super) fn write_sentence_piece(path: &Path) {
+    let tokens = [
+        "<unk>", "<s>", "</s>", "▁", "a", "b", "c", "▁a", "ab", "▁ab", "bc", "▁c",
+    ];
+    let kinds = [2, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1];
+    let vocabulary = [
+        ("tokenizer.ggml.model", Value::String("llama".to_owned())),
+        (
+            "tokenizer.ggml.tokens",
+            Value::Array(tokens.map(|t| Value::String(t.to_owned())).to_vec()),
+        ),
+        (
+            "tokenizer.ggml.scores",
+            Value::Array((0..12u8).map(|i| Value::F32(-f32::from(i))).collect()),
+        ),
+        (
+            "tokenizer.ggml.token_type",
+            Value::Array(kinds.map(Value::I32).to_vec()),
+        ),
+        ("tokenizer.ggml.bos_token_id", Value::U32(1)),
+        ("tokenizer.ggml.eos_token_id", Value::U32(2)),
+        ("tokenizer.ggml.unknown_token_id", Value::U32(0)),
+    ];
+    write_gguf_with(path, GgmlDType::F32, vocabulary, "");
+}
+
+fn write_gguf_with<const N: usize>(
+    path: &Path,
+    dtype: GgmlDType,
+    vocabulary: [(&str, Value); N],
+    skip: &str,
+) {
     let config = gguf_config();
     let mut tensors = Vec::new();
     for (name, tensor) in gguf_weights() {
@@ -123,7 +167,6 @@ fn write_gguf(path: &Path, dtype: GgmlDType, tokens: usize, skip: &str) {
         }
     }
     tensors.sort_by(|a, b| a.0.cmp(&b.0));
-    let letters = (0..tokens).map(|i| Value::String(char::from(b'a' + i as u8).to_string()));
     let text = |t: &str| Value::String(t.to_owned());
     let metadata = [
         ("general.architecture", text("llama")),
@@ -136,13 +179,9 @@ fn write_gguf(path: &Path, dtype: GgmlDType, tokens: usize, skip: &str) {
         ("llama.attention.head_count_kv", Value::U32(2)),
         ("llama.context_length", Value::U32(32)),
         ("llama.attention.layer_norm_rms_epsilon", Value::F32(1e-5)),
-        ("tokenizer.ggml.model", text("gpt2")),
-        ("tokenizer.ggml.pre", text("gpt-2")),
-        ("tokenizer.ggml.tokens", Value::Array(letters.collect())),
-        ("tokenizer.ggml.merges", Value::Array(vec![])),
-        ("tokenizer.ggml.eos_token_id", Value::U32(0)),
     ];
-    let metadata: Vec<(&str, &Value)> = metadata.iter().map(|(k, v)| (*k, v)).collect();
+    let metadata = metadata.iter().chain(&vocabulary).map(|(k, v)| (*k, v));
+    let metadata: Vec<(&str, &Value)> = metadata.collect();
     let tensors: Vec<(&str, &QTensor)> = tensors.iter().map(|(n, t)| (n.as_str(), t)).collect();
     let mut file = std::fs::File::create(path).unwrap();
     gguf_file::write(&mut file, &metadata, &tensors).unwrap();
@@ -183,6 +222,33 @@ fn gguf_files_of_every_listed_type_load_with_their_rows_in_place() {
             assert!(worst <= tolerance, "{dtype:?} {name}: off by {worst}");
         }
     }
+}
+
+#[test]
+fn a_tokenizer_rebuilt_from_gguf_is_the_same_after_it_was_written_and_begins_a_text_once() {
+    let parent = tempfile::tempdir().unwrap();
+    let (path, folder) = (parent.path().join("m.gguf"), parent.path().join("m"));
+    write_sentence_piece(&path);
+    let model = load(&ModelFile::find(&path).unwrap(), &Device::Cpu).unwrap();
+    let content = HubFolder {
+        config: &model.info.config,
+        tensors: loaded_tensors(&model.weights).unwrap(),
+        tokenizer: &model.tokenizer,
+        chat: None,
+    };
+    save_hub_folder(&folder, &content).unwrap();
+    let again = load(&ModelFile::find(&folder).unwrap(), &Device::Cpu).unwrap();
+    for tokenizer in [&model.tokenizer, &again.tokenizer] {
+        // By score: first ▁a, then ▁a with b, last ▁c.
+        assert_eq!(tokenizer.encode_prompt("ab c").unwrap(), [1, 9, 11]);
+        assert_eq!(tokenizer.encode_prompt("<s>ab c").unwrap(), [1, 9, 11]);
+        assert_eq!(tokenizer.end_token(), Some(2));
+        assert!(!tokenizer.encode_continuation("ab").unwrap().contains(&1));
+    }
+    assert_eq!(
+        again.tokenizer.decode(&[1, 9, 11]).unwrap(),
+        model.tokenizer.decode(&[1, 9, 11]).unwrap()
+    );
 }
 
 #[test]
@@ -667,6 +733,16 @@ fn a_model_is_fetched_into_the_cache_and_a_broken_download_goes_on_where_it_stop
     }
     files.insert("pytorch_model.bin".to_owned(), b"pickle".to_vec());
     let size = files["model.safetensors"].len();
+    // An earlier attempt died after the last byte and before the file was given its name.
+    let blobs = home
+        .path()
+        .join(".cache/huggingface/hub/models--org--tiny/blobs");
+    std::fs::create_dir_all(&blobs).unwrap();
+    std::fs::write(
+        blobs.join("etag-of-tokenizer.part"),
+        &files["tokenizer.json"],
+    )
+    .unwrap();
     let hub = Hub::start(files);
     let variables = [("HF_ENDPOINT", hub.endpoint.as_str())];
     let run = |args: &[&str]| run(args, home.path(), &variables);
@@ -686,6 +762,12 @@ fn a_model_is_fetched_into_the_cache_and_a_broken_download_goes_on_where_it_stop
         weights,
         std::fs::read(folder.join("model.safetensors")).unwrap()
     );
+    for name in ["tokenizer.json", "config.json"] {
+        assert_eq!(
+            std::fs::read(place.join(name)).unwrap(),
+            std::fs::read(folder.join(name)).unwrap()
+        );
+    }
     let asked = hub.asked.lock().unwrap().clone();
     let resumed = format!("/org/tiny/resolve/main/model.safetensors {}-", size / 2);
     assert!(

@@ -133,12 +133,20 @@ impl ModelStore {
         for name in &wanted {
             let path = match known.get(name) {
                 Some(path) => path,
-                None => download(&hub, name, &mut progress).map_err(|e| match e {
-                    Download::Failed(error) => failed(error),
-                    Download::Short(have, of) => {
-                        say(request, &format!("{name} ended after {have} of {of} bytes"))
-                    }
-                })?,
+                None => download(&hub, name, &mut progress)
+                    .or_else(|error| match error {
+                        Download::Failed(error) if is_odd_part(&error) => {
+                            remove_parts(folder, &request.repository);
+                            download(&hub, name, &mut progress)
+                        }
+                        other => Err(other),
+                    })
+                    .map_err(|e| match e {
+                        Download::Failed(error) => failed(error),
+                        Download::Short(have, of) => {
+                            say(request, &format!("{name} ended after {have} of {of} bytes"))
+                        }
+                    })?,
             };
             if name == "config.json" {
                 let text = std::fs::read_to_string(&path).map_err(|source| LmError::Read {
@@ -238,6 +246,29 @@ fn download(
         return Err(Download::Short(have, total.get()));
     }
     Ok(path)
+}
+
+/// Whether what is left of an earlier attempt keeps this one from going on: it is as long as the file, or longer.
+fn is_odd_part(error: &ApiError) -> bool {
+    match error {
+        ApiError::InvalidResume => true,
+        ApiError::RequestError(inner) => matches!(**inner, ureq::Error::StatusCode(416)),
+        ApiError::TooManyRetries(last) => is_odd_part(last),
+        _ => false,
+    }
+}
+
+fn remove_parts(cache: &Path, repository: &str) {
+    let name = format!("models--{}", repository.replace('/', "--"));
+    let Ok(entries) = std::fs::read_dir(cache.join(name).join("blobs")) else {
+        return;
+    };
+    for path in entries.flatten().map(|entry| entry.path()) {
+        if path.extension().is_some_and(|ending| ending == "part") {
+            // The next attempt tells what is wrong if this one stays.
+            let _ = std::fs::remove_file(path);
+        }
+    }
 }
 
 /// Passes the client's progress on.

@@ -105,16 +105,22 @@ impl LmTokenizer {
         })
     }
 
-    /// Token ids of a text that may hold special tokens, with the begin token if the model wants one.
+    /// Token ids of a text that may hold special tokens, with the begin token in front if the model wants one; a chat
+    /// template may have written it already.
     ///
     /// # Errors
     /// When the tokenizer refuses the text.
     pub fn encode_prompt(&self, text: &str) -> Result<Vec<u32>, LmError> {
-        let encoding = self
-            .inner
-            .encode(text, true)
-            .map_err(|e| LmError::Tokenizer(e.to_string()))?;
-        let mut ids = encoding.get_ids().to_vec();
+        let encode = |special: bool| {
+            let encoding = self.inner.encode(text, special);
+            encoding.map(|e| e.get_ids().to_vec())
+        };
+        let refused = |e: tokenizers::Error| LmError::Tokenizer(e.to_string());
+        let mut ids = encode(true).map_err(refused)?;
+        let plain = encode(false).map_err(refused)?;
+        if ids.split_first() == plain.first().map(|first| (first, plain.as_slice())) {
+            ids = plain;
+        }
         if let Some(begin) = self.begin
             && ids.first() != Some(&begin)
         {
