@@ -182,9 +182,10 @@ fn watch_for_interrupt() -> anyhow::Result<Arc<AtomicBool>> {
 fn train(
     session: &mut Session,
     mut folder: Option<&mut RunFolder>,
-    interrupted: &AtomicBool,
+    interrupted: &Arc<AtomicBool>,
     quiet: bool,
 ) -> anyhow::Result<Ended> {
+    session.stop_when(interrupted);
     let mut progress = Progress::new(session, quiet);
     loop {
         let mut budget = Budget::until(Instant::now() + REPORT_PERIOD);

@@ -7,7 +7,7 @@
 use std::{
     collections::VecDeque,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
     time::{Duration, Instant},
 };
 
@@ -158,6 +158,8 @@ pub struct Session {
     /// Steps of a language run since they were last taken, where somebody wants them.
     step_log: Option<Vec<StepLog>>,
     failed: bool,
+    /// The last step failed without harm.
+    resting: bool,
 
     step: u64,
     elapsed: Duration,
@@ -291,6 +293,7 @@ impl Session {
             checkpoints: Vec::new(),
             step_log: None,
             failed: false,
+            resting: false,
             step: 0,
             elapsed: Duration::ZERO,
             chunk: 1,
@@ -326,9 +329,29 @@ impl Session {
         if self.failed {
             return Err(SessionError::Failed { step: self.step });
         }
+        self.resting = false;
         let advanced = self.train(budget, interrupted);
-        self.failed = advanced.is_err();
+        if let Err(SessionError::Language(LmTrainError::Stopped)) = advanced {
+            return Ok(None);
+        }
+        self.resting = matches!(
+            advanced,
+            Err(SessionError::Language(LmTrainError::Reward(_)))
+        );
+        self.failed = advanced.is_err() && !self.resting;
         advanced
+    }
+
+    /// From when `flag` is set, a language run no longer waits for its reward program.
+    pub fn stop_when(&mut self, flag: &Arc<AtomicBool>) {
+        if let Some(trainer) = self.trainer.language_mut() {
+            trainer.stop_when(Arc::clone(flag));
+        }
+    }
+
+    /// Whether the last [`Self::advance`] ended on an error that leaves everything as it was, so that training may go on.
+    pub(crate) fn is_resting(&self) -> bool {
+        self.resting
     }
 
     fn train(

@@ -76,7 +76,7 @@ struct Shared {
     read: AtomicBool,
     /// The window needs the cores for a moment.
     rest: AtomicBool,
-    shutdown: AtomicBool,
+    shutdown: Arc<AtomicBool>,
 }
 
 impl Engine {
@@ -544,6 +544,7 @@ impl Worker {
             until: Some(Instant::now() + SLICE),
             stop_rules: self.run_until.is_none(),
         };
+        session.stop_when(&self.shared.shutdown);
         let (commands, shared) = (&self.commands, &self.shared);
         let interrupted = || {
             !commands.is_empty()
@@ -567,6 +568,10 @@ impl Worker {
                 if self.run_until.is_some_and(|until| step >= until) {
                     self.settle(Status::Paused);
                 }
+            }
+            Err(message) if session.is_resting() => {
+                self.outbox.send(Event::Failed { message });
+                self.settle(Status::Paused);
             }
             Err(message) => self.fail(message),
         }

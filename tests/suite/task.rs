@@ -1,10 +1,17 @@
 //! What a language model is rewarded for: match rules, checks of a task, and the example reward program.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-use std::path::Path;
+use std::{
+    path::Path,
+    sync::{Arc, atomic::AtomicBool},
+    time::{Duration, Instant},
+};
 
 use modescope::{
-    experiment::{AnswerSpec, LanguageSpec, Matching, PromptTask, RewardProgramSpec},
+    engine::{Budget, Session},
+    experiment::{
+        AnswerSpec, LanguageSpec, Matching, PromptTask, RewardProgramSpec, builtin_preset,
+    },
     task::{Judge, RewardProgram, RewardRequest, check_distinct},
 };
 use proptest::prelude::*;
@@ -252,4 +259,71 @@ fn the_example_program_rewards_even_numbers() {
     assert_eq!(rewards, [1.0, 1.0, 0.0, 0.0, 0.0, 0.0]);
     assert_eq!(replies[1].label.as_deref(), Some("12"));
     assert_eq!(replies[2].label, None);
+}
+
+/// The first language preset, rewarded by a program in `folder`: 1 for a digit, but it dies while there is a file `broken`
+/// and hangs while there is a file `hangs`.
+fn rewarded_by_a_program(folder: &Path) -> Session {
+    let source = r#"
+import json, os, sys, time
+for line in sys.stdin:
+    if os.path.exists("broken"): sys.exit("broken today")
+    if os.path.exists("hangs"): time.sleep(60)
+    asked = json.loads(line)
+    print(json.dumps({"id": asked["id"], "reward": float(asked["completion"] in ("1", "2"))}))
+"#;
+    std::fs::write(folder.join("reward.py"), source).unwrap();
+    let mut preset = builtin_preset("lm-one-or-two").unwrap();
+    preset.language.as_mut().unwrap().program = Some(RewardProgramSpec {
+        command: ["python3", "reward.py"].map(str::to_owned).to_vec(),
+        timeout_secs: 30.0,
+    });
+    Session::new(preset, Some(folder)).unwrap()
+}
+
+#[test]
+fn a_run_rests_while_its_program_is_broken_and_goes_on_as_if_nothing_had_been() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut smooth = rewarded_by_a_program(folder.path());
+    smooth.advance(Budget::steps(12), &|| false).unwrap();
+
+    let mut troubled = rewarded_by_a_program(folder.path());
+    troubled.advance(Budget::steps(5), &|| false).unwrap();
+    let before = troubled.policy().to_vec();
+    let broken = folder.path().join("broken");
+    std::fs::write(&broken, "").unwrap();
+    let message = troubled
+        .advance(Budget::steps(7), &|| false)
+        .unwrap_err()
+        .to_string();
+    assert!(message.contains("broken today"), "{message}");
+    assert!(message.contains("3 failures in a row"), "{message}");
+    assert!(!troubled.is_failed());
+    assert_eq!(troubled.step(), 5);
+    assert_eq!(troubled.policy(), before);
+    std::fs::remove_file(&broken).unwrap();
+    troubled.advance(Budget::steps(7), &|| false).unwrap();
+    assert_eq!(troubled.step(), 12);
+    assert_eq!(troubled.policy(), smooth.policy());
+}
+
+#[test]
+fn a_run_that_shall_end_does_not_wait_for_its_program() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut session = rewarded_by_a_program(folder.path());
+    session.advance(Budget::steps(1), &|| false).unwrap();
+    std::fs::write(folder.path().join("hangs"), "").unwrap();
+    let stop = Arc::new(AtomicBool::new(false));
+    session.stop_when(&stop);
+    let started = Instant::now();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(Duration::from_millis(200));
+            stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
+        session.advance(Budget::steps(5), &|| false).unwrap();
+    });
+    assert!(started.elapsed() < Duration::from_secs(10));
+    assert_eq!(session.step(), 1);
+    assert!(!session.is_failed());
 }

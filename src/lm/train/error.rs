@@ -23,9 +23,12 @@ pub enum LmTrainError {
     /// The objective has no target on the answers.
     #[error(transparent)]
     Target(#[from] TargetError),
-    /// The rewards.
+    /// The rewards. A step that fails for them has not happened, and may be tried again.
     #[error("{0}")]
     Reward(String),
+    /// The caller wanted to stop while a reward program was waited for; the step has not happened.
+    #[error("stopped while waiting for the reward program")]
+    Stopped,
     /// A step left the finite numbers; the parameters are those before it.
     #[error(
         "step {step} left the finite numbers ({what}); the model is as after step {kept}: go back to an earlier step and try a \

@@ -1,6 +1,12 @@
 //! A language task as the trainer needs it: tokens of prompts and answers, and which completion counts as what.
 
-use std::path::Path;
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use crate::{
     experiment::{LanguageSpec, Matching},
@@ -8,7 +14,7 @@ use crate::{
 };
 
 use super::{error::LmTrainError, sampler::Completion};
-use crate::task::{Judge, RewardProgram, RewardReply, RewardRequest};
+use crate::task::{Judge, ProgramError, RewardProgram, RewardReply, RewardRequest};
 
 /// A prompt with its answers, as tokens.
 #[derive(Debug, Clone)]
@@ -27,6 +33,8 @@ pub(super) struct Task {
     /// Judges by text where tokens do not decide.
     judge: Option<Judge>,
     program: Option<RewardProgram>,
+    /// Once set, the program is no longer waited for.
+    pub(super) stop: Arc<AtomicBool>,
 }
 
 impl Task {
@@ -111,6 +119,7 @@ impl Task {
         Ok(Self {
             judge: (!by_tokens).then_some(judge),
             program,
+            stop: Arc::default(),
             prompts,
             end,
             max_tokens,
@@ -133,7 +142,8 @@ impl Task {
 }
 
 impl Task {
-    /// Raw rewards and labels from the reward program, where there is one.
+    /// Raw rewards and labels from the reward program, where there is one. A program that fails is started again for the
+    /// same batch until it is given up; the next call begins anew.
     pub(super) fn program_rewards(
         &mut self,
         requests: &[RewardRequest<'_>],
@@ -141,9 +151,16 @@ impl Task {
         let Some(program) = &mut self.program else {
             return Ok(None);
         };
-        match program.rewards(requests, &|| false) {
-            Ok(replies) => Ok(Some(replies)),
-            Err(error) => Err(LmTrainError::Reward(error.to_string())),
+        loop {
+            match program.rewards(requests, &|| self.stop.load(Ordering::Relaxed)) {
+                Ok(replies) => return Ok(Some(replies)),
+                Err(ProgramError::Stopped) => return Err(LmTrainError::Stopped),
+                Err(error @ ProgramError::GivenUp { .. }) => {
+                    program.retry();
+                    return Err(LmTrainError::Reward(error.to_string()));
+                }
+                Err(error) => tracing::warn!("{error}; it is started again"),
+            }
         }
     }
 }

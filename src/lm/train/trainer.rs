@@ -1,6 +1,10 @@
 //! The trainer of a language model: one step at a time, nothing here looks at a clock but to tell how long a part took.
 
-use std::{path::Path, sync::Arc, time::Instant};
+use std::{
+    path::Path,
+    sync::{Arc, atomic::AtomicBool},
+    time::Instant,
+};
 
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng as _};
 
@@ -112,17 +116,20 @@ fn ask_program(
     spec: &LanguageSpec,
     masses: &[Vec<f64>],
 ) -> Result<Option<Vec<Vec<f64>>>, LmTrainError> {
-    let mut requests = Vec::new();
+    let mut asked = Vec::new();
     for (prompt, masses) in spec.prompts.iter().zip(masses) {
         for (answer, mass) in prompt.answers.iter().zip(masses) {
-            requests.push(RewardRequest {
-                prompt: &prompt.prompt,
-                completion: &answer.text,
-                log_prob: mass.ln(),
-                log_reference: mass.ln(),
-            });
+            asked.push((prompt, spec.matching.canonical(&answer.text), mass.ln()));
         }
     }
+    let requests: Vec<RewardRequest<'_>> = (asked.iter())
+        .map(|(prompt, completion, log_prob)| RewardRequest {
+            prompt: &prompt.prompt,
+            completion,
+            log_prob: *log_prob,
+            log_reference: *log_prob,
+        })
+        .collect();
     let Some(replies) = task.program_rewards(&requests)? else {
         return Ok(None);
     };
@@ -265,7 +272,33 @@ impl LmTrainer {
     /// # Errors
     /// [`LmTrainError::NotFinite`] if it leaves the finite numbers; parameters and optimiser are then as before the step
     /// (on models too large to keep a copy: as at the last restored state).
+    ///
+    /// [`LmTrainError::Reward`] and [`LmTrainError::Stopped`] leave everything as before the step, its samples included: the
+    /// next call draws the same ones.
     pub fn step(&mut self) -> Result<StepReport, LmTrainError> {
+        let words = self.drawn_words();
+        let outcome = self.try_step();
+        if let Err(LmTrainError::Reward(_) | LmTrainError::Stopped) = outcome {
+            self.sampling.set_word_pos(words.0);
+            self.reference_sampling.set_word_pos(words.1);
+            self.evaluate()?;
+        }
+        outcome
+    }
+
+    /// From when `flag` is set, a reward program is no longer waited for.
+    pub fn stop_when(&mut self, flag: Arc<AtomicBool>) {
+        self.task.stop = flag;
+    }
+
+    fn drawn_words(&self) -> (u128, u128) {
+        (
+            self.sampling.get_word_pos(),
+            self.reference_sampling.get_word_pos(),
+        )
+    }
+
+    fn try_step(&mut self) -> Result<StepReport, LmTrainError> {
         let mut parts = StepParts::default();
         let mut clock = Instant::now();
         let mut lap = || {
@@ -867,10 +900,7 @@ impl LmTrainer {
             step: self.step,
             parameters: self.trained.values().to_vec(),
             optimiser: self.optimiser.state().clone(),
-            drawn_words: (
-                self.sampling.get_word_pos(),
-                self.reference_sampling.get_word_pos(),
-            ),
+            drawn_words: self.drawn_words(),
             anchors: self
                 .prompts
                 .iter()
