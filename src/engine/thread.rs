@@ -331,6 +331,9 @@ impl Worker {
                 base_dir,
                 run,
             } => {
+                if let Some(language) = &preset.language {
+                    self.tell_loading(format!("loading {}", language.model));
+                }
                 let base_dir = base_dir.as_deref();
                 let loaded = catch(|| Session::new(Preset::clone(&preset), base_dir));
                 match loaded {
@@ -423,6 +426,13 @@ impl Worker {
                 }
             }
         }
+    }
+
+    /// Says that what follows takes its time.
+    fn tell_loading(&mut self, what: String) {
+        self.outbox.send(Event::Loading { what, share: None });
+        self.outbox.flush();
+        (self.wake)();
     }
 
     /// Writes a run on a thread of its own, so that training goes on meanwhile.
