@@ -26,7 +26,8 @@ Examples:
 
 const NAMES: &str = "\
 A model is \"embedded\", a name that `modescope model list` shows, or the path of a
-.gguf file or a Hugging Face folder (config.json, tokenizer.json, *.safetensors).";
+.gguf file, a Hugging Face folder (config.json, tokenizer.json, *.safetensors) or a
+PEFT adapter (adapter_config.json, adapter_model.safetensors).";
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = NAMES)]
@@ -56,6 +57,9 @@ enum Command {
     Import(Import),
     /// Get a model from the Hugging Face hub into its cache, or go on where that stopped
     Fetch(Fetch),
+    /// Write a model as a Hugging Face folder: a GGUF file converted to f32, an adapter added to its base
+    #[command(after_help = NAMES)]
+    Export(Export),
     /// Exact log-probabilities of answers to a prompt, end token included
     #[command(after_help = EXAMPLES)]
     Score(Score),
@@ -86,6 +90,18 @@ struct Fetch {
 }
 
 #[derive(Debug, clap::Args)]
+struct Export {
+    /// A name or a path
+    model: String,
+    /// The folder to write
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Replace the folder if it is there already
+    #[arg(long)]
+    overwrite: bool,
+}
+
+#[derive(Debug, clap::Args)]
 struct Score {
     /// A name, a .gguf file or a Hugging Face folder
     #[arg(long)]
@@ -113,6 +129,7 @@ pub(super) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
         Command::Info { model, json } => info(model, *json)?,
         Command::Import(args) => import(args)?,
         Command::Fetch(args) => fetch(args)?,
+        Command::Export(args) => export(args)?,
         Command::Score(args) => score(args)?,
     }
     Ok(ExitCode::SUCCESS)
@@ -243,6 +260,27 @@ fn fetch(args: &Fetch) -> anyhow::Result<()> {
     })?;
     bar.finish_and_clear();
     told(&request.repository, &source)
+}
+
+fn export(args: &Export) -> anyhow::Result<()> {
+    if args.out.exists() && !args.overwrite {
+        anyhow::bail!(
+            "{} is there already; give another --out, or --overwrite to replace it",
+            args.out.display()
+        );
+    }
+    let model = ModelStore::of_user()
+        .resolve(&args.model, None)?
+        .load(&Device::Cpu)?;
+    super::pretrain::save(&args.out, &model)?;
+    writeln!(
+        io::stdout(),
+        "{}, {} parameters, written to {}",
+        model.info.name,
+        parameters(&model.info),
+        args.out.display()
+    )?;
+    Ok(())
 }
 
 fn told(name: &str, source: &ModelSource) -> anyhow::Result<()> {

@@ -95,7 +95,8 @@ pub(super) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn save(folder: &Path, model: &LoadedModel) -> anyhow::Result<()> {
+/// Writes a model as a Hugging Face folder.
+pub(super) fn save(folder: &Path, model: &LoadedModel) -> anyhow::Result<()> {
     save_hub_folder(
         folder,
         &HubFolder {

@@ -43,12 +43,10 @@ pub struct MemoryEstimate {
 }
 
 impl MemoryEstimate {
-    /// All parts while training. Loading takes twice [`Self::reference`] for a moment.
+    /// All parts together.
     #[must_use]
     pub fn total(&self) -> u64 {
-        let training =
-            self.weights + self.reference + self.gradient + self.moments + self.activations;
-        training.max(2 * self.reference)
+        self.weights + self.reference + self.gradient + self.moments + self.activations
     }
 }
 

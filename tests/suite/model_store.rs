@@ -20,8 +20,10 @@ use candle_core::{
     },
 };
 use modescope::lm::{
-    Family, LmError, ModelConfig, ModelFile, ModelSource, ModelStore, RopeScaling, embedded,
-    export::{HubFolder, loaded_tensors, save_hub_folder},
+    Family, LanguageModel, LmError, ModelConfig, ModelFile, ModelSource, ModelStore, RopeScaling,
+    embedded,
+    export::{Adapter, HubFolder, loaded_tensors, save_adapter, save_hub_folder},
+    fast::{LoraLayout, LoraModule},
     load,
     store::{EMBEDDED, ImportOptions, SMOLLM2},
     verify,
@@ -492,6 +494,130 @@ fn imports_check_first_replace_only_when_told_and_leave_nothing_half_done() {
         .collect();
     names.sort();
     assert_eq!(names, [PathBuf::from("linked"), PathBuf::from("mine")]);
+}
+
+#[test]
+fn an_adapter_is_a_model_on_its_base_and_can_be_written_as_one() {
+    let home = tempfile::tempdir().unwrap();
+    let base = LanguageModel::new(embedded(&Device::Cpu).unwrap()).unwrap();
+    let lora = LoraLayout::new(&base.layout, 3, 7.0, &LoraModule::ALL).unwrap();
+    let mut rng = ChaCha8Rng::seed_from_u64(8);
+    let factors: Vec<f32> = (0..lora.len())
+        .map(|_| rng.random_range(-0.2..0.2))
+        .collect();
+    let folder = home.path().join("step-000010");
+    let save = |base_name: &str| {
+        let content = Adapter {
+            layout: &lora,
+            factors: &factors,
+            base_name,
+        };
+        save_adapter(&folder, &content).unwrap();
+    };
+    save("embedded");
+    let source = ModelStore::default()
+        .resolve("step-000010", Some(home.path()))
+        .unwrap();
+    let merged = LanguageModel::new(source.load(&Device::Cpu).unwrap()).unwrap();
+    let wanted = lora.merge(&base.layout, &base.weights, &factors).unwrap();
+    for (a, b) in merged.weights.iter().zip(&wanted) {
+        assert!((a - b).abs() < 1e-5, "{a} against {b}");
+    }
+    assert!(
+        wanted
+            .iter()
+            .zip(base.weights.iter())
+            .any(|(a, b)| (a - b).abs() > 0.05)
+    );
+
+    let out = home.path().join("merged");
+    let (from, to) = (folder.to_str().unwrap(), out.to_str().unwrap());
+    let export = |more: &[&str]| {
+        run(
+            &[&["model", "export", from, "--out", to], more].concat(),
+            home.path(),
+            &[],
+        )
+    };
+    let written = export(&[]);
+    assert!(
+        written.success && written.stdout.contains("embedded with adapter"),
+        "{}",
+        written.stderr
+    );
+    let again = load(&ModelFile::find(&out).unwrap(), &Device::Cpu).unwrap();
+    assert_eq!(LanguageModel::new(again).unwrap().weights, merged.weights);
+    assert!(export(&[]).stderr.contains("--overwrite"));
+    assert!(export(&["--overwrite"]).success);
+
+    let says = |edit: &dyn Fn(&mut serde_json::Value)| {
+        save("embedded");
+        let path = folder.join("adapter_config.json");
+        let mut config = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        edit(&mut config);
+        std::fs::write(&path, config.to_string()).unwrap();
+        let source = ModelStore::default().resolve(from, None);
+        source
+            .and_then(|s| s.load(&Device::Cpu))
+            .unwrap_err()
+            .to_string()
+    };
+    let message = says(&|c| c["base_model_name_or_path"] = "org/unknown".into());
+    assert!(
+        message.contains("it belongs to \"org/unknown\""),
+        "{message}"
+    );
+    let message = says(&|c| c["use_rslora"] = true.into());
+    assert!(
+        message.contains("use_rslora") && message.contains("accepted is false"),
+        "{message}"
+    );
+    let message = says(&|c| c["r"] = 0.into());
+    assert!(
+        message.contains("r in") && message.contains("above 0"),
+        "{message}"
+    );
+    save("embedded");
+    let weights = folder.join("adapter_model.safetensors");
+    let bytes = std::fs::read(&weights).unwrap();
+    std::fs::write(&weights, &bytes[..bytes.len() / 2]).unwrap();
+    let error = ModelStore::default()
+        .resolve(from, None)
+        .unwrap()
+        .load(&Device::Cpu);
+    assert!(error.unwrap_err().to_string().contains("truncated"));
+}
+
+#[test]
+fn weights_in_several_files_are_one_model() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("model");
+    save_embedded(&folder);
+    std::fs::remove_file(folder.join("model.safetensors")).unwrap();
+    let whole = embedded(&Device::Cpu).unwrap().weights;
+    let (first, second): (HashMap<_, _>, HashMap<_, _>) = whole
+        .clone()
+        .into_iter()
+        .partition(|(name, _)| name.contains("layers.1."));
+    let part = |n: u8| folder.join(format!("model-0000{n}-of-00002.safetensors"));
+    candle_core::safetensors::save(&first, part(1)).unwrap();
+    candle_core::safetensors::save(&second, part(2)).unwrap();
+    // Another copy of some weights, as some repositories have it, is not read.
+    candle_core::safetensors::save(&first, folder.join("consolidated.safetensors")).unwrap();
+    let file = ModelFile::find(&folder).unwrap();
+    verify(&file).unwrap();
+    let loaded = load(&file, &Device::Cpu).unwrap();
+    assert_eq!(loaded.weights.len(), whole.len());
+    for (name, tensor) in &loaded.weights {
+        let values = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        assert_eq!(values(tensor), values(&whole[name]), "{name}");
+    }
+    std::fs::remove_file(part(2)).unwrap();
+    let error = verify(&file).unwrap_err().to_string();
+    assert!(
+        error.contains("tensor model.") && error.contains("missing"),
+        "{error}"
+    );
 }
 
 struct Outcome {

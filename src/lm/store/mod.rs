@@ -1,5 +1,6 @@
 //! Where models are found: in the program, under the user's data folder, in the Hugging Face cache, at a path.
 
+mod adapter;
 mod fetch;
 mod import;
 
@@ -36,6 +37,13 @@ pub enum ModelSource {
     Embedded,
     /// On disk.
     File(ModelFile),
+    /// A PEFT adapter on a base.
+    Adapter {
+        /// The folder with `adapter_config.json` and `adapter_model.safetensors`.
+        folder: PathBuf,
+        /// The model that it belongs to.
+        base: Box<ModelSource>,
+    },
 }
 
 impl ModelSource {
@@ -47,10 +55,17 @@ impl ModelSource {
         match self {
             Self::Embedded => embedded_info(),
             Self::File(file) => inspect(file),
+            Self::Adapter { folder, base } => {
+                let info = base.inspect()?;
+                Ok(ModelInfo {
+                    name: format!("{} with adapter {}", info.name, last_name(folder)),
+                    ..info
+                })
+            }
         }
     }
 
-    /// Reads it whole.
+    /// Reads it whole; an adapter is added to its base.
     ///
     /// # Errors
     /// See [`load`].
@@ -58,6 +73,12 @@ impl ModelSource {
         match self {
             Self::Embedded => embedded(device),
             Self::File(file) => load(file, device),
+            Self::Adapter { folder, base } => {
+                let mut model = base.load(device)?;
+                adapter::merge(folder, &mut model)?;
+                model.info.name = self.inspect()?.name;
+                Ok(model)
+            }
         }
     }
 
@@ -67,6 +88,7 @@ impl ModelSource {
         match self {
             Self::Embedded => None,
             Self::File(ModelFile::Gguf(path) | ModelFile::HubFolder(path)) => Some(path),
+            Self::Adapter { folder, .. } => Some(folder),
         }
     }
 }
@@ -120,7 +142,7 @@ impl ModelStore {
     }
 
     /// Finds a model by the name that a preset or a command gives it: `embedded`, a name of [`Self::list`], or a path
-    /// (relative ones start at `base_dir`).
+    /// (relative ones start at `base_dir`) of a model or of a PEFT adapter whose base is found in the same way.
     ///
     /// # Errors
     /// Says where it was looked for and how to get it.
@@ -137,6 +159,9 @@ impl ModelStore {
             return Ok(found.source);
         }
         let path = base_dir.map_or_else(|| PathBuf::from(name), |base| base.join(name));
+        if adapter::is_adapter(&path) {
+            return adapter::find(self, &path, base_dir);
+        }
         if path.exists() {
             return ModelFile::find(&path).map(ModelSource::File);
         }
@@ -198,6 +223,11 @@ impl ModelStore {
         }
         models
     }
+}
+
+fn last_name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    name.to_string_lossy().into_owned()
 }
 
 /// The paths in a folder, sorted; none if it cannot be read. Hidden ones are work in progress.
