@@ -80,6 +80,15 @@ if [[ -s $pictures/own-light.png && -s $pictures/own-dark.png ]]; then
     if ((light > dark + 30)); then pass "light is lighter than dark: $light, $dark"; else fail "themes: $light, $dark"; fi
 fi
 
+# The same for a language model in training.
+picture=$pictures/own-language.png
+if timeout 120 "$program" gui lm-one-or-two --size 1280x800 --theme dark --screenshot "$picture" --after 3 \
+    2>"$work/own.log"; then
+    not_blank "$picture" "own picture, language model"
+else
+    fail "gui --screenshot of a language model: $(tail -n 1 "$work/own.log")"
+fi
+
 # 2. The window measures its frames.
 if timeout 120 "$program" gui figure-5 --frame-stats "$work/frames.json" --after 3 2>"$work/own.log"; then
     if grep -q p99 "$work/frames.json"; then pass "frame statistics"; else fail "frame statistics without p99"; fi

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use super::{
-    Edit, EditError, Ground, Learner, Live, LmTrainer, Mistake, Objective, ProblemSource, Session,
-    SessionError, StopWatch, Training, experiment, grounds, lm, problems,
+    Analysis, Edit, EditError, Ground, Learner, Live, LmTrainer, Mistake, Objective, ProblemSource,
+    Session, SessionError, StopWatch, Training, experiment, grounds, lm, problems,
 };
 
 impl Session {
@@ -114,14 +114,11 @@ impl Session {
                 let objective = self.preset.objective;
                 let kept = matches!(edit, Edit::Objective(_))
                     && ProblemSource::same_under(old, &objective);
-                let problems = if kept {
-                    (self.grounds.iter())
-                        .map(|ground| Arc::clone(&ground.problem))
-                        .collect()
+                let grounds = if kept {
+                    self.renewed_grounds(old, &objective)?
                 } else {
-                    problems(&self.sources, &self.preset)?
+                    grounds(problems(&self.sources, &self.preset)?, &objective)?
                 };
-                let grounds = grounds(problems, &objective)?;
                 if !self.failed {
                     self.trainer.retarget(&grounds, objective)?;
                 }
@@ -130,6 +127,24 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    /// The present problems under another objective than `old`.
+    fn renewed_grounds(
+        &self,
+        old: &Objective,
+        objective: &Objective,
+    ) -> Result<Vec<Ground>, SessionError> {
+        (self.grounds.iter())
+            .map(|ground| {
+                let earlier = (&*ground.analysis, old);
+                let analysis = Analysis::renewed(&ground.problem, objective, earlier)?;
+                Ok(Ground {
+                    problem: Arc::clone(&ground.problem),
+                    analysis: Arc::new(analysis),
+                })
+            })
+            .collect()
     }
 
     /// Makes these the problems of the run.
