@@ -73,13 +73,25 @@ pub(crate) fn ticks(low: f64, high: f64, wanted: usize) -> Vec<Tick> {
     positions(low, high, step)
         .map(|value| Tick {
             value,
-            label: if decimals > 6 || large >= 1e6 {
+            label: if decimals > 4 && large < 1e-2 {
+                short_power(value, step)
+            } else if decimals > 6 || large >= 1e6 {
                 number(value)
             } else {
                 format!("{value:.decimals$}").replace('-', "−")
             },
         })
         .collect()
+}
+
+/// "5e−8": as many digits as tell neighbours `step` apart.
+fn short_power(value: f64, step: f64) -> String {
+    if value == 0.0 {
+        return "0".to_owned();
+    }
+    let digits = (value.abs() / step).log10() + 1e-9;
+    let decimals = digits.floor().clamp(0.0, 6.0) as usize;
+    format!("{value:.decimals$e}").replace('-', "−")
 }
 
 /// Ticks at whole steps, written with a thousands separator ("12 000").
@@ -287,6 +299,20 @@ mod tests {
         assert_eq!(number(f64::NEG_INFINITY), "−inf");
         assert_eq!(steps_label(1_234_567.0), "1\u{a0}234\u{a0}567");
         assert_eq!(steps_label(999.0), "999");
+    }
+
+    #[test]
+    fn tiny_ticks_are_short_and_differ() {
+        let labels: Vec<String> = ticks(0.0, 1.6e-7, 4).into_iter().map(|t| t.label).collect();
+        assert_eq!(labels[0], "0");
+        assert!(
+            labels.iter().all(|label| label.chars().count() <= 6),
+            "{labels:?}"
+        );
+        assert!(
+            labels.windows(2).all(|pair| pair[0] != pair[1]),
+            "{labels:?}"
+        );
     }
 
     #[test]

@@ -178,17 +178,19 @@ fn progress(ui: &mut Ui, snapshot: &Snapshot, roomy: bool) {
         );
     }
     if let Some((fraction, eta)) = towards_end(&snapshot.training.stop, snapshot) {
-        let eta = eta.map_or_else(
-            || "the end".to_owned(),
-            |secs| format!("{} left", duration(secs)),
-        );
+        let eta = match (eta, snapshot.status) {
+            (Some(secs), _) => format!("{} left", duration(secs)),
+            (None, Status::Finished) => "the end".to_owned(),
+            // Nothing can be told before the first step, or while nothing happens.
+            (None, Status::Running | Status::Paused | Status::Failed) => String::new(),
+        };
         ui.add(
             egui::ProgressBar::new(fraction as f32)
                 .desired_width(70.0)
                 .desired_height(6.0)
                 .corner_radius(3),
         )
-        .on_hover_text(format!("{:.0} % of the run, {eta}", 100.0 * fraction));
+        .on_hover_text(format!("{:.0} % of the run {eta}", 100.0 * fraction));
         fixed(
             ui,
             62.0,

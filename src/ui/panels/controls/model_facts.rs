@@ -4,7 +4,7 @@ use crossbeam_channel::{Receiver, bounded};
 use egui::Context;
 
 use crate::{
-    experiment::{LanguageSpec, LoraModule, Tune},
+    experiment::{LanguageSpec, LoraModule, Matching, Tune},
     lm::{self, BatchSize, ModelConfig, ModelInfo, ModelStore, TuneSize},
     ui::widgets::number::significant,
 };
@@ -92,7 +92,10 @@ fn describe(config: &ModelConfig, spec: &LanguageSpec, batch: usize) -> String {
             .map(|task| tokens(&task.prompt) + tokens(&task.prefill) + TEMPLATE_TOKENS)
             .sum(),
         samples: batch,
-        new_tokens: spec.max_new_tokens,
+        new_tokens: match spec.matching {
+            Matching::FirstToken => 1,
+            Matching::Exact | Matching::Regex(_) | Matching::Tagged { .. } => spec.max_new_tokens,
+        },
     };
     let modules: Vec<lm::fast::LoraModule>;
     let tune = match &spec.tune {

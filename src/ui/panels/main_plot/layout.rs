@@ -8,7 +8,10 @@ use super::{
 };
 use crate::{
     bandit::{Problem, Shape},
-    ui::chart::{Frame, Margins, Scale, Tick, Window, decades, settle, settle_decades, ticks},
+    ui::{
+        View,
+        chart::{Frame, Margins, Scale, Tick, Window, decades, settle, settle_decades, ticks},
+    },
 };
 
 /// Up to this many arms on screen are drawn as grouped bars with their names.
@@ -247,7 +250,11 @@ impl Plot {
 }
 
 /// What the horizontal axis measures: the coordinate where the problem gives an interval, else the arm number.
-pub(crate) fn axis_name(problem: &Problem) -> &'static str {
+pub(crate) fn axis_name(view: &View<'_>) -> &'static str {
+    let problem = view.problem;
+    if view.preset.language.is_some() {
+        return "answer";
+    }
     if problem.names.is_none() && coordinates(problem).is_some() {
         "x"
     } else {

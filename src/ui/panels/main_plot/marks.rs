@@ -19,7 +19,7 @@ pub(super) fn axes(plot: &Plot, view: &View, theme: &Theme) {
         frame.label(
             pos2(rect.center().x, rect.bottom() + 15.0),
             Align2::CENTER_TOP,
-            axis_name(view.problem),
+            axis_name(view),
             frame.text_color(),
         );
     }

@@ -5,6 +5,7 @@ use egui::{Color32, RichText, Ui};
 use super::series::{Series, analysis};
 use crate::{
     bandit::Shape,
+    experiment::OTHER,
     ui::{
         Theme, View,
         chart::{align, number},
@@ -84,6 +85,13 @@ pub(crate) fn lines(view: &View<'_>, arm: usize, theme: &Theme) -> Vec<Line> {
 pub(crate) fn title(view: &View<'_>, arm: usize) -> String {
     let label = view.problem.arm_label(arm);
     let (x, y) = view.problem.coordinates(arm);
+    if view.preset.language.is_some() {
+        return if label == OTHER {
+            "Everything else".to_owned()
+        } else {
+            format!("Answer “{label}”")
+        };
+    }
     match view.problem.shape {
         Shape::Line { range, .. } if view.problem.names.is_none() && range != (0.0, 1.0) => {
             format!("Arm {label} at x = {}", number(x))

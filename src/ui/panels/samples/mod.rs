@@ -148,6 +148,9 @@ impl Samples {
         let picked = self.picked.as_ref().or_else(|| batch.first()).cloned();
         let mut chosen = None;
         let mut sort = None;
+        let others: f32 = columns.iter().skip(1).map(|column| column.width()).sum();
+        let gaps = ui.spacing().item_spacing.x * columns.len() as f32;
+        let text = ui.available_width() - others - gaps - 6.0;
         egui::ScrollArea::horizontal().show(ui, |ui| {
             ui.style_mut().wrap_mode = Some(TextWrapMode::Extend);
             let mut table = TableBuilder::new(ui)
@@ -158,10 +161,8 @@ impl Samples {
                 .cell_layout(Layout::left_to_right(Align::Center));
             for column in &columns {
                 table = table.column(match column {
-                    Column::Text => Width::initial(column.width())
-                        .range(60.0..=600.0)
-                        .clip(true)
-                        .resizable(true),
+                    // What the pane has left.
+                    Column::Text => Width::exact(text.max(column.width())).clip(true),
                     _ => Width::exact(column.width()),
                 });
             }
