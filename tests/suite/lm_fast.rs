@@ -157,7 +157,9 @@ fn fast_gradient(network: Network<'_>, share: bool) -> Vec<f32> {
     let mut tape = Tape::new(network.layout());
     tape.extend(network, &trie).unwrap();
     let mut gradient = vec![f32::NAN; network.trained()];
-    Backward::default().run(network, &trie, &tape, &choices, &mut gradient);
+    let norm = Backward::default().run(network, &trie, &tape, &choices, &mut gradient);
+    let exact = gradient.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>();
+    assert!((norm / exact.sqrt() - 1.0).abs() < 1e-5);
     gradient
 }
 
@@ -566,6 +568,14 @@ fn what_the_fast_path_cannot_run_is_said() {
         .to_string();
     assert!(error.contains("token 37"), "{error}");
     assert!(trie.push(Some(9), 0).is_err());
+    // A gradient that is broken has no norm, so that nobody steps along it.
+    let (trie, mut choices) = plant(true);
+    choices[0].weight = f32::NAN;
+    let mut tape = Tape::new(&layout);
+    tape.extend(network, &trie).unwrap();
+    let mut gradient = vec![0.0; layout.len()];
+    let norm = Backward::default().run(network, &trie, &tape, &choices, &mut gradient);
+    assert!(norm.is_nan());
     assert!(Network::full(&layout, &parameters[1..]).is_err());
     let adapters = |rank, alpha, modules: &[LoraModule]| {
         LoraLayout::new(&layout, rank, alpha, modules)

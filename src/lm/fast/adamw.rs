@@ -4,6 +4,7 @@ use rayon::prelude::*;
 
 use super::{
     super::error::LmError,
+    buffer,
     kernels::{self, AdamStep},
 };
 
@@ -62,8 +63,8 @@ impl AdamW {
         Self {
             settings,
             state: AdamWState {
-                first: vec![0.0; parameters],
-                second: vec![0.0; parameters],
+                first: buffer::zeros(parameters),
+                second: buffer::zeros(parameters),
                 steps: 0,
             },
         }
@@ -117,8 +118,21 @@ impl AdamW {
             .iter()
             .sum::<f64>()
             .sqrt();
+        self.step_with_norm(parameters, gradient, norm, learning_rate);
+        norm
+    }
+
+    /// [`Self::step`] where the gradient's norm is known already, as [`super::Backward::run`] returns it: saves a pass over
+    /// the gradient. Nothing changes when that norm is not finite.
+    pub fn step_with_norm(
+        &mut self,
+        parameters: &mut [f32],
+        gradient: &[f32],
+        norm: f64,
+        learning_rate: f64,
+    ) {
         if !norm.is_finite() {
-            return norm;
+            return;
         }
         self.state.steps += 1;
         let s = self.settings;
@@ -142,7 +156,6 @@ impl AdamW {
             .zip(self.state.second.par_chunks_mut(PIECE))
             .zip(gradient.par_chunks(PIECE))
             .for_each(|(((p, m), v), g)| kernels::adamw(p, m, v, g, step));
-        norm
     }
 
     /// Steps done.

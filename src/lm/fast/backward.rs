@@ -6,12 +6,13 @@
 use rayon::prelude::*;
 
 use super::{
-    super::config::ModelConfig,
-    forward::{Tape, rotate},
+    attention::{self, Attended, Heads},
+    forward::{LayerTape, Tape},
     kernels,
     layout::Span,
     matmul,
-    network::{Linear, Network},
+    network::{Linear, Network, Squares},
+    pool,
     trie::Trie,
 };
 
@@ -25,6 +26,9 @@ pub struct Choice {
     /// Its weight.
     pub weight: f32,
 }
+
+/// Numbers summed by one thread at a time.
+const PIECE: usize = 1 << 16;
 
 /// Scratch of the backward.
 #[derive(Debug, Clone, Default)]
@@ -44,12 +48,47 @@ pub struct Backward {
     /// Where gradients of norms go that nobody asked for.
     unasked: Vec<f32>,
     one_head: Vec<f32>,
+    /// Gradients of q, k and v by key/value head, and scratch of each.
+    parts: Vec<f32>,
+    scores: Vec<Vec<f32>>,
+    squares: Squares,
 }
 
 impl Backward {
     /// Writes the gradient of Σ weight · log π(token | node) into `gradient` (overwritten, laid out as what is trained:
-    /// [`Network::trained`] numbers). Choices are taken by node, in ascending order of nodes.
+    /// [`Network::trained`] numbers), and returns its norm, which is gathered on the way. Choices are taken by node, in
+    /// ascending order of nodes.
     pub fn run(
+        &mut self,
+        network: Network<'_>,
+        trie: &Trie,
+        tape: &Tape,
+        choices: &[Choice],
+        gradient: &mut [f32],
+    ) -> f64 {
+        // One visit to the pool rather than one per product.
+        pool::pass(|| {
+            self.squares.known = 0.0;
+            self.squares.left.clear();
+            self.run_here(network, trie, tape, choices, gradient);
+            let mut left = std::mem::take(&mut self.squares.left);
+            if !network.is_full() {
+                left.push(0..gradient.len());
+            }
+            let pieces: Vec<&[f32]> = (left.iter())
+                .flat_map(|range| gradient[range.clone()].chunks(PIECE))
+                .collect();
+            let sums: Vec<f64> = (pieces.into_par_iter())
+                .map(|piece| f64::from(kernels::sum_squares(piece)))
+                .collect();
+            self.squares.left = left;
+            let squares = self.squares.known + sums.iter().sum::<f64>();
+            // Rounding may leave less than nothing; what is not a number stays that.
+            if squares < 0.0 { 0.0 } else { squares.sqrt() }
+        })
+    }
+
+    fn run_here(
         &mut self,
         network: Network<'_>,
         trie: &Trie,
@@ -71,7 +110,11 @@ impl Backward {
         if network.is_full() {
             // Every matrix is overwritten by its one product; what is added to row by row starts from zero. A tied head
             // overwrites the embedding before the tokens' rows are added.
-            let mut clear = |span: Span| gradient[span.range()].fill(0.0);
+            let left = &mut self.squares.left;
+            let mut clear = |span: Span| {
+                gradient[span.range()].fill(0.0);
+                left.push(span.range());
+            };
             if layout.head != layout.embedding {
                 clear(layout.embedding);
             }
@@ -94,9 +137,12 @@ impl Backward {
             (&mut self.gate_up, n * 2 * f),
             (&mut self.active, n * f),
         ] {
-            buffer.clear();
-            buffer.resize(len, 0.0);
+            if buffer.len() < len {
+                buffer.resize(len, 0.0);
+            }
+            buffer.truncate(len);
         }
+        self.stream.fill(0.0);
         self.unasked.resize(d.max(config.head_dim), 0.0);
         self.head(network, tape, choices, gradient);
         for index in (0..layout.layers.len()).rev() {
@@ -106,13 +152,15 @@ impl Backward {
         if !network.is_full() {
             return;
         }
+        let counted = !self.squares.left.contains(&layout.embedding.range());
+        let counted = f64::from(u8::from(counted));
         for node in 0..n {
             let at = layout.embedding.start + trie.token(node) as usize * d;
-            kernels::add_scaled(
-                &mut gradient[at..at + d],
-                &self.stream[node * d..(node + 1) * d],
-                1.0,
-            );
+            let row = &mut gradient[at..at + d];
+            // A tied head's squares were summed before its tokens' rows are added.
+            self.squares.known -= f64::from(kernels::sum_squares(row)) * counted;
+            kernels::add_scaled(row, &self.stream[node * d..(node + 1) * d], 1.0);
+            self.squares.known += f64::from(kernels::sum_squares(row)) * counted;
         }
     }
 
@@ -151,13 +199,13 @@ impl Backward {
         }
         let sizes = (rows.len(), d, v);
         if network.is_full() {
-            matmul::backward_weight(
+            let squares = matmul::backward_weight(
                 &mut gradient[layout.head.range()],
                 &self.logits,
                 &self.hidden,
                 sizes,
-                false,
             );
+            self.squares.of_product(squares, layout.head.range());
         }
         matmul::backward_input(
             &mut self.hidden,
@@ -188,14 +236,14 @@ impl Backward {
         index: usize,
         gradient: &mut [f32],
     ) {
-        let (layout, layer, n) = (network.layout, &tape.layers[index], tape.nodes());
+        let (layout, layer, n) = (network.layout, &tape.layers[index].finished, tape.nodes());
         let f = layout.config().intermediate_size;
         network.backward(
             (index, Linear::Down),
             (&mut self.active, &self.stream),
-            (&layer.active, &layer.low[Linear::Down as usize]),
+            (&layer.active, &layer.low[2]),
             &mut self.low,
-            gradient,
+            (&mut *gradient, &mut self.squares),
             n,
         );
         self.gate_up
@@ -206,9 +254,9 @@ impl Backward {
         network.backward(
             (index, Linear::GateUp),
             (&mut self.normed, &self.gate_up),
-            (&layer.middle_normed, &layer.low[Linear::GateUp as usize]),
+            (&layer.middle_normed, &layer.low[1]),
             &mut self.low,
-            gradient,
+            (&mut *gradient, &mut self.squares),
             n,
         );
         let norm = layout.layers[index].mlp_norm;
@@ -230,39 +278,60 @@ impl Backward {
         gradient: &mut [f32],
     ) {
         let (layout, parameters) = (network.layout, network.base);
-        let (spans, layer, n) = (&layout.layers[index], &tape.layers[index], tape.nodes());
-        let config = layout.config();
-        let hd = config.head_dim;
-        let (q, width) = (config.heads * hd, (config.heads + 2 * config.kv_heads) * hd);
+        let (spans, n) = (&layout.layers[index], tape.nodes());
+        let LayerTape {
+            projected,
+            finished,
+        } = &tape.layers[index];
+        let heads = Heads::new(layout.config());
+        let (q, width) = (heads.queries(), heads.width());
         network.backward(
             (index, Linear::O),
             (&mut self.mixed, &self.stream),
-            (&layer.mixed, &layer.low[Linear::O as usize]),
+            (&finished.mixed, &finished.low[0]),
             &mut self.low,
-            gradient,
+            (&mut *gradient, &mut self.squares),
             n,
         );
-        mix_backward(
-            config,
+        let attended = Attended {
+            heads,
             trie,
-            n,
-            (&layer.qkv, &layer.weights),
-            &self.mixed,
-            &mut self.qkv,
-        );
-        let half = hd / 2;
-        for node in 0..n {
-            let (cos, sin) = tape.rotary(trie.position(node), half);
-            let back: Vec<f32> = sin.iter().map(|s| -s).collect();
-            let row = &mut self.qkv[node * width..][..(config.heads + config.kv_heads) * hd];
-            row.chunks_exact_mut(hd)
-                .for_each(|head| rotate(head, cos, &back));
-        }
+            nodes: n,
+            qkv: &tape.qkv[index],
+            weights: &finished.weights,
+            d_mixed: &self.mixed,
+        };
+        let own = heads.part();
+        self.parts.clear();
+        self.parts.resize(heads.kv_heads * n * own, 0.0);
+        self.scores.resize_with(heads.kv_heads, Vec::new);
+        // Key/value heads are independent, so each thread owns some of them.
+        (self.parts.par_chunks_exact_mut(n * own))
+            .zip(&mut self.scores)
+            .enumerate()
+            .for_each(|(kv, (part, scores))| {
+                attention::attend_backward(attended, kv, part, scores);
+            });
+        let (parts, hd) = (&self.parts, heads.dim);
+        let gather = |(node, row): (usize, &mut [f32])| {
+            for kv in 0..heads.kv_heads {
+                let part = &parts[(kv * n + node) * own..][..own];
+                let (queries, rest) = part.split_at(own - 2 * hd);
+                row[kv * queries.len()..][..queries.len()].copy_from_slice(queries);
+                row[q + kv * hd..][..hd].copy_from_slice(&rest[..hd]);
+                row[heads.rotated() + kv * hd..][..hd].copy_from_slice(&rest[hd..]);
+            }
+            let (cos, sin) = tape.rotary(trie.position(node), hd / 2);
+            kernels::rotate(&mut row[..heads.rotated()], cos, sin, -1.0);
+        };
+        (self.qkv.par_chunks_exact_mut(width).with_min_len(16))
+            .enumerate()
+            .for_each(gather);
         if let Some((q_norm, k_norm)) = spans.qk_norms {
-            let both = config.heads + config.kv_heads;
+            let both = heads.heads + heads.kv_heads;
             for (heads, columns, norm) in [
-                (0..config.heads, 0..q, q_norm),
-                (config.heads..both, q..both * hd, k_norm),
+                (0..heads.heads, 0..q, q_norm),
+                (heads.heads..both, q..both * hd, k_norm),
             ] {
                 let d_weight = asked(network, gradient, &mut self.unasked, norm);
                 for node in 0..n {
@@ -272,14 +341,14 @@ impl Backward {
                     {
                         self.one_head.clear();
                         self.one_head.resize(hd, 0.0);
-                        let x = &layer.qk[(node * both + head) * hd..][..hd];
+                        let x = &projected.qk[(node * both + head) * hd..][..hd];
                         kernels::rms_norm_backward(
                             &mut self.one_head,
                             d_weight,
                             dy,
                             x,
                             &parameters[norm.range()],
-                            layer.qk_inv[node * both + head],
+                            projected.qk_inv[node * both + head],
                         );
                         dy.copy_from_slice(&self.one_head);
                     }
@@ -294,9 +363,9 @@ impl Backward {
         network.backward(
             (index, Linear::Qkv),
             (&mut self.normed, &self.qkv),
-            (&layer.input_normed, &layer.low[Linear::Qkv as usize]),
+            (&projected.input_normed, &projected.low),
             &mut self.low,
-            gradient,
+            (&mut *gradient, &mut self.squares),
             n,
         );
         let norm = spans.attention_norm;
@@ -304,7 +373,7 @@ impl Backward {
             &mut self.stream,
             asked(network, gradient, &mut self.unasked, norm),
             &self.normed,
-            (&layer.input, &layer.input_inv),
+            (&projected.input, &projected.input_inv),
             &parameters[norm.range()],
         );
     }
@@ -321,77 +390,6 @@ fn asked<'a>(
         &mut gradient[norm.range()]
     } else {
         &mut unasked[..norm.rows]
-    }
-}
-
-/// Gradient of q, k (rotated) and v from the gradient of the mixed values. Key/value heads are independent, so each thread
-/// owns some of them; within one, nodes are taken in order because histories overlap.
-fn mix_backward(
-    config: &ModelConfig,
-    trie: &Trie,
-    n: usize,
-    (qkv, weights): (&[f32], &[f32]),
-    d_mixed: &[f32],
-    d_qkv: &mut [f32],
-) {
-    let (hd, heads, kv_heads) = (config.head_dim, config.heads, config.kv_heads);
-    let (q, width, shared) = (heads * hd, (heads + 2 * kv_heads) * hd, heads / kv_heads);
-    let scale = 1.0 / (hd as f32).sqrt();
-    // Per key/value head: its queries, key and value of all nodes, side by side.
-    let own = (shared + 2) * hd;
-    let parts: Vec<Vec<f32>> = (0..kv_heads)
-        .into_par_iter()
-        .map(|kv| {
-            let mut part = vec![0.0f32; n * own];
-            let mut d_weights = Vec::new();
-            let (k, v) = (q + kv * hd, q + (kv_heads + kv) * hd);
-            for node in 0..n {
-                let path = trie.path(node);
-                for group in 0..shared {
-                    let head = kv * shared + group;
-                    let at = trie.path_range(node).start * heads + head * path.len();
-                    let weights = &weights[at..at + path.len()];
-                    let dy = &d_mixed[node * q + head * hd..][..hd];
-                    d_weights.clear();
-                    let mut mean = 0.0;
-                    for (&weight, &past) in weights.iter().zip(path) {
-                        let past = past as usize;
-                        let dw = kernels::dot(dy, &qkv[past * width + v..][..hd]);
-                        kernels::add_scaled(
-                            &mut part[past * own + (shared + 1) * hd..][..hd],
-                            dy,
-                            weight,
-                        );
-                        mean += weight * dw;
-                        d_weights.push(dw);
-                    }
-                    let query = &qkv[node * width + head * hd..][..hd];
-                    for ((&weight, &past), &dw) in weights.iter().zip(path).zip(&d_weights) {
-                        let past = past as usize;
-                        let score = scale * weight * (dw - mean);
-                        kernels::add_scaled(
-                            &mut part[node * own + group * hd..][..hd],
-                            &qkv[past * width + k..][..hd],
-                            score,
-                        );
-                        kernels::add_scaled(
-                            &mut part[past * own + shared * hd..][..hd],
-                            query,
-                            score,
-                        );
-                    }
-                }
-            }
-            part
-        })
-        .collect();
-    for (kv, part) in parts.iter().enumerate() {
-        for (row, part) in d_qkv.chunks_exact_mut(width).zip(part.chunks_exact(own)) {
-            let (queries, rest) = part.split_at(shared * hd);
-            row[kv * shared * hd..][..shared * hd].copy_from_slice(queries);
-            row[q + kv * hd..][..hd].copy_from_slice(&rest[..hd]);
-            row[q + (kv_heads + kv) * hd..][..hd].copy_from_slice(&rest[hd..]);
-        }
     }
 }
 

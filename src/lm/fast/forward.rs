@@ -1,7 +1,9 @@
 //! The forward: extends a tape of activations by new nodes of a tree.
 //!
 //! A tape keeps, for every node, what the backward needs. Sampling calls [`Tape::extend`] once per level; teacher forcing
-//! calls it once for a whole tree.
+//! calls it once for a whole tree. Small models are dealt over the threads by rows, with weights packed once per step, so
+//! that a layer has a single meeting point (attention needs everybody's keys). Large ones are dealt by outputs, so that
+//! their weights are read from memory once.
 
 use std::ops::Range;
 
@@ -9,16 +11,18 @@ use rayon::prelude::*;
 
 use super::{
     super::error::LmError,
+    attention::{self, Heads},
     kernels,
     layout::Layout,
-    matmul,
+    matmul::{self, Line, Spread},
     network::{Linear, Network},
+    pool,
     trie::Trie,
 };
 
-/// Activations of one layer, one row per node.
+/// What a layer computes of a node from its input, up to q, k and v; one row per node.
 #[derive(Debug, Clone, Default)]
-pub(super) struct LayerTape {
+pub(super) struct Projected {
     /// Residual stream before attention [hidden].
     pub(super) input: Vec<f32>,
     /// 1/√(mean x² + ε) of `input`.
@@ -28,8 +32,13 @@ pub(super) struct LayerTape {
     /// q and k before their norms [q + kv], and 1/√(mean x² + ε) of each head (Qwen3).
     pub(super) qk: Vec<f32>,
     pub(super) qk_inv: Vec<f32>,
-    /// q, k (both normed where the family does that, then rotated) and v [q + 2·kv].
-    pub(super) qkv: Vec<f32>,
+    /// x·Aᵀ of the adapters [rank × modules].
+    pub(super) low: Vec<f32>,
+}
+
+/// What a layer computes of a node from the q, k and v of its history.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Finished {
     /// Attention weights: heads × history of each node, node by node.
     pub(super) weights: Vec<f32>,
     /// Mixed values [q].
@@ -44,14 +53,26 @@ pub(super) struct LayerTape {
     pub(super) gate_up: Vec<f32>,
     /// silu(gate)·up [intermediate].
     pub(super) active: Vec<f32>,
-    /// x·Aᵀ of the adapters of each product [rank × modules], by [`Linear`].
-    pub(super) low: [Vec<f32>; Linear::COUNT],
+    /// x·Aᵀ of the adapters of o, of gate and up, and of down.
+    pub(super) low: [Vec<f32>; 3],
+}
+
+/// Activations of one layer.
+#[derive(Debug, Clone, Default)]
+pub(super) struct LayerTape {
+    pub(super) projected: Projected,
+    pub(super) finished: Finished,
 }
 
 /// Everything the model computed for the nodes of a tree.
+///
+/// All nodes of a tape are computed with the same weights: after a change of weights, start over with `truncate(0)`.
 #[derive(Debug, Clone, Default)]
 pub struct Tape {
     pub(super) nodes: usize,
+    /// q, k (both normed where the family does that, then rotated) and v [q + 2·kv], by layer.
+    pub(super) qkv: Vec<Vec<f32>>,
+    /// One for each layer, or a single one that every layer overwrites where no backward will come.
     pub(super) layers: Vec<LayerTape>,
     /// Residual stream after the last layer [hidden].
     pub(super) output: Vec<f32>,
@@ -61,18 +82,35 @@ pub struct Tape {
     /// cos and sin of each position [context so far, head_dim / 2].
     cos: Vec<f32>,
     sin: Vec<f32>,
+    /// Weights of a small model as products like them, layer by layer, by [`Linear`].
+    packed: Vec<[Vec<Line>; Linear::COUNT]>,
 }
 
-/// Rows below which one thread does a row operation faster than two.
-const WORTH_A_THREAD: usize = 32;
+/// Parameters up to which a model is small: a second copy of its weights costs little, and they stay in cache.
+const SMALL: usize = 1 << 24;
+/// Multiply-adds in a layer that are worth a second thread.
+const WORTH_A_THREAD: usize = 1 << 20;
+/// Rows that one thread takes through a layer at once.
+const ROWS: usize = 96;
 
 impl Tape {
     /// An empty tape.
     #[must_use]
     pub fn new(layout: &Layout) -> Self {
         Self {
+            qkv: vec![vec![]; layout.layers.len()],
             layers: vec![LayerTape::default(); layout.layers.len()],
             ..Self::default()
+        }
+    }
+
+    /// An empty tape for a model that is not trained (a reference): it keeps keys and values and nothing for a backward,
+    /// which takes a fraction of the memory. [`super::Backward::run`] computes nothing meaningful from it.
+    #[must_use]
+    pub fn inference(layout: &Layout) -> Self {
+        Self {
+            layers: vec![LayerTape::default()],
+            ..Self::new(layout)
         }
     }
 
@@ -82,7 +120,7 @@ impl Tape {
         self.nodes
     }
 
-    /// Forgets every node from `nodes` on; keeps the memory.
+    /// Forgets every node from `nodes` on; keeps the memory. Weights may change only when nothing is left.
     pub fn truncate(&mut self, nodes: usize) {
         self.nodes = self.nodes.min(nodes);
     }
@@ -92,12 +130,11 @@ impl Tape {
     /// # Errors
     /// When a token is outside the vocabulary or a sequence longer than the context.
     pub fn extend(&mut self, network: Network<'_>, trie: &Trie) -> Result<(), LmError> {
-        let (layout, parameters) = (network.layout, network.base);
         let new = self.nodes..trie.len();
         if new.is_empty() {
             return Ok(());
         }
-        let config = layout.config();
+        let config = network.layout.config();
         for node in new.clone() {
             if trie.token(node) as usize >= config.vocab_size {
                 return Err(LmError::Request(format!(
@@ -114,31 +151,121 @@ impl Tape {
                 )));
             }
         }
-        self.grow(network, trie);
-        let d = config.hidden_size;
-        for node in new.clone() {
-            let token = trie.token(node) as usize;
-            let from = layout.embedding.start + token * d;
-            let row = &parameters[from..from + d];
-            match self.layers.first_mut() {
-                Some(first) => first.input[node * d..(node + 1) * d].copy_from_slice(row),
-                None => self.output[node * d..(node + 1) * d].copy_from_slice(row),
+        // One visit to the pool rather than one per product.
+        pool::pass(|| {
+            self.grow(network, trie);
+            let small = network.layout.len() <= SMALL;
+            if small && (self.nodes == 0 || self.packed.is_empty()) {
+                self.pack(network);
             }
-        }
-        for index in 0..self.layers.len() {
-            self.attention(network, trie, index, &new);
-            self.feed_forward(network, index, &new);
-        }
-        let rows = new.start * d..new.end * d;
-        norm_rows(
-            &mut self.output_normed[rows.clone()],
-            &mut self.output_inv[new.clone()],
-            &self.output[rows],
-            &parameters[layout.norm.range()],
-            config.norm_eps as f32,
-        );
+            self.run(network, trie, &new, small);
+        });
         self.nodes = new.end;
         Ok(())
+    }
+
+    fn run(&mut self, network: Network<'_>, trie: &Trie, new: &Range<usize>, small: bool) {
+        let Self {
+            qkv,
+            layers,
+            output,
+            output_inv,
+            output_normed,
+            cos,
+            sin,
+            packed,
+            ..
+        } = self;
+        let (layout, d) = (network.layout, network.layout.config().hidden_size);
+        let pass = Pass {
+            network,
+            trie,
+            heads: Heads::new(layout.config()),
+            rotary: (cos, sin),
+            packed: small.then_some(packed),
+        };
+        let blocks = pass.blocks(new);
+        let Some(first) = layers.first_mut() else {
+            return;
+        };
+        for node in new.clone() {
+            let from = layout.embedding.start + trie.token(node) as usize * d;
+            first.projected.input[node * d..(node + 1) * d]
+                .copy_from_slice(&network.base[from..from + d]);
+        }
+        let mut rows = first.projected.rows(&pass, 0, new.start, &mut qkv[0]);
+        let work: Vec<_> = (blocks.iter())
+            .map(|block| (block, rows.take(&pass, 0, block.len())))
+            .collect();
+        each(work, |(block, rows)| pass.project(0, block, rows));
+        for index in 0..qkv.len() {
+            let (done, later) = qkv.split_at_mut(index + 1);
+            let qkv = &done[index];
+            let (finished, input, next) = if layers.len() == done.len() + later.len() {
+                let (done, later) = layers.split_at_mut(index + 1);
+                let LayerTape {
+                    projected,
+                    finished,
+                } = &mut done[index];
+                let next = later.first_mut().map(|next| &mut next.projected);
+                (finished, Some(projected.input.as_slice()), next)
+            } else {
+                // A layer's input is overwritten by its output.
+                let LayerTape {
+                    projected,
+                    finished,
+                } = &mut layers[0];
+                (finished, None, Some(projected))
+            };
+            let mut own = finished.rows(&pass, index, new.start);
+            let next = match (later.first_mut(), next) {
+                (Some(qkv), Some(next)) => Ok((qkv, next)),
+                (_, next) => Err(next),
+            };
+            match next {
+                Ok((next_qkv, next)) => {
+                    let mut rows = next.rows(&pass, index + 1, new.start, next_qkv);
+                    let work: Vec<_> = (blocks.iter())
+                        .map(|block| {
+                            (
+                                block,
+                                own.take(&pass, index, block),
+                                rows.take(&pass, index + 1, block.len()),
+                            )
+                        })
+                        .collect();
+                    each(work, |(block, own, rows)| {
+                        pass.finish(index, block, (input, qkv), own, rows.input);
+                        pass.project(index + 1, block, rows);
+                    });
+                }
+                Err(only) => {
+                    if let (Some(only), None) = (only, input) {
+                        let rows = new.start * d..new.end * d;
+                        output[rows.clone()].copy_from_slice(&only.input[rows]);
+                    }
+                    let mut output = &mut output[new.start * d..];
+                    let mut normed = &mut output_normed[new.start * d..];
+                    let mut inv = &mut output_inv[new.start..];
+                    let work: Vec<_> = (blocks.iter())
+                        .map(|block| {
+                            let n = block.len();
+                            (
+                                block,
+                                own.take(&pass, index, block),
+                                take(&mut output, n * d),
+                                (take(&mut normed, n * d), take(&mut inv, n)),
+                            )
+                        })
+                        .collect();
+                    each(work, |(block, own, output, (normed, inv))| {
+                        pass.finish(index, block, (input, qkv), own, output);
+                        let weight = &network.base[layout.norm.range()];
+                        pass.norm(normed, inv, output, weight);
+                    });
+                }
+            }
+        }
     }
 
     /// Logits [nodes, vocabulary] of the given nodes into `out`, which is resized.
@@ -150,13 +277,16 @@ impl Tape {
             hidden.extend_from_slice(&self.output_normed[node * d..(node + 1) * d]);
         }
         out.resize(nodes.len() * v, 0.0);
-        matmul::forward(
-            out,
-            &hidden,
-            &network.base[layout.head.range()],
-            (nodes.len(), d, v),
-            false,
-        );
+        pool::pass(|| {
+            matmul::forward(
+                out,
+                &hidden,
+                &network.base[layout.head.range()],
+                (nodes.len(), d, v),
+                false,
+                Spread::Threads,
+            );
+        });
     }
 
     /// Softmax over the vocabulary of each given node, and log Σ e^logit of each.
@@ -168,43 +298,63 @@ impl Tape {
         out: &mut Vec<f32>,
     ) -> Vec<f32> {
         self.logits(network, nodes, out);
-        out.par_chunks_mut(network.layout.config().vocab_size)
-            .map(kernels::softmax)
-            .collect()
+        let v = network.layout.config().vocab_size;
+        if out.len() < 1 << 14 {
+            return out.chunks_mut(v).map(kernels::softmax).collect();
+        }
+        out.par_chunks_mut(v).map(kernels::softmax).collect()
+    }
+
+    fn pack(&mut self, network: Network<'_>) {
+        let layout = network.layout;
+        self.packed
+            .resize_with(layout.layers.len(), Default::default);
+        (self.packed.par_iter_mut())
+            .zip(layout.layers.par_iter())
+            .for_each(|(packed, spans)| {
+                for linear in Linear::ALL {
+                    let span = spans.span(linear);
+                    let packed = &mut packed[linear as usize];
+                    packed.resize(matmul::packed_len(span.rows, span.columns), Line::default());
+                    let shape = (span.rows, span.columns);
+                    matmul::pack(packed, &network.base[span.range()], shape);
+                }
+            });
     }
 
     fn grow(&mut self, network: Network<'_>, trie: &Trie) {
         let config = network.layout.config();
         let (n, d, f) = (trie.len(), config.hidden_size, config.intermediate_size);
-        let (q, qkv) = (
-            config.heads * config.head_dim,
-            (config.heads + 2 * config.kv_heads) * config.head_dim,
-        );
+        let heads = Heads::new(config);
         let fit = |buffer: &mut Vec<f32>, len: usize| {
             if buffer.len() < len {
                 buffer.resize(len, 0.0);
             }
         };
+        for qkv in &mut self.qkv {
+            fit(qkv, n * heads.width());
+        }
         for (index, layer) in self.layers.iter_mut().enumerate() {
-            for linear in [Linear::Qkv, Linear::O, Linear::GateUp, Linear::Down] {
-                let columns = network.low_columns(index, linear);
-                fit(&mut layer.low[linear as usize], n * columns);
+            let (projected, finished) = (&mut layer.projected, &mut layer.finished);
+            let columns = |linear| network.low_columns(index, linear);
+            fit(&mut projected.low, n * columns(Linear::Qkv));
+            for (low, linear) in (finished.low.iter_mut()).zip(Linear::FINISHING) {
+                fit(low, n * columns(linear));
             }
             if network.layout.layers[index].qk_norms.is_some() {
-                fit(&mut layer.qk, n * (qkv - config.kv_heads * config.head_dim));
-                fit(&mut layer.qk_inv, n * (config.heads + config.kv_heads));
+                fit(&mut projected.qk, n * heads.rotated());
+                fit(&mut projected.qk_inv, n * (config.heads + config.kv_heads));
             }
-            fit(&mut layer.input, n * d);
-            fit(&mut layer.input_inv, n);
-            fit(&mut layer.input_normed, n * d);
-            fit(&mut layer.qkv, n * qkv);
-            fit(&mut layer.weights, trie.paths_len() * config.heads);
-            fit(&mut layer.mixed, n * q);
-            fit(&mut layer.middle, n * d);
-            fit(&mut layer.middle_inv, n);
-            fit(&mut layer.middle_normed, n * d);
-            fit(&mut layer.gate_up, n * 2 * f);
-            fit(&mut layer.active, n * f);
+            fit(&mut projected.input, n * d);
+            fit(&mut projected.input_inv, n);
+            fit(&mut projected.input_normed, n * d);
+            fit(&mut finished.weights, trie.paths_len() * config.heads);
+            fit(&mut finished.mixed, n * heads.queries());
+            fit(&mut finished.middle, n * d);
+            fit(&mut finished.middle_inv, n);
+            fit(&mut finished.middle_normed, n * d);
+            fit(&mut finished.gate_up, n * 2 * f);
+            fit(&mut finished.active, n * f);
         }
         fit(&mut self.output, n * d);
         fit(&mut self.output_inv, n);
@@ -227,164 +377,6 @@ impl Tape {
         }
     }
 
-    fn attention(&mut self, network: Network<'_>, trie: &Trie, index: usize, new: &Range<usize>) {
-        let (layout, parameters) = (network.layout, network.base);
-        let config = layout.config();
-        let spans = &layout.layers[index];
-        let (d, hd, heads) = (config.hidden_size, config.head_dim, config.heads);
-        let (q, width) = (heads * hd, (heads + 2 * config.kv_heads) * hd);
-        let n = new.len();
-        let layer = &mut self.layers[index];
-        let rows = |columns: usize| new.start * columns..new.end * columns;
-        norm_rows(
-            &mut layer.input_normed[rows(d)],
-            &mut layer.input_inv[new.clone()],
-            &layer.input[rows(d)],
-            &parameters[spans.attention_norm.range()],
-            config.norm_eps as f32,
-        );
-        network.forward(
-            (index, Linear::Qkv),
-            &mut layer.qkv[rows(width)],
-            &layer.input_normed[rows(d)],
-            low(&mut layer.low, network, index, Linear::Qkv, new),
-            n,
-            false,
-        );
-        if let Some(bias) = spans.qkv_bias {
-            for row in layer.qkv[rows(width)].chunks_exact_mut(width) {
-                kernels::add_scaled(row, &parameters[bias.range()], 1.0);
-            }
-        }
-        if let Some((q_norm, k_norm)) = spans.qk_norms {
-            let both = heads + config.kv_heads;
-            for node in new.clone() {
-                let raw = &mut layer.qk[node * both * hd..][..both * hd];
-                let row = &mut layer.qkv[node * width..][..both * hd];
-                raw.copy_from_slice(row);
-                let inv = &mut layer.qk_inv[node * both..][..both];
-                let (eps, q_weight, k_weight) = (
-                    config.norm_eps as f32,
-                    &parameters[q_norm.range()],
-                    &parameters[k_norm.range()],
-                );
-                let (q_row, k_row) = row.split_at_mut(q);
-                norm_rows(q_row, &mut inv[..heads], &raw[..q], q_weight, eps);
-                norm_rows(k_row, &mut inv[heads..], &raw[q..], k_weight, eps);
-            }
-        }
-        let half = hd / 2;
-        for node in new.clone() {
-            let at = trie.position(node) * half;
-            let (cos, sin) = (&self.cos[at..at + half], &self.sin[at..at + half]);
-            let row = &mut layer.qkv[node * width..][..(heads + config.kv_heads) * hd];
-            for head in row.chunks_exact_mut(hd) {
-                rotate(head, cos, sin);
-            }
-        }
-        let scale = 1.0 / (hd as f32).sqrt();
-        let shared = heads / config.kv_heads;
-        let qkv = &layer.qkv;
-        let attend = |node: usize, weights: &mut [f32], mixed: &mut [f32]| {
-            let path = trie.path(node);
-            for (head, (weights, mixed)) in weights
-                .chunks_exact_mut(path.len())
-                .zip(mixed.chunks_exact_mut(hd))
-                .enumerate()
-            {
-                let query = &qkv[node * width + head * hd..][..hd];
-                let (k, v) = (
-                    q + head / shared * hd,
-                    q + (config.kv_heads + head / shared) * hd,
-                );
-                for (weight, &past) in weights.iter_mut().zip(path) {
-                    *weight = scale * kernels::dot(query, &qkv[past as usize * width + k..][..hd]);
-                }
-                kernels::softmax(weights);
-                mixed.fill(0.0);
-                for (&weight, &past) in weights.iter().zip(path) {
-                    kernels::add_scaled(mixed, &qkv[past as usize * width + v..][..hd], weight);
-                }
-            }
-        };
-        let mut weights =
-            &mut layer.weights[trie.path_range(new.start).start * heads..trie.paths_len() * heads];
-        let mut work = Vec::with_capacity(n);
-        for (node, mixed) in new.clone().zip(layer.mixed[rows(q)].chunks_exact_mut(q)) {
-            let (own, rest) = weights.split_at_mut(trie.path(node).len() * heads);
-            weights = rest;
-            work.push((node, own, mixed));
-        }
-        if n < WORTH_A_THREAD {
-            work.into_iter()
-                .for_each(|(node, weights, mixed)| attend(node, weights, mixed));
-        } else {
-            work.into_par_iter()
-                .for_each(|(node, weights, mixed)| attend(node, weights, mixed));
-        }
-        layer.middle[rows(d)].copy_from_slice(&layer.input[rows(d)]);
-        network.forward(
-            (index, Linear::O),
-            &mut layer.middle[rows(d)],
-            &layer.mixed[rows(q)],
-            low(&mut layer.low, network, index, Linear::O, new),
-            n,
-            true,
-        );
-    }
-
-    fn feed_forward(&mut self, network: Network<'_>, index: usize, new: &Range<usize>) {
-        let (layout, parameters) = (network.layout, network.base);
-        let config = layout.config();
-        let spans = &layout.layers[index];
-        let (d, f, n) = (config.hidden_size, config.intermediate_size, new.len());
-        let (done, later) = self.layers.split_at_mut(index + 1);
-        let layer = &mut done[index];
-        let next = match later.first_mut() {
-            Some(next) => &mut next.input,
-            None => &mut self.output,
-        };
-        let rows = |columns: usize| new.start * columns..new.end * columns;
-        norm_rows(
-            &mut layer.middle_normed[rows(d)],
-            &mut layer.middle_inv[new.clone()],
-            &layer.middle[rows(d)],
-            &parameters[spans.mlp_norm.range()],
-            config.norm_eps as f32,
-        );
-        network.forward(
-            (index, Linear::GateUp),
-            &mut layer.gate_up[rows(2 * f)],
-            &layer.middle_normed[rows(d)],
-            low(&mut layer.low, network, index, Linear::GateUp, new),
-            n,
-            false,
-        );
-        let pairs = (&mut layer.active[rows(f)], &layer.gate_up[rows(2 * f)]);
-        if n < WORTH_A_THREAD {
-            pairs
-                .0
-                .chunks_exact_mut(f)
-                .zip(pairs.1.chunks_exact(2 * f))
-                .for_each(|(y, x)| kernels::swiglu(y, x));
-        } else {
-            pairs
-                .0
-                .par_chunks_exact_mut(f)
-                .zip(pairs.1.par_chunks_exact(2 * f))
-                .for_each(|(y, x)| kernels::swiglu(y, x));
-        }
-        next[rows(d)].copy_from_slice(&layer.middle[rows(d)]);
-        network.forward(
-            (index, Linear::Down),
-            &mut next[rows(d)],
-            &layer.active[rows(f)],
-            low(&mut layer.low, network, index, Linear::Down, new),
-            n,
-            true,
-        );
-    }
-
     /// cos and sin of a position.
     pub(super) fn rotary(&self, position: usize, half: usize) -> (&[f32], &[f32]) {
         let at = position * half;
@@ -392,25 +384,291 @@ impl Tape {
     }
 }
 
-/// The rows of new nodes in the low-rank activations of a product.
-fn low<'a>(
-    all: &'a mut [Vec<f32>; Linear::COUNT],
-    network: Network<'_>,
-    layer: usize,
-    linear: Linear,
-    new: &Range<usize>,
-) -> &'a mut [f32] {
-    let columns = network.low_columns(layer, linear);
-    &mut all[linear as usize][new.start * columns..new.end * columns]
+/// Runs pieces of work on the threads of the pool; a single one where it is.
+fn each<T: Send>(mut work: Vec<T>, run: impl Fn(T) + Sync + Send) {
+    if work.len() == 1 {
+        work.pop().into_iter().for_each(run);
+    } else {
+        work.into_par_iter().with_max_len(1).for_each(run);
+    }
 }
 
-/// Rotates the two halves of a head (Hugging Face's layout).
-pub(super) fn rotate(head: &mut [f32], cos: &[f32], sin: &[f32]) {
-    let (a, b) = head.split_at_mut(cos.len());
-    for (((a, b), cos), sin) in a.iter_mut().zip(b).zip(cos).zip(sin) {
-        let (x, y) = (*a, *b);
-        *a = x * cos - y * sin;
-        *b = y * cos + x * sin;
+/// The next `len` numbers of a slice that is handed out piece by piece.
+fn take<'a>(rest: &mut &'a mut [f32], len: usize) -> &'a mut [f32] {
+    let (own, later) = std::mem::take(rest).split_at_mut(len);
+    *rest = later;
+    own
+}
+
+/// What is the same for all rows of one call of [`Tape::extend`].
+struct Pass<'a> {
+    network: Network<'a>,
+    trie: &'a Trie,
+    heads: Heads,
+    rotary: (&'a [f32], &'a [f32]),
+    /// Packed weights of a small model, which is dealt by rows; products of a large one spread over the threads.
+    packed: Option<&'a Vec<[Vec<Line>; Linear::COUNT]>>,
+}
+
+/// Mutable rows of [`Projected`].
+struct ProjectedRows<'a> {
+    input: &'a mut [f32],
+    input_inv: &'a mut [f32],
+    input_normed: &'a mut [f32],
+    qk: &'a mut [f32],
+    qk_inv: &'a mut [f32],
+    qkv: &'a mut [f32],
+    low: &'a mut [f32],
+}
+
+impl Projected {
+    fn rows<'a>(
+        &'a mut self,
+        pass: &Pass<'_>,
+        layer: usize,
+        from: usize,
+        qkv: &'a mut [f32],
+    ) -> ProjectedRows<'a> {
+        let [d, _, qk, inv, width, low] = pass.columns(layer);
+        ProjectedRows {
+            input: &mut self.input[from * d..],
+            input_inv: &mut self.input_inv[from..],
+            input_normed: &mut self.input_normed[from * d..],
+            qk: &mut self.qk[from * qk..],
+            qk_inv: &mut self.qk_inv[from * inv..],
+            qkv: &mut qkv[from * width..],
+            low: &mut self.low[from * low..],
+        }
+    }
+}
+
+impl<'a> ProjectedRows<'a> {
+    fn take(&mut self, pass: &Pass<'_>, layer: usize, n: usize) -> ProjectedRows<'a> {
+        let [d, _, qk, inv, width, low] = pass.columns(layer);
+        ProjectedRows {
+            input: take(&mut self.input, n * d),
+            input_inv: take(&mut self.input_inv, n),
+            input_normed: take(&mut self.input_normed, n * d),
+            qk: take(&mut self.qk, n * qk),
+            qk_inv: take(&mut self.qk_inv, n * inv),
+            qkv: take(&mut self.qkv, n * width),
+            low: take(&mut self.low, n * low),
+        }
+    }
+}
+
+/// Mutable rows of [`Finished`].
+struct FinishedRows<'a> {
+    weights: &'a mut [f32],
+    mixed: &'a mut [f32],
+    middle: &'a mut [f32],
+    middle_inv: &'a mut [f32],
+    middle_normed: &'a mut [f32],
+    gate_up: &'a mut [f32],
+    active: &'a mut [f32],
+    low: [&'a mut [f32]; 3],
+}
+
+impl Finished {
+    fn rows(&mut self, pass: &Pass<'_>, layer: usize, from: usize) -> FinishedRows<'_> {
+        let [d, f, ..] = pass.columns(layer);
+        let [o, gate_up, down] = &mut self.low;
+        let columns = |linear| from * pass.network.low_columns(layer, linear);
+        FinishedRows {
+            weights: &mut self.weights[pass.trie.path_range(from).start * pass.heads.heads..],
+            mixed: &mut self.mixed[from * pass.heads.queries()..],
+            middle: &mut self.middle[from * d..],
+            middle_inv: &mut self.middle_inv[from..],
+            middle_normed: &mut self.middle_normed[from * d..],
+            gate_up: &mut self.gate_up[from * 2 * f..],
+            active: &mut self.active[from * f..],
+            low: [
+                &mut o[columns(Linear::O)..],
+                &mut gate_up[columns(Linear::GateUp)..],
+                &mut down[columns(Linear::Down)..],
+            ],
+        }
+    }
+}
+
+impl<'a> FinishedRows<'a> {
+    fn take(&mut self, pass: &Pass<'_>, layer: usize, block: &Range<usize>) -> FinishedRows<'a> {
+        let [d, f, ..] = pass.columns(layer);
+        let n = block.len();
+        let paths = pass.trie.paths_between(block);
+        let [o, gate_up, down] = &mut self.low;
+        let columns = |linear| n * pass.network.low_columns(layer, linear);
+        FinishedRows {
+            weights: take(&mut self.weights, paths * pass.heads.heads),
+            mixed: take(&mut self.mixed, n * pass.heads.queries()),
+            middle: take(&mut self.middle, n * d),
+            middle_inv: take(&mut self.middle_inv, n),
+            middle_normed: take(&mut self.middle_normed, n * d),
+            gate_up: take(&mut self.gate_up, n * 2 * f),
+            active: take(&mut self.active, n * f),
+            low: [
+                take(o, columns(Linear::O)),
+                take(gate_up, columns(Linear::GateUp)),
+                take(down, columns(Linear::Down)),
+            ],
+        }
+    }
+}
+
+impl Pass<'_> {
+    /// Columns of hidden, intermediate, q and k before norms, their inverse norms, q with k and v, and adapters of those.
+    fn columns(&self, layer: usize) -> [usize; 6] {
+        let config = self.network.layout.config();
+        let normed = self.network.layout.layers[layer].qk_norms.is_some();
+        [
+            config.hidden_size,
+            config.intermediate_size,
+            if normed { self.heads.rotated() } else { 0 },
+            if normed {
+                config.heads + config.kv_heads
+            } else {
+                0
+            },
+            self.heads.width(),
+            self.network.low_columns(layer, Linear::Qkv),
+        ]
+    }
+
+    /// The new rows as pieces of work for threads.
+    fn blocks(&self, new: &Range<usize>) -> Vec<Range<usize>> {
+        let layers = self.network.layout.layers.len().max(1);
+        let work = new.len() * self.network.layout.len() / layers;
+        let threads = rayon::current_num_threads();
+        if self.packed.is_none() || work < WORTH_A_THREAD || threads == 1 {
+            return vec![new.clone()];
+        }
+        let count = (threads * new.len().div_ceil(threads * ROWS)).min(new.len());
+        (0..count)
+            .map(|i| {
+                let border = |i| new.start + new.len() * i / count;
+                border(i)..border(i + 1)
+            })
+            .collect()
+    }
+
+    /// A matrix product with its adapters.
+    fn product(
+        &self,
+        (layer, linear): (usize, Linear),
+        y: &mut [f32],
+        x: &[f32],
+        low: &mut [f32],
+        n: usize,
+        add: bool,
+    ) {
+        let packed = self.packed.map(|p| p[layer][linear as usize].as_slice());
+        (self.network).forward((layer, linear), packed, (y, x), low, n, add);
+    }
+
+    fn norm(&self, y: &mut [f32], inv: &mut [f32], x: &[f32], weight: &[f32]) {
+        let eps = self.network.layout.config().norm_eps as f32;
+        norm_rows(y, inv, x, weight, eps);
+    }
+
+    /// From a layer's input to q, k and v.
+    fn project(&self, layer: usize, block: &Range<usize>, rows: ProjectedRows<'_>) {
+        let (network, heads, n) = (self.network, self.heads, block.len());
+        let spans = &network.layout.layers[layer];
+        let weight = |span: super::layout::Span| &network.base[span.range()];
+        self.norm(
+            rows.input_normed,
+            rows.input_inv,
+            rows.input,
+            weight(spans.attention_norm),
+        );
+        let qkv = rows.qkv;
+        let at = (layer, Linear::Qkv);
+        self.product(at, qkv, rows.input_normed, rows.low, n, false);
+        if let Some(bias) = spans.qkv_bias {
+            for row in qkv.chunks_exact_mut(heads.width()) {
+                kernels::add_scaled(row, weight(bias), 1.0);
+            }
+        }
+        if let Some((q_norm, k_norm)) = spans.qk_norms {
+            let (q, both) = (heads.queries(), heads.heads + heads.kv_heads);
+            for ((row, raw), inv) in (qkv.chunks_exact_mut(heads.width()))
+                .zip(rows.qk.chunks_exact_mut(heads.rotated()))
+                .zip(rows.qk_inv.chunks_exact_mut(both))
+            {
+                raw.copy_from_slice(&row[..heads.rotated()]);
+                let (q_row, k_row) = row[..heads.rotated()].split_at_mut(q);
+                let (q_inv, k_inv) = inv.split_at_mut(heads.heads);
+                self.norm(q_row, q_inv, &raw[..q], weight(q_norm));
+                self.norm(k_row, k_inv, &raw[q..], weight(k_norm));
+            }
+        }
+        let half = heads.dim / 2;
+        for (node, row) in block.clone().zip(qkv.chunks_exact_mut(heads.width())) {
+            let at = self.trie.position(node) * half;
+            let (cos, sin) = (&self.rotary.0[at..at + half], &self.rotary.1[at..at + half]);
+            kernels::rotate(&mut row[..heads.rotated()], cos, sin, 1.0);
+        }
+    }
+
+    /// From the q, k and v of everybody to the layer's output, which holds the layer's input where that is not given.
+    fn finish(
+        &self,
+        layer: usize,
+        block: &Range<usize>,
+        (input, qkv): (Option<&[f32]>, &[f32]),
+        rows: FinishedRows<'_>,
+        output: &mut [f32],
+    ) {
+        let (network, heads, n) = (self.network, self.heads, block.len());
+        let config = network.layout.config();
+        let (d, f) = (config.hidden_size, config.intermediate_size);
+        let alone = self.packed.is_some();
+        let FinishedRows {
+            mut weights,
+            mixed,
+            middle,
+            middle_inv,
+            middle_normed,
+            gate_up,
+            active,
+            low: [low_o, low_gate_up, low_down],
+        } = rows;
+        let mut work = block.clone().zip(mixed.chunks_exact_mut(heads.queries()));
+        let mut next = || {
+            let (node, mixed) = work.next()?;
+            let path = self.trie.path(node);
+            Some((path, take(&mut weights, path.len() * heads.heads), mixed))
+        };
+        if alone {
+            while let Some((path, weights, mixed)) = next() {
+                attention::attend(heads, qkv, path, weights, mixed);
+            }
+        } else {
+            let work: Vec<_> = std::iter::from_fn(next).collect();
+            work.into_par_iter().for_each(|(path, weights, mixed)| {
+                attention::attend(heads, qkv, path, weights, mixed);
+            });
+        }
+        middle.copy_from_slice(match input {
+            Some(input) => &input[block.start * d..block.end * d],
+            None => output,
+        });
+        self.product((layer, Linear::O), middle, mixed, low_o, n, true);
+        let weight = &network.base[network.layout.layers[layer].mlp_norm.range()];
+        self.norm(middle_normed, middle_inv, middle, weight);
+        let at = (layer, Linear::GateUp);
+        self.product(at, gate_up, middle_normed, low_gate_up, n, false);
+        if alone {
+            (active.chunks_exact_mut(f).zip(gate_up.chunks_exact(2 * f)))
+                .for_each(|(y, x)| kernels::swiglu(y, x));
+        } else {
+            (active
+                .par_chunks_exact_mut(f)
+                .zip(gate_up.par_chunks_exact(2 * f)))
+            .for_each(|(y, x)| kernels::swiglu(y, x));
+        }
+        output.copy_from_slice(middle);
+        self.product((layer, Linear::Down), output, active, low_down, n, true);
     }
 }
 

@@ -17,7 +17,7 @@ macro_rules! dispatched {
                 fn wide($($arg: $ty),*) $(-> $ret)? { body($($arg),*) }
                 #[target_feature(enable = "avx2,fma")]
                 fn medium($($arg: $ty),*) $(-> $ret)? { body($($arg),*) }
-                match super::kernels::level() {
+                match level() {
                     // SAFETY: `level` found these instruction sets on this machine.
                     Level::Wide => return unsafe { wide($($arg),*) },
                     // SAFETY: as above.
@@ -105,11 +105,6 @@ fn exp(x: f32) -> f32 {
 }
 
 dispatched! {
-    /// Σ a·b.
-    fn dot(a: &[f32], b: &[f32]) -> f32 { sum2(a, b, |x, y| x * y) }
-}
-
-dispatched! {
     /// y += s·x.
     fn add_scaled(y: &mut [f32], x: &[f32], s: f32) {
         for (y, x) in y.iter_mut().zip(x) {
@@ -148,6 +143,21 @@ dispatched! {
         for ((((dx, dw), dy), x), w) in dx.iter_mut().zip(dw).zip(dy).zip(x).zip(w) {
             *dx += inv * (dy * w - x * pull);
             *dw += dy * x * inv;
+        }
+    }
+}
+
+dispatched! {
+    /// Rotates the two halves of each head (Hugging Face's layout) by angles, or with `turn` = −1 back.
+    fn rotate(heads: &mut [f32], cos: &[f32], sin: &[f32], turn: f32) {
+        for head in heads.chunks_exact_mut(2 * cos.len()) {
+            let (a, b) = head.split_at_mut(cos.len());
+            for (((a, b), cos), sin) in a.iter_mut().zip(b).zip(cos).zip(sin) {
+                let (x, y) = (*a, *b);
+                let sin = turn * sin;
+                *a = x * cos - y * sin;
+                *b = y * cos + x * sin;
+            }
         }
     }
 }

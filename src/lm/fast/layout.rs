@@ -11,6 +11,7 @@ use super::{
         config::{Family, ModelConfig},
         error::LmError,
     },
+    buffer,
     network::Linear,
 };
 
@@ -177,6 +178,7 @@ impl Layout {
     /// Names a tensor that is missing or of the wrong size.
     pub fn flatten(&self, weights: &HashMap<String, Tensor>) -> Result<Vec<f32>, LmError> {
         let mut flat = Vec::with_capacity(self.len);
+        buffer::on_large_pages(&flat);
         for (name, span) in &self.names {
             let tensor = weights.get(name).ok_or_else(|| LmError::Tensor {
                 name: name.clone(),

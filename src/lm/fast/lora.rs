@@ -158,8 +158,7 @@ impl LoraLayout {
             len: 0,
         };
         for layer in 0..config.layers {
-            let groups = [Linear::Qkv, Linear::O, Linear::GateUp, Linear::Down]
-                .map(|linear| this.add(layout, layer, linear));
+            let groups = Linear::ALL.map(|linear| this.add(layout, layer, linear));
             this.layers.push(groups);
         }
         Ok(this)

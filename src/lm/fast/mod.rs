@@ -6,17 +6,21 @@
 //! lives outside the step. The composed forward in [`super::Model`] is the oracle for its gradients.
 
 mod adamw;
+mod attention;
 mod backward;
+mod buffer;
 mod forward;
 mod kernels;
 mod layout;
 mod lora;
 mod matmul;
 mod network;
+mod pool;
 mod trie;
 
 pub use adamw::{AdamW, AdamWSettings, AdamWState};
 pub use backward::{Backward, Choice};
+pub use buffer::Buffer;
 pub use forward::Tape;
 pub use layout::{Layout, Span};
 pub use lora::{LoraLayout, LoraModule};

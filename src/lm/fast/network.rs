@@ -3,11 +3,13 @@
 //! Full fine-tuning and LoRA share every call. The base weights are borrowed, so that policy and reference can be one
 //! copy in memory.
 
+use std::ops::Range;
+
 use super::{
     super::error::LmError,
     layout::{Layout, Span},
     lora::{LoraGroup, LoraLayout},
-    matmul,
+    matmul::{self, Line, Spread},
 };
 
 /// A model to run: the base weights and, with LoRA (Hu et al., arXiv 2106.09685), factors on top of them.
@@ -31,6 +33,9 @@ pub(super) enum Linear {
 
 impl Linear {
     pub(super) const COUNT: usize = 4;
+    pub(super) const ALL: [Self; Self::COUNT] = [Self::Qkv, Self::O, Self::GateUp, Self::Down];
+    /// Those after attention.
+    pub(super) const FINISHING: [Self; 3] = [Self::O, Self::GateUp, Self::Down];
 }
 
 impl<'a> Network<'a> {
@@ -98,19 +103,31 @@ impl<'a> Network<'a> {
             .map_or(0, |(group, ..)| group.a.rows)
     }
 
-    /// y [n, out] (+)= x·Wᵀ + s·(x·Aᵀ)·Bᵀ; leaves x·Aᵀ [n, rank × modules] in `low`.
+    /// y [n, out] (+)= x·Wᵀ + s·(x·Aᵀ)·Bᵀ; leaves x·Aᵀ [n, rank × modules] in `low`. With packed weights it runs on this
+    /// thread alone.
     pub(super) fn forward(
         &self,
         (layer, linear): (usize, Linear),
-        y: &mut [f32],
-        x: &[f32],
+        packed: Option<&[Line]>,
+        (y, x): (&mut [f32], &[f32]),
         low: &mut [f32],
         n: usize,
         add: bool,
     ) {
         let span = self.span(layer, linear);
         let (inputs, outputs) = (span.columns, span.rows);
-        matmul::forward(y, x, &self.base[span.range()], (n, inputs, outputs), add);
+        let sizes = (n, inputs, outputs);
+        let spread = match packed {
+            Some(packed) => {
+                matmul::forward_packed(y, x, packed, sizes, add);
+                Spread::Alone
+            }
+            None => {
+                let weights = &self.base[span.range()];
+                matmul::forward(y, x, weights, sizes, add, Spread::Threads);
+                Spread::Threads
+            }
+        };
         let Some((group, factors, scale)) = self.group(layer, linear) else {
             return;
         };
@@ -121,16 +138,18 @@ impl<'a> Network<'a> {
             &factors[group.a.range()],
             (n, inputs, columns),
             false,
+            spread,
         );
         for part in &group.parts {
             let rank = part.b.columns;
-            matmul::product(
+            let _ = matmul::product(
                 (n, part.b.rows, rank),
                 (&mut y[part.first_output..], outputs),
                 (&low[part.first_low..], columns, 1),
                 (&factors[part.b.range()], 1, rank),
                 true,
                 scale,
+                spread,
             );
         }
     }
@@ -142,14 +161,17 @@ impl<'a> Network<'a> {
         (dx, dy): (&mut [f32], &[f32]),
         (x, low): (&[f32], &[f32]),
         d_low: &mut Vec<f32>,
-        gradient: &mut [f32],
+        (gradient, squares): (&mut [f32], &mut Squares),
         n: usize,
     ) {
         let span = self.span(layer, linear);
         let (inputs, outputs) = (span.columns, span.rows);
         let sizes = (n, inputs, outputs);
         if self.is_full() {
-            matmul::backward_weight(&mut gradient[span.range()], dy, x, sizes, false);
+            squares.of_product(
+                matmul::backward_weight(&mut gradient[span.range()], dy, x, sizes),
+                span.range(),
+            );
         }
         matmul::backward_input(dx, dy, &self.base[span.range()], sizes, false);
         let Some((group, factors, scale)) = self.group(layer, linear) else {
@@ -162,26 +184,46 @@ impl<'a> Network<'a> {
         for part in &group.parts {
             let rank = part.b.columns;
             let dy = &dy[part.first_output..];
-            matmul::product(
+            let _ = matmul::product(
                 (n, rank, part.b.rows),
                 (&mut d_low[part.first_low..], columns),
                 (dy, outputs, 1),
                 (&factors[part.b.range()], rank, 1),
                 false,
                 scale,
+                Spread::Threads,
             );
-            matmul::product(
+            let _ = matmul::product(
                 (part.b.rows, rank, n),
                 (&mut gradient[part.b.range()], rank),
                 (dy, 1, outputs),
                 (&low[part.first_low..], columns, 1),
                 false,
                 scale,
+                Spread::Threads,
             );
         }
         let sizes = (n, inputs, columns);
-        matmul::backward_weight(&mut gradient[group.a.range()], d_low, x, sizes, false);
+        let _ = matmul::backward_weight(&mut gradient[group.a.range()], d_low, x, sizes);
         matmul::backward_input(dx, d_low, &factors[group.a.range()], sizes, true);
+    }
+}
+
+/// The gradient's sum of squares, gathered while it is written.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Squares {
+    /// Of what was summed on the way.
+    pub(super) known: f64,
+    /// What is left to sum.
+    pub(super) left: Vec<Range<usize>>,
+}
+
+impl Squares {
+    pub(super) fn of_product(&mut self, squares: Option<f64>, range: Range<usize>) {
+        match squares {
+            Some(squares) => self.known += squares,
+            None => self.left.push(range),
+        }
     }
 }
 

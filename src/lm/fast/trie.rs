@@ -120,6 +120,11 @@ impl Trie {
         self.starts[node]..self.starts[node + 1]
     }
 
+    /// Sum of the lengths of the histories of some nodes.
+    pub(super) fn paths_between(&self, nodes: &Range<usize>) -> usize {
+        self.starts[nodes.end] - self.starts[nodes.start]
+    }
+
     /// Sum of the lengths of all histories.
     pub(super) fn paths_len(&self) -> usize {
         self.paths.len()

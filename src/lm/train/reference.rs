@@ -44,7 +44,7 @@ impl Reference {
             .iter()
             .map(|tokens| trie.insert(None, tokens))
             .collect::<Result<Vec<usize>, LmError>>()?;
-        let mut tape = Tape::new(network.layout());
+        let mut tape = Tape::inference(network.layout());
         tape.extend(network, &trie)?;
         Ok(Self {
             base: trie.len(),

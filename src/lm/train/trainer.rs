@@ -32,7 +32,7 @@ use crate::{
     },
     lm::{
         LanguageModel,
-        fast::{AdamW, AdamWSettings, Backward, Choice, LoraLayout, Tape, Trie},
+        fast::{AdamW, AdamWSettings, Backward, Buffer, Choice, LoraLayout, Tape, Trie},
     },
     task::RewardRequest,
     theory::{Metric, Metrics, Objective},
@@ -188,7 +188,7 @@ pub struct LmTrainer {
     /// Nodes of prompts and answers, which every step starts with.
     base: usize,
     backward: Backward,
-    gradient: Vec<f32>,
+    gradient: Buffer,
     rows: Vec<f32>,
     sampling: ChaCha8Rng,
     reference_sampling: ChaCha8Rng,
@@ -249,7 +249,7 @@ impl LmTrainer {
         }
         let mut trainer = Self {
             optimiser: AdamW::new(count, settings(&training, &spec)),
-            gradient: vec![0.0; count],
+            gradient: Buffer::zeros(count),
             tape: Tape::new(&model.layout),
             model,
             spec,
@@ -340,7 +340,7 @@ impl LmTrainer {
         };
         facts.tree_nodes = self.trie.len();
         let network = self.trained.network(&self.model)?;
-        self.backward.run(
+        facts.gradient_norm = self.backward.run(
             network,
             &self.trie,
             &self.tape,
@@ -348,9 +348,12 @@ impl LmTrainer {
             &mut self.gradient,
         );
         parts.backward = lap();
-        facts.gradient_norm =
-            self.optimiser
-                .step(self.trained.values_mut(), &self.gradient, learning_rate);
+        self.optimiser.step_with_norm(
+            self.trained.values_mut(),
+            &self.gradient,
+            facts.gradient_norm,
+            learning_rate,
+        );
         if !facts.gradient_norm.is_finite() {
             return Err(self.fall_back("the gradient"));
         }

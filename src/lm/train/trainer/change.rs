@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    AdamW, AdamWSettings, From, Ground, KEPT, LanguageSpec, LmState, LmTrainError, LmTrainer,
-    Objective, Optimizer, PolicyFamily, Tape, Trained, Training, Update, Weigher,
+    AdamW, AdamWSettings, Buffer, From, Ground, KEPT, LanguageSpec, LmState, LmTrainError,
+    LmTrainer, Objective, Optimizer, PolicyFamily, Tape, Trained, Training, Update, Weigher,
 };
 
 impl LmTrainer {
@@ -96,7 +96,7 @@ impl LmTrainer {
     pub fn release(&mut self) {
         self.trained = Trained::Full(Vec::new());
         self.optimiser = AdamW::new(0, AdamWSettings::default());
-        self.gradient = Vec::new();
+        self.gradient = Buffer::default();
         self.tape = Tape::new(&self.model.layout);
         self.kept = None;
     }

@@ -107,7 +107,7 @@ fn the_exact_gradient_is_that_of_the_objective() {
         }
         let state = trainer.save_state();
         trainer.step().unwrap();
-        let gradient = trainer.gradient.clone();
+        let gradient = trainer.gradient.to_vec();
         let norm = gradient
             .iter()
             .map(|g| f64::from(g * g))

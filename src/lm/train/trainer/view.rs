@@ -163,7 +163,7 @@ impl LmTrainer {
         for network in [self.trained.network(&self.model)?, self.model.network()?] {
             let mut trie = Trie::new();
             let node = trie.insert(None, &tokens)?;
-            let mut tape = Tape::new(&self.model.layout);
+            let mut tape = Tape::inference(&self.model.layout);
             tape.extend(network, &trie)?;
             let mut row = Vec::new();
             let _ = tape.distributions(network, &[node], &mut row);
