@@ -32,7 +32,7 @@ pub use score::{AnswerScore, PromptSpec, score_answers};
 pub use store::{ModelSource, ModelStore, StoredModel, open};
 pub use tokenizer::LmTokenizer;
 pub use train::{
-    Ground, KnownReference, LmState, LmTrainError, LmTrainer, Prepared, SampleRecord, StepFacts,
-    StepParts,
+    Ground, KnownReference, LmState, LmStateRef, LmTrainError, LmTrainer, Prepared, SampleRecord,
+    StepFacts, StepParts,
 };
 pub use weights::{LoadedModel, ModelFile, ModelInfo, inspect, load, verify};

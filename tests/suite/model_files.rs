@@ -342,7 +342,7 @@ fn checkpoints_come_back_bit_for_bit_full_and_adapted_and_only_the_wanted_ones_s
             let checkpoint = Checkpoint {
                 model: &model,
                 lora,
-                state: &state,
+                state: (&state).into(),
                 score,
                 base_name: "tiny",
             };
@@ -397,7 +397,7 @@ fn a_checkpoint_of_a_full_fine_tune_is_a_model_and_leftovers_of_a_killed_process
     let checkpoint = Checkpoint {
         model: &model,
         lora: None,
-        state: &state,
+        state: (&state).into(),
         score: Some(f64::NAN),
         base_name: "tiny",
     };

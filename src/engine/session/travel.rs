@@ -78,7 +78,7 @@ impl Session {
             &lm::checkpoint::Checkpoint {
                 model: trainer.model(),
                 lora: trainer.lora(),
-                state: &trainer.save_state(),
+                state: trainer.state(),
                 score: score.is_finite().then_some(score),
                 base_name: &spec.model,
             },

@@ -19,18 +19,18 @@ use super::{
     },
     fast::LoraLayout,
     language_model::LanguageModel,
-    train::LmState,
+    train::{LmState, LmStateRef},
 };
 
 /// What a checkpoint is made of.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Checkpoint<'a> {
     /// The model that is trained or adapted.
     pub model: &'a LanguageModel,
     /// The adapters' layout where low-rank factors are trained; none for a full fine-tune.
     pub lora: Option<&'a LoraLayout>,
     /// Where the run stands.
-    pub state: &'a LmState,
+    pub state: LmStateRef<'a>,
     /// What [`CheckpointFolder::best`] goes by, larger is better; none for "not measured".
     pub score: Option<f64>,
     /// Name of the model that the run began with, for an adapter's `base_model_name_or_path`.
@@ -157,7 +157,7 @@ fn write(writer: &FolderWriter, checkpoint: &Checkpoint) -> Result<(), LmError> 
             writer,
             &HubFolder {
                 config: &model.info.config,
-                tensors: flat_tensors(&model.layout, &state.parameters)?,
+                tensors: flat_tensors(&model.layout, state.parameters)?,
                 tokenizer: &model.tokenizer,
                 chat: model.chat.as_ref(),
             },
@@ -166,7 +166,7 @@ fn write(writer: &FolderWriter, checkpoint: &Checkpoint) -> Result<(), LmError> 
             writer,
             &Adapter {
                 layout,
-                factors: &state.parameters,
+                factors: state.parameters,
                 base_name: checkpoint.base_name,
             },
         )?,

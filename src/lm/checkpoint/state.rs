@@ -57,7 +57,7 @@ impl Lora {
 const FORMAT: u32 = 1;
 
 pub(super) fn trainer_json(checkpoint: &Checkpoint) -> Value {
-    let state = checkpoint.state;
+    let state = &checkpoint.state;
     let trainer = Trainer {
         format: FORMAT,
         step: state.step,
@@ -82,7 +82,7 @@ pub(super) fn trainer_json(checkpoint: &Checkpoint) -> Value {
 
 /// Both moments of every trained tensor.
 pub(super) fn moments<'a>(checkpoint: &Checkpoint<'a>) -> Result<Vec<ExportTensor<'a>>, LmError> {
-    let optimiser = &checkpoint.state.optimiser;
+    let optimiser: &'a AdamWState = checkpoint.state.optimiser;
     let mut all = Vec::new();
     for (prefix, values) in [("first", &optimiser.first), ("second", &optimiser.second)] {
         let tensors = match checkpoint.lora {

@@ -16,5 +16,5 @@ mod trainer;
 pub use error::LmTrainError;
 pub use reference::KnownReference;
 pub use report::{SampleRecord, StepFacts, StepParts};
-pub use state::LmState;
+pub use state::{LmState, LmStateRef};
 pub use trainer::{Ground, LmTrainer, Prepared};

@@ -95,6 +95,49 @@ pub struct LmState {
     pub known: Vec<Arc<KnownReference>>,
 }
 
+/// A borrowed [`LmState`]: writing a checkpoint of a large model must not take its memory twice.
+#[derive(Debug, Clone)]
+pub struct LmStateRef<'a> {
+    /// As [`LmState::step`].
+    pub step: u64,
+    /// As [`LmState::parameters`].
+    pub parameters: &'a [f32],
+    /// As [`LmState::optimiser`].
+    pub optimiser: &'a AdamWState,
+    /// As [`LmState::drawn_words`].
+    pub drawn_words: (u128, u128),
+    /// As [`LmState::anchors`].
+    pub anchors: Vec<Option<u32>>,
+    /// As [`LmState::known`].
+    pub known: &'a [Arc<KnownReference>],
+}
+
+impl<'a> From<&'a LmState> for LmStateRef<'a> {
+    fn from(state: &'a LmState) -> Self {
+        Self {
+            step: state.step,
+            parameters: &state.parameters,
+            optimiser: &state.optimiser,
+            drawn_words: state.drawn_words,
+            anchors: state.anchors.clone(),
+            known: &state.known,
+        }
+    }
+}
+
+impl From<LmStateRef<'_>> for LmState {
+    fn from(state: LmStateRef<'_>) -> Self {
+        Self {
+            step: state.step,
+            parameters: state.parameters.to_vec(),
+            optimiser: state.optimiser.clone(),
+            drawn_words: state.drawn_words,
+            anchors: state.anchors,
+            known: state.known.to_vec(),
+        }
+    }
+}
+
 impl LmState {
     /// Roughly how much memory it takes.
     #[must_use]

@@ -21,7 +21,7 @@ use super::{
     reference::Reference,
     report::{SampleRecord, StepFacts, StepParts},
     sampler::{self, Completion, Rule, Scored, Start},
-    state::{LmState, Trained},
+    state::{LmState, LmStateRef, Trained},
     task::Task,
 };
 use crate::{

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::{
-    AdamW, AdamWSettings, Buffer, From, Ground, KEPT, LanguageSpec, LmState, LmTrainError,
-    LmTrainer, Objective, Optimizer, PolicyFamily, Tape, Trained, Training, Update, Weigher,
+    AdamW, AdamWSettings, Buffer, From, Ground, KEPT, LanguageSpec, LmState, LmStateRef,
+    LmTrainError, LmTrainer, Objective, Optimizer, PolicyFamily, Tape, Trained, Training, Update,
+    Weigher,
 };
 
 impl LmTrainer {
@@ -104,17 +105,23 @@ impl LmTrainer {
     /// Everything needed to go on from here exactly.
     #[must_use]
     pub fn save_state(&self) -> LmState {
-        LmState {
+        self.state().into()
+    }
+
+    /// As [`Self::save_state`], borrowed.
+    #[must_use]
+    pub fn state(&self) -> LmStateRef<'_> {
+        LmStateRef {
             step: self.step,
-            parameters: self.trained.values().to_vec(),
-            optimiser: self.optimiser.state().clone(),
+            parameters: self.trained.values(),
+            optimiser: self.optimiser.state(),
             drawn_words: self.drawn_words(),
             anchors: self
                 .prompts
                 .iter()
                 .map(|state| state.weigher.running_anchor)
                 .collect(),
-            known: self.reference.known().to_vec(),
+            known: self.reference.known(),
         }
     }
 
