@@ -117,7 +117,7 @@ fn transformers_and_peft_load_what_is_written_and_agree_on_every_log_probability
         original_context: 32.0,
     };
     let sentence_piece = parent.path().join("sp.gguf");
-    super::model_store::write_sentence_piece(&sentence_piece);
+    super::gguf::write_sentence_piece(&sentence_piece);
     let file = |path: PathBuf| load(&ModelFile::find(&path).unwrap(), &Device::Cpu).unwrap();
     let mut models = vec![
         embedded(&Device::Cpu).unwrap(),

@@ -1,27 +1,16 @@
-//! Where models come from: names, imports, the hub (a server on this machine), and what is said of files that are not what
-//! they should be.
+//! Where models come from: names, imports and adapters, and what is said of files that are not what they should be.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::{
     collections::HashMap,
-    io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::Command,
-    sync::{Arc, Mutex},
 };
 
 use assert_cmd::cargo::cargo_bin;
-use candle_core::{
-    DType, Device, Tensor,
-    quantized::{
-        GgmlDType, QTensor,
-        gguf_file::{self, Value},
-    },
-};
+use candle_core::{DType, Device, Tensor, quantized::GgmlDType};
 use modescope::lm::{
-    Family, LanguageModel, LmError, ModelConfig, ModelFile, ModelSource, ModelStore, RopeScaling,
-    embedded,
+    LanguageModel, LmError, ModelFile, ModelSource, ModelStore, embedded,
     export::{Adapter, HubFolder, loaded_tensors, save_adapter, save_hub_folder},
     fast::{LoraLayout, LoraModule},
     load,
@@ -31,7 +20,9 @@ use modescope::lm::{
 use rand::Rng as _;
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng as _};
 
-fn save_embedded(folder: &Path) {
+use super::gguf::{gguf_config, gguf_weights, write_gguf, write_sentence_piece};
+
+pub(super) fn save_embedded(folder: &Path) {
     let model = embedded(&Device::Cpu).unwrap();
     let content = HubFolder {
         config: &model.info.config,
@@ -40,153 +31,6 @@ fn save_embedded(folder: &Path) {
         chat: None,
     };
     save_hub_folder(folder, &content).unwrap();
-}
-
-/// A one-layer Llama whose rows fill the blocks of every quantised type.
-fn gguf_config() -> ModelConfig {
-    ModelConfig {
-        family: Family::Llama,
-        vocab_size: 12,
-        hidden_size: 256,
-        intermediate_size: 512,
-        layers: 1,
-        heads: 4,
-        kv_heads: 2,
-        head_dim: 64,
-        context: 32,
-        norm_eps: 1e-5,
-        rope_theta: 10_000.0,
-        rope_scaling: RopeScaling::None,
-        tied_embeddings: true,
-        qkv_bias: false,
-    }
-}
-
-fn gguf_weights() -> HashMap<String, Tensor> {
-    let mut rng = ChaCha8Rng::seed_from_u64(4);
-    let shapes = gguf_config().tensor_shapes().into_iter();
-    shapes
-        .map(|(name, shape)| {
-            let values: Vec<f32> = (0..shape.iter().product())
-                .map(|_| rng.random_range(-1.0..1.0))
-                .collect();
-            (name, Tensor::from_vec(values, shape, &Device::Cpu).unwrap())
-        })
-        .collect()
-}
-
-/// Writes the model as llama.cpp's converter does: its names, and q and k with rows permuted for interleaved rotation.
-/// `skip` leaves a tensor out.
-fn write_gguf(path: &Path, dtype: GgmlDType, tokens: usize, skip: &str) {
-    let letters = (0..tokens).map(|i| Value::String(char::from(b'a' + i as u8).to_string()));
-    let vocabulary = [
-        ("tokenizer.ggml.model", Value::String("gpt2".to_owned())),
-        ("tokenizer.ggml.pre", Value::String("gpt-2".to_owned())),
-        ("tokenizer.ggml.tokens", Value::Array(letters.collect())),
-        ("tokenizer.ggml.merges", Value::Array(vec![])),
-        ("tokenizer.ggml.eos_token_id", Value::U32(0)),
-    ];
-    write_gguf_with(path, dtype, vocabulary, skip);
-}
-
-/// The same with a SentencePiece vocabulary, which wants a begin token and a space in front of every text.
-pub(super) fn write_sentence_piece(path: &Path) {
-    let tokens = [
-        "<unk>", "<s>", "</s>", "▁", "a", "b", "c", "▁a", "ab", "▁ab", "bc", "▁c",
-    ];
-    let kinds = [2, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 1];
-    let vocabulary = [
-        ("tokenizer.ggml.model", Value::String("llama".to_owned())),
-        (
-            "tokenizer.ggml.tokens",
-            Value::Array(tokens.map(|t| Value::String(t.to_owned())).to_vec()),
-        ),
-        (
-            "tokenizer.ggml.scores",
-            Value::Array((0..12u8).map(|i| Value::F32(-f32::from(i))).collect()),
-        ),
-        (
-            "tokenizer.ggml.token_type",
-            Value::Array(kinds.map(Value::I32).to_vec()),
-        ),
-        ("tokenizer.ggml.bos_token_id", Value::U32(1)),
-        ("tokenizer.ggml.eos_token_id", Value::U32(2)),
-        ("tokenizer.ggml.unknown_token_id", Value::U32(0)),
-    ];
-    write_gguf_with(path, GgmlDType::F32, vocabulary, "");
-}
-
-fn write_gguf_with<const N: usize>(
-    path: &Path,
-    dtype: GgmlDType,
-    vocabulary: [(&str, Value); N],
-    skip: &str,
-) {
-    let config = gguf_config();
-    let mut tensors = Vec::new();
-    for (name, tensor) in gguf_weights() {
-        let heads = match name.as_str() {
-            n if n.contains("q_proj") => Some(config.heads),
-            n if n.contains("k_proj") => Some(config.kv_heads),
-            _ => None,
-        };
-        let tensor = match heads {
-            None => tensor,
-            Some(heads) => tensor
-                .reshape((heads, 2, 32, 256))
-                .unwrap()
-                .transpose(1, 2)
-                .unwrap()
-                .contiguous()
-                .unwrap()
-                .reshape((heads * 64, 256))
-                .unwrap(),
-        };
-        let kind = if tensor.rank() == 1 {
-            GgmlDType::F32
-        } else {
-            dtype
-        };
-        let mut name = name
-            .replace("model.embed_tokens", "token_embd")
-            .replace("model.norm", "output_norm")
-            .replace("model.layers.", "blk.");
-        for (hub, gguf) in [
-            ("self_attn.q_proj", "attn_q"),
-            ("self_attn.k_proj", "attn_k"),
-            ("self_attn.v_proj", "attn_v"),
-            ("self_attn.o_proj", "attn_output"),
-            ("mlp.gate_proj", "ffn_gate"),
-            ("mlp.up_proj", "ffn_up"),
-            ("mlp.down_proj", "ffn_down"),
-            ("input_layernorm", "attn_norm"),
-            ("post_attention_layernorm", "ffn_norm"),
-        ] {
-            name = name.replace(hub, gguf);
-        }
-        if skip.is_empty() || !name.contains(skip) {
-            tensors.push((name, QTensor::quantize(&tensor, kind).unwrap()));
-        }
-    }
-    tensors.sort_by(|a, b| a.0.cmp(&b.0));
-    let text = |t: &str| Value::String(t.to_owned());
-    let metadata = [
-        ("general.architecture", text("llama")),
-        ("general.name", text("Tiny")),
-        ("general.license", text("apache-2.0")),
-        ("llama.embedding_length", Value::U32(256)),
-        ("llama.feed_forward_length", Value::U32(512)),
-        ("llama.block_count", Value::U32(1)),
-        ("llama.attention.head_count", Value::U32(4)),
-        ("llama.attention.head_count_kv", Value::U32(2)),
-        ("llama.context_length", Value::U32(32)),
-        ("llama.attention.layer_norm_rms_epsilon", Value::F32(1e-5)),
-    ];
-    let metadata = metadata.iter().chain(&vocabulary).map(|(k, v)| (*k, v));
-    let metadata: Vec<(&str, &Value)> = metadata.collect();
-    let tensors: Vec<(&str, &QTensor)> = tensors.iter().map(|(n, t)| (n.as_str(), t)).collect();
-    let mut file = std::fs::File::create(path).unwrap();
-    gguf_file::write(&mut file, &metadata, &tensors).unwrap();
 }
 
 #[test]
@@ -620,14 +464,14 @@ fn weights_in_several_files_are_one_model() {
     );
 }
 
-struct Outcome {
-    success: bool,
-    stdout: String,
-    stderr: String,
+pub(super) struct Outcome {
+    pub(super) success: bool,
+    pub(super) stdout: String,
+    pub(super) stderr: String,
 }
 
 /// Runs the program with nothing of this machine's environment but the given variables.
-fn run(args: &[&str], home: &Path, variables: &[(&str, &str)]) -> Outcome {
+pub(super) fn run(args: &[&str], home: &Path, variables: &[(&str, &str)]) -> Outcome {
     let output = Command::new(cargo_bin!("modescope"))
         .args(args)
         .env_clear()
@@ -745,214 +589,4 @@ fn a_disk_that_fills_up_is_told_and_nothing_stays() {
         "{stderr}"
     );
     assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 0);
-}
-
-/// A hub with one repository. The first time the weights are asked for, the connection breaks half-way.
-struct Hub {
-    endpoint: String,
-    asked: Arc<Mutex<Vec<String>>>,
-}
-
-impl Hub {
-    fn start(files: HashMap<String, Vec<u8>>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        let asked = Arc::new(Mutex::new(Vec::new()));
-        let log = Arc::clone(&asked);
-        // Ends with the test's process.
-        std::thread::spawn(move || {
-            let mut broken = false;
-            for stream in listener.incoming().flatten() {
-                answer(stream, &files, &log, &mut broken);
-            }
-        });
-        Self { endpoint, asked }
-    }
-}
-
-/// Answers one request; a client that goes away is its own business.
-fn answer(
-    mut stream: TcpStream,
-    files: &HashMap<String, Vec<u8>>,
-    log: &Mutex<Vec<String>>,
-    broken: &mut bool,
-) {
-    let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
-    let first = lines.next().unwrap().unwrap();
-    let path = first.split(' ').nth(1).unwrap().to_owned();
-    let mut range = None;
-    for line in lines
-        .map_while(Result::ok)
-        .take_while(|line| !line.is_empty())
-    {
-        if let Some((name, value)) = line.split_once(": ")
-            && name.eq_ignore_ascii_case("range")
-        {
-            range = value.strip_prefix("bytes=").map(str::to_owned);
-        }
-    }
-    log.lock()
-        .unwrap()
-        .push(format!("{path} {}", range.clone().unwrap_or_default()));
-    let mut reply = |status: &str, headers: &str, length: usize, body: &[u8]| {
-        let head = format!(
-            "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n{headers}\r\n"
-        );
-        let _ = stream
-            .write_all(head.as_bytes())
-            .and_then(|()| stream.write_all(body));
-        // What was sent must arrive before the connection goes.
-        let _ = stream.shutdown(std::net::Shutdown::Write);
-        let _ = stream.read(&mut [0; 1]);
-    };
-    if path.starts_with("/api/models/org/tiny") {
-        let siblings: Vec<_> = files
-            .keys()
-            .map(|name| serde_json::json!({"rfilename": name}))
-            .collect();
-        let body = serde_json::json!({"sha": "c0ffee", "siblings": siblings}).to_string();
-        reply("200 OK", "", body.len(), body.as_bytes());
-        return;
-    }
-    let Some((name, file)) = path
-        .strip_prefix("/org/tiny/resolve/main/")
-        .and_then(|name| Some((name, files.get(name)?)))
-    else {
-        reply("404 Not Found", "", 0, b"");
-        return;
-    };
-    let (start, end) = range.as_deref().and_then(|r| r.split_once('-')).unwrap();
-    let start: usize = start.parse().unwrap();
-    let end = end
-        .parse()
-        .map_or(file.len(), |end: usize| end + 1)
-        .min(file.len());
-    let headers = format!(
-        "Content-Range: bytes {start}-{}/{}\r\nETag: \"etag-of-{name}\"\r\nX-Repo-Commit: c0ffee\r\n",
-        end - 1,
-        file.len()
-    );
-    let body = &file[start..end];
-    if name.ends_with(".safetensors") && body.len() > 1 && !*broken {
-        *broken = true;
-        reply(
-            "206 Partial Content",
-            &headers,
-            body.len(),
-            &body[..body.len() / 2],
-        );
-    } else {
-        reply("206 Partial Content", &headers, body.len(), body);
-    }
-}
-
-#[test]
-fn a_model_is_fetched_into_the_cache_and_a_broken_download_goes_on_where_it_stopped() {
-    let home = tempfile::tempdir().unwrap();
-    let folder = home.path().join("upload");
-    save_embedded(&folder);
-    let mut files = HashMap::new();
-    for entry in std::fs::read_dir(&folder).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-        files.insert(name, std::fs::read(path).unwrap());
-    }
-    files.insert("pytorch_model.bin".to_owned(), b"pickle".to_vec());
-    let size = files["model.safetensors"].len();
-    // An earlier attempt died after the last byte and before the file was given its name.
-    let blobs = home
-        .path()
-        .join(".cache/huggingface/hub/models--org--tiny/blobs");
-    std::fs::create_dir_all(&blobs).unwrap();
-    std::fs::write(
-        blobs.join("etag-of-tokenizer.part"),
-        &files["tokenizer.json"],
-    )
-    .unwrap();
-    let hub = Hub::start(files);
-    let variables = [("HF_ENDPOINT", hub.endpoint.as_str())];
-    let run = |args: &[&str]| run(args, home.path(), &variables);
-
-    let fetched = run(&["model", "fetch", "org/tiny"]);
-    assert!(fetched.success, "{}", fetched.stderr);
-    assert!(
-        fetched.stdout.contains("org/tiny (llama"),
-        "{}",
-        fetched.stdout
-    );
-    let place = home
-        .path()
-        .join(".cache/huggingface/hub/models--org--tiny/snapshots/c0ffee");
-    let weights = std::fs::read(place.join("model.safetensors")).unwrap();
-    assert_eq!(
-        weights,
-        std::fs::read(folder.join("model.safetensors")).unwrap()
-    );
-    for name in ["tokenizer.json", "config.json"] {
-        assert_eq!(
-            std::fs::read(place.join(name)).unwrap(),
-            std::fs::read(folder.join(name)).unwrap()
-        );
-    }
-    let asked = hub.asked.lock().unwrap().clone();
-    let resumed = format!("/org/tiny/resolve/main/model.safetensors {}-", size / 2);
-    assert!(
-        asked.iter().any(|line| line.starts_with(&resumed)),
-        "{asked:#?}"
-    );
-    assert!(asked.iter().all(|line| !line.contains("pytorch_model.bin")));
-    // The configuration comes before the weights, so that an unsupported model costs nothing.
-    let first = |name: &str| asked.iter().position(|line| line.contains(name)).unwrap();
-    assert!(first("config.json") < first("model.safetensors"));
-
-    // A second time only the list of files is asked for, and the cache answers without a hub.
-    assert!(run(&["model", "fetch", "org/tiny"]).success);
-    let again = hub.asked.lock().unwrap().clone();
-    assert_eq!(again.len(), asked.len() + 1, "{again:#?}");
-    assert!(run(&["model", "info", "org/tiny"]).stdout.contains("llama"));
-
-    let none = run(&["model", "fetch", "org/none"]);
-    assert!(
-        !none.success && none.stderr.contains("no such repository"),
-        "{}",
-        none.stderr
-    );
-    let file = run(&["model", "fetch", "org/tiny", "--file", "a.gguf"]);
-    assert!(
-        !file.success && file.stderr.contains("no file \"a.gguf\""),
-        "{}",
-        file.stderr
-    );
-}
-
-#[test]
-fn without_a_connection_fetching_says_what_else_would_work() {
-    let home = tempfile::tempdir().unwrap();
-    // Nobody listens where a listener has just gone.
-    let port = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
-    let endpoint = format!("http://127.0.0.1:{port}");
-    let outcome = run(
-        &["model", "fetch", "org/tiny"],
-        home.path(),
-        &[("HF_ENDPOINT", &endpoint)],
-    );
-    assert!(!outcome.success);
-    assert_eq!(outcome.stderr.lines().count(), 1, "{}", outcome.stderr);
-    for words in ["cannot fetch org/tiny", &endpoint, "model import PATH"] {
-        assert!(outcome.stderr.contains(words), "{}", outcome.stderr);
-    }
-    let odd = run(
-        &["model", "fetch", "../etc"],
-        home.path(),
-        &[("HF_ENDPOINT", &endpoint)],
-    );
-    assert!(
-        !odd.success && odd.stderr.contains("no repository"),
-        "{}",
-        odd.stderr
-    );
 }
