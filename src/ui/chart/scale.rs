@@ -89,8 +89,8 @@ fn short_power(value: f64, step: f64) -> String {
     if value == 0.0 {
         return "0".to_owned();
     }
-    let digits = (value.abs() / step).log10() + 1e-9;
-    let decimals = digits.floor().clamp(0.0, 6.0) as usize;
+    let exponent = |of: f64| (of.abs().log10() + 1e-9).floor();
+    let decimals = (exponent(value) - exponent(step)).clamp(0.0, 6.0) as usize;
     format!("{value:.decimals$e}").replace('-', "−")
 }
 
