@@ -52,6 +52,7 @@ pub struct Backward {
     parts: Vec<f32>,
     scores: Vec<Vec<f32>>,
     squares: Squares,
+    order: Vec<u32>,
 }
 
 impl Backward {
@@ -143,6 +144,7 @@ impl Backward {
             buffer.truncate(len);
         }
         self.stream.fill(0.0);
+        trie.by_sequence(n, &mut self.order);
         self.unasked.resize(d.max(config.head_dim), 0.0);
         self.head(network, tape, choices, gradient);
         for index in (0..layout.layers.len()).rev() {
@@ -296,7 +298,7 @@ impl Backward {
         let attended = Attended {
             heads,
             trie,
-            nodes: n,
+            order: &self.order,
             qkv: &tape.qkv[index],
             weights: &finished.weights,
             d_mixed: &self.mixed,

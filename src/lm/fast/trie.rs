@@ -120,6 +120,25 @@ impl Trie {
         self.starts[node]..self.starts[node + 1]
     }
 
+    /// All nodes, sequence after sequence: neighbours in this order share most of their histories, whose keys and values
+    /// then stay in cache. A parent comes before its first child's descendants.
+    pub(super) fn by_sequence(&self, nodes: usize, order: &mut Vec<u32>) {
+        // The newest leaf that each node leads to.
+        let mut leaf = vec![ROOT; nodes];
+        for node in (0..nodes).rev() {
+            if leaf[node] == ROOT {
+                leaf[node] = node as u32;
+            }
+            let parent = self.parents[node];
+            if parent != ROOT && leaf[parent as usize] == ROOT {
+                leaf[parent as usize] = leaf[node];
+            }
+        }
+        order.clear();
+        order.extend(0..nodes as u32);
+        order.sort_by_key(|&node| leaf[node as usize]);
+    }
+
     /// Sum of the lengths of the histories of some nodes.
     pub(super) fn paths_between(&self, nodes: &Range<usize>) -> usize {
         self.starts[nodes.end] - self.starts[nodes.start]

@@ -177,7 +177,7 @@ pub(super) fn attend_backward<const V: usize>(
     let Attended {
         heads,
         trie,
-        nodes,
+        order,
         qkv,
         weights,
         d_mixed,
@@ -186,7 +186,8 @@ pub(super) fn attend_backward<const V: usize>(
     let shape = (dim, last_mask(dim));
     let (key, value) = (heads.queries() + kv * dim, heads.rotated() + kv * dim);
     let own = heads.part();
-    for node in 0..nodes {
+    for &node in order {
+        let node = node as usize;
         let path = trie.path(node);
         scores.resize(path.len(), 0.0);
         for group in 0..shared {

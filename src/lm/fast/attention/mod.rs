@@ -230,7 +230,8 @@ fn plain_attend(heads: Heads, qkv: &[f32], path: &[u32], weights: &mut [f32], mi
 pub(super) struct Attended<'a> {
     pub(super) heads: Heads,
     pub(super) trie: &'a Trie,
-    pub(super) nodes: usize,
+    /// The nodes, in the order in which they are taken.
+    pub(super) order: &'a [u32],
     pub(super) qkv: &'a [f32],
     /// Attention weights, heads × history of each node, node by node.
     pub(super) weights: &'a [f32],
@@ -246,7 +247,7 @@ impl Heads {
 }
 
 /// Gradient of the queries, keys and values of key/value head `kv` into `part` [nodes, queries + key + value], which
-/// starts as zeros. Nodes are taken in order because histories overlap. `scores` is scratch.
+/// starts as zeros. One thread takes all nodes because histories overlap. `scores` is scratch.
 pub(super) fn attend_backward(
     attended: Attended<'_>,
     kv: usize,
@@ -266,7 +267,7 @@ fn plain_attend_backward(
     let Attended {
         heads,
         trie,
-        nodes,
+        order,
         qkv,
         weights,
         d_mixed,
@@ -274,7 +275,8 @@ fn plain_attend_backward(
     let (width, dim, scale, shared) = (heads.width(), heads.dim, heads.scale(), heads.shared());
     let (key, value) = (heads.queries() + kv * dim, heads.rotated() + kv * dim);
     let own = heads.part();
-    for node in 0..nodes {
+    for &node in order {
+        let node = node as usize;
         let path = trie.path(node);
         for group in 0..shared {
             let head = kv * shared + group;
@@ -328,6 +330,11 @@ mod tests {
             trie.insert(Some(trunk), &[8, 9]).unwrap();
             trie.insert(Some(trunk), &[10]).unwrap();
             let n = trie.len();
+            let mut order = vec![];
+            trie.by_sequence(n, &mut order);
+            let mut sorted = order.clone();
+            sorted.sort_unstable();
+            assert!(sorted.into_iter().eq(0..n as u32));
             let qkv: Vec<f32> = (0..n * heads.width()).map(number).collect();
             let d_mixed: Vec<f32> = (0..n * heads.queries()).map(|i| number(i + 5)).collect();
             let mut all = [vec![], vec![]];
@@ -344,7 +351,7 @@ mod tests {
                 let attended = Attended {
                     heads,
                     trie: &trie,
-                    nodes: n,
+                    order: &order,
                     qkv: &qkv,
                     weights: &weights,
                     d_mixed: &d_mixed,
