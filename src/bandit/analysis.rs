@@ -37,6 +37,8 @@ pub struct Analysis {
 
 /// Up to this many arms (or modes) the ties of all pairs are listed, beyond it the ones at which the winner changes.
 const PAIRWISE: usize = 24;
+/// From this many arms on, measuring target and reference side by side is worth a second thread.
+const SIDE_BY_SIDE: usize = 1 << 16;
 /// At most this many ties are listed on larger problems, evenly thinned: more than a slider can show.
 const TIES: usize = 1024;
 
@@ -92,15 +94,22 @@ impl Analysis {
             target: &target,
         };
         let reference = problem.reference.masses();
-        let target_metrics = measure_target(
-            problem,
-            objective,
-            &ground,
-            &target.masses,
-            &target.log_masses,
-        );
-        let reference_metrics =
-            measure_target(problem, objective, &ground, &reference, log_reference);
+        let of_target = || {
+            measure_target(
+                problem,
+                objective,
+                &ground,
+                &target.masses,
+                &target.log_masses,
+            )
+        };
+        let of_reference =
+            || measure_target(problem, objective, &ground, &reference, log_reference);
+        let (target_metrics, reference_metrics) = if problem.arms() < SIDE_BY_SIDE {
+            (of_target(), of_reference())
+        } else {
+            rayon::join(of_target, of_reference)
+        };
         let reference_modes = match kept {
             Some(kept) => kept.reference_modes.clone(),
             None => mode_masses(problem, &reference),

@@ -1,7 +1,7 @@
 //! The workbench: everything in the window, and nothing that needs one. `logic` takes in what happened elsewhere (trainer,
 //! dialogs, background work), `ui` draws and collects wishes, `perform` carries them out.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use egui::{CentralPanel, Context, Frame, Margin, Panel, Ui};
@@ -12,7 +12,7 @@ use super::{
     background::Background,
     commands,
     dialogs::Dialogs,
-    document::{Document, Origin},
+    document::{Document, Origin, Solved},
     layout::{self, Layouts, Pane, Panes, Room},
     link::Link,
     menu,
@@ -118,6 +118,8 @@ pub struct Workbench {
     pub(super) loading: bool,
     /// What a load that takes its time is doing, or why it failed.
     progress: Option<Loading>,
+    /// Edits wait for the frame that shows what they lead to.
+    pub(super) owes_edits: bool,
     /// The last answer about next tokens.
     probed: Option<Arc<ProbeAnswer>>,
     epoch: u64,
@@ -224,6 +226,7 @@ impl Workbench {
             pending: None,
             loading: true,
             progress: None,
+            owes_edits: false,
             probed: None,
             epoch: 0,
             saved_then: None,
@@ -265,19 +268,11 @@ impl Workbench {
         {
             self.snapshot = snapshot;
         }
+        if std::mem::take(&mut self.owes_edits) {
+            self.send_edits(Vec::new());
+        }
         for solved in self.background.finished() {
-            match solved {
-                Ok(solved) => {
-                    self.document.accept(solved);
-                    self.send_edits(Vec::new());
-                }
-                Err(error) => {
-                    self.document.go_back();
-                    self.unsent.clear();
-                    self.link.rest(false);
-                    self.notify(ctx, Notice::Error(error));
-                }
-            }
+            self.take_solved(ctx, solved);
         }
         for answer in self.dialogs.answers() {
             self.on_answer(ctx, answer);
@@ -414,6 +409,7 @@ impl Workbench {
                 });
         }
         self.perform(&ctx, std::mem::take(&mut actions));
+        self.wait_for_target(&ctx);
 
         if height > 240.0 {
             Panel::top("headline")
@@ -499,6 +495,35 @@ impl Workbench {
             loading: self.progress.as_ref(),
         };
         (view, &mut self.panels)
+    }
+
+    /// Takes what the background found.
+    fn take_solved(&mut self, ctx: &Context, solved: Result<Solved, String>) {
+        match solved {
+            Ok(solved) => {
+                self.document.accept(solved);
+                // The trainer gets its edits, and the processor back, once the target is on the screen.
+                self.owes_edits = true;
+                ctx.request_repaint();
+            }
+            Err(error) => {
+                self.document.go_back();
+                self.unsent.clear();
+                self.link.rest(false);
+                self.notify(ctx, Notice::Error(error));
+            }
+        }
+    }
+
+    /// An edit of the controls on a large problem is being solved in the background: if that takes no longer than a frame
+    /// or two, the plots of this very frame show it.
+    fn wait_for_target(&mut self, ctx: &Context) {
+        if self.document.is_in_step() {
+            return;
+        }
+        if let Some(solved) = self.background.finished_within(PATIENCE) {
+            self.take_solved(ctx, solved);
+        }
     }
 
     /// Starts the trainer on the document.
@@ -637,6 +662,8 @@ fn shows_another_prompt(snapshot: &Snapshot) -> bool {
         .is_some_and(|language| language.shown_prompt > 0)
 }
 
+/// Longest wait of a frame for the target of its own edit; the target of a million arms takes about 20 ms.
+const PATIENCE: Duration = Duration::from_millis(30);
 /// Up to this width the controls are one of the panes instead of standing beside them, in points.
 const NARROW: f32 = 580.0;
 

@@ -1,5 +1,7 @@
 //! A thread for analyses that are too large for a frame. Only the newest piece of work counts: what waits is replaced.
 
+use std::time::Duration;
+
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
 use super::document::{Solved, Work};
@@ -44,6 +46,11 @@ impl Background {
     /// What is done since the last call.
     pub(super) fn finished(&self) -> Vec<Result<Solved, String>> {
         self.solved.iter().flat_map(Receiver::try_iter).collect()
+    }
+
+    /// The next result, if it comes within this time.
+    pub(super) fn finished_within(&self, patience: Duration) -> Option<Result<Solved, String>> {
+        self.solved.as_ref()?.recv_timeout(patience).ok()
     }
 
     fn start(&mut self, ctx: egui::Context) -> Option<Sender<Work>> {

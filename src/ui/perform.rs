@@ -246,6 +246,7 @@ impl Workbench {
             Ok(Some(work)) => {
                 self.unsent.extend(edits);
                 self.link.rest(true);
+                self.owes_edits = false;
                 self.background.submit(work, ctx);
             }
             Err(error) => self.notify(ctx, Notice::Error(error)),
