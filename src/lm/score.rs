@@ -54,7 +54,8 @@ impl PromptSpec {
         }
         let chat = chat.ok_or_else(|| {
             LmError::Request(
-                "the model has no chat template; give the whole text as a raw prompt".to_owned(),
+                "the model has no chat template; give the whole text with --raw, or `raw: true` in a preset"
+                    .to_owned(),
             )
         })?;
         let message = Message {
