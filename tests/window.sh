@@ -4,7 +4,7 @@
 #   tests/window.sh [PROGRAM] [FOLDER]
 #
 # PROGRAM is the built program (target/release/modescope), FOLDER keeps the pictures (otherwise they are thrown away).
-# Needs Xvfb, xdotool, ImageMagick and a software OpenGL (Debian: xvfb xdotool imagemagick libgl1-mesa-dri libegl1 libgl1).
+# Needs Xvfb, xdotool, xclip, ImageMagick and a software OpenGL (Debian: xvfb xdotool xclip imagemagick libgl1-mesa-dri libegl1 libgl1).
 set -uo pipefail
 program=$(realpath "${1:-target/release/modescope}")
 work=$(mktemp -d)
@@ -25,7 +25,7 @@ cleanup() {
 }
 trap cleanup EXIT
 
-for tool in Xvfb xdotool import identify; do
+for tool in Xvfb xdotool import identify xclip; do
     command -v "$tool" >/dev/null || die "$tool is not installed"
 done
 [[ -x $program ]] || die "$program is not a program"
@@ -149,6 +149,16 @@ sleep 2
 shoot again
 changed=$(difference "$pictures/reset.png" "$pictures/again.png")
 if ((changed > 0)); then pass "Space trains again: $changed pixels changed"; else fail "Space did not start training"; fi
+
+# Ctrl+Shift+C puts the experiment on the system's clipboard, where another program reads it.
+xdotool key ctrl+shift+c
+sleep 1
+copied=$(timeout 5 xclip -selection clipboard -o 2>"$work/clipboard.log" | grep -c 'format: 1')
+if ((copied == 1)); then
+    pass "a copied preset is on the clipboard"
+else
+    fail "no preset on the clipboard: $(tail -n 1 "$work/clipboard.log")"
+fi
 
 # Windows of other sizes.
 for size in "300 200" "1600 1000" "1 1" "1280 800"; do
