@@ -152,9 +152,20 @@ pub enum LoraModule {
 }
 
 impl LoraModule {
+    /// All of them, in the order of a layer.
+    pub const ALL: [Self; 7] = [
+        Self::Q,
+        Self::K,
+        Self::V,
+        Self::O,
+        Self::Gate,
+        Self::Up,
+        Self::Down,
+    ];
+
     /// Its name in Hugging Face models, as PEFT's `target_modules` lists it.
     #[must_use]
-    pub fn hub_name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Q => "q_proj",
             Self::K => "k_proj",

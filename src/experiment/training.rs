@@ -109,6 +109,34 @@ pub enum Update {
     },
 }
 
+impl Update {
+    /// Whether every step also draws from the reference.
+    #[must_use]
+    pub fn draws_from_reference(self) -> bool {
+        matches!(
+            self,
+            Self::Sampled {
+                kl: KlPenalty::ReferenceSamples,
+                ..
+            }
+        )
+    }
+
+    /// Whether the reward is divided by the batch's standard deviation and the penalty is not, which makes β·σ of β
+    /// (docs/math.md section 4).
+    #[must_use]
+    pub fn divides_reward_alone(self) -> bool {
+        matches!(
+            self,
+            Self::Sampled {
+                advantage: Advantage::GroupNormalised,
+                kl: KlPenalty::Loss(_) | KlPenalty::ReferenceSamples | KlPenalty::Off,
+                ..
+            }
+        )
+    }
+}
+
 /// What is subtracted from, and divides, a sample's reward.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Advantage {

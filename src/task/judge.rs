@@ -163,17 +163,23 @@ impl Judge {
 /// [`TaskError::SameTokens`] or [`TaskError::NoTokens`].
 pub fn check_distinct(tokens: &[Vec<u32>], answers: &[String]) -> Result<(), TaskError> {
     let text = |index: usize| repeated(answers.get(index).map_or("", String::as_str));
-    let mut seen: HashMap<&[u32], usize> = HashMap::with_capacity(tokens.len());
-    for (index, ids) in tokens.iter().enumerate() {
-        if ids.is_empty() {
-            return Err(TaskError::NoTokens(text(index)));
-        }
-        if let Some(first) = seen.insert(ids, index) {
-            return Err(TaskError::SameTokens {
-                first: text(first),
-                second: text(index),
-            });
-        }
+    let twins = twins(tokens);
+    if let Some(index) = tokens.iter().position(Vec::is_empty)
+        && twins.is_none_or(|(_, second)| index < second)
+    {
+        return Err(TaskError::NoTokens(text(index)));
     }
-    Ok(())
+    match twins {
+        Some((first, second)) => Err(TaskError::SameTokens {
+            first: text(first),
+            second: text(second),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// The first two answers with the same tokens, in order.
+pub(crate) fn twins(tokens: &[Vec<u32>]) -> Option<(usize, usize)> {
+    let mut seen: HashMap<&[u32], usize> = HashMap::with_capacity(tokens.len());
+    (tokens.iter().enumerate()).find_map(|(index, ids)| Some((seen.insert(ids, index)?, index)))
 }

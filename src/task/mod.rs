@@ -5,6 +5,7 @@
 mod judge;
 mod program;
 
+pub(crate) use judge::twins;
 pub use judge::{Judge, TaskError, check_distinct};
 pub use program::{
     MAX_FAILURES, MAX_TIMEOUT_SECS, ProgramError, RewardProgram, RewardReply, RewardRequest,

@@ -78,28 +78,34 @@ impl Pane {
     }
 }
 
+/// Panes behind each other.
+fn tabs(tiles: &mut Tiles<Pane>, panes: &[Pane]) -> TileId {
+    let panes: Vec<TileId> = panes.iter().map(|&pane| tiles.insert_pane(pane)).collect();
+    tiles.insert_tab_tile(panes)
+}
+
+/// Two tiles side by side, the first with this share of the width.
+fn beside(tiles: &mut Tiles<Pane>, pair: [TileId; 2], share: f32) -> TileId {
+    tiles.insert_container(Linear::new_binary(LinearDir::Horizontal, pair, share))
+}
+
 /// The default places: the main plot large on top, modes below it, time charts and the tools side by side at the bottom.
 fn default_tree() -> Tree<Pane> {
     let mut tiles = Tiles::default();
     let main = tiles.insert_pane(Pane::MainPlot);
     let modes = tiles.insert_pane(Pane::Modes);
     let time = tiles.insert_pane(Pane::Time);
-    let tools: Vec<TileId> = [
-        Pane::Inspector,
-        Pane::Estimators,
-        Pane::Phase,
-        Pane::Pins,
-        Pane::Log,
-    ]
-    .into_iter()
-    .map(|pane| tiles.insert_pane(pane))
-    .collect();
-    let tools = tiles.insert_tab_tile(tools);
-    let bottom = tiles.insert_container(Linear::new_binary(
-        LinearDir::Horizontal,
-        [time, tools],
-        0.55,
-    ));
+    let tools = tabs(
+        &mut tiles,
+        &[
+            Pane::Inspector,
+            Pane::Estimators,
+            Pane::Phase,
+            Pane::Pins,
+            Pane::Log,
+        ],
+    );
+    let bottom = beside(&mut tiles, [time, tools], 0.55);
     let mut rows = Linear::new(LinearDir::Vertical, vec![main, modes, bottom]);
     rows.shares.set_share(main, 0.43);
     rows.shares.set_share(modes, 0.20);
@@ -114,30 +120,21 @@ fn language_tree() -> Tree<Pane> {
     let main = tiles.insert_pane(Pane::MainPlot);
     let samples = tiles.insert_pane(Pane::Samples);
     let time = tiles.insert_pane(Pane::Time);
-    let tools: Vec<TileId> = [
-        Pane::Credit,
-        Pane::Sandbox,
-        Pane::Modes,
-        Pane::Inspector,
-        Pane::Estimators,
-        Pane::Phase,
-        Pane::Pins,
-        Pane::Log,
-    ]
-    .into_iter()
-    .map(|pane| tiles.insert_pane(pane))
-    .collect();
-    let tools = tiles.insert_tab_tile(tools);
-    let top = tiles.insert_container(Linear::new_binary(
-        LinearDir::Horizontal,
-        [main, samples],
-        0.42,
-    ));
-    let bottom = tiles.insert_container(Linear::new_binary(
-        LinearDir::Horizontal,
-        [time, tools],
-        0.5,
-    ));
+    let tools = tabs(
+        &mut tiles,
+        &[
+            Pane::Credit,
+            Pane::Sandbox,
+            Pane::Modes,
+            Pane::Inspector,
+            Pane::Estimators,
+            Pane::Phase,
+            Pane::Pins,
+            Pane::Log,
+        ],
+    );
+    let top = beside(&mut tiles, [main, samples], 0.42);
+    let bottom = beside(&mut tiles, [time, tools], 0.5);
     let root = tiles.insert_container(Linear::new_binary(LinearDir::Vertical, [top, bottom], 0.52));
     Tree::new(egui::Id::unique("panes of a language run"), root, tiles)
 }

@@ -11,10 +11,7 @@ use super::{
     signal::{self, Slots},
     softmax::{Softmax, Source},
 };
-use crate::{
-    experiment::{KlPenalty, Update},
-    theory::Distribution,
-};
+use crate::{experiment::Update, theory::Distribution};
 
 /// The histogram of recent samples covers at least this many samples, or this many batches, and at most twice that.
 const RECENT_SAMPLES: u64 = 16_384;
@@ -162,7 +159,11 @@ impl Batch {
         for ((g, count), weight) in gradient.iter_mut().zip(&self.counts).zip(&self.weights) {
             *g = count * weight * share;
         }
-        if let Some(reference) = self.reference.as_mut().filter(|_| from_reference(update)) {
+        if let Some(reference) = self
+            .reference
+            .as_mut()
+            .filter(|_| update.draws_from_reference())
+        {
             let stream = &mut self.reference_sampling;
             reference
                 .sampler
@@ -234,7 +235,11 @@ impl Batch {
         let samples = self.counts.iter().zip(&self.weights);
         self.parts
             .extend(samples.map(|(count, weight)| count * weight * share));
-        if let Some(reference) = self.reference.as_mut().filter(|_| from_reference(update)) {
+        if let Some(reference) = self
+            .reference
+            .as_mut()
+            .filter(|_| update.draws_from_reference())
+        {
             self.drawn.clear();
             reference.sampler.draw_arms(
                 &reference.masses,
@@ -300,16 +305,6 @@ fn batch_size(update: Update) -> Option<usize> {
         Update::Sampled { batch, .. } | Update::Dap { batch } => Some(batch),
         Update::Exact | Update::NaturalGradient => None,
     }
-}
-
-fn from_reference(update: Update) -> bool {
-    matches!(
-        update,
-        Update::Sampled {
-            kl: KlPenalty::ReferenceSamples,
-            ..
-        }
-    )
 }
 
 /// What the score of a sample of the reference is multiplied with: β, times what MARA makes of its π_ref.

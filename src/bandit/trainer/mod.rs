@@ -38,7 +38,7 @@ use self::{
 };
 use super::{Analysis, Problem};
 use crate::{
-    experiment::{Advantage, KlPenalty, Optimizer, PolicyFamily, Start, Training, Update},
+    experiment::{Optimizer, PolicyFamily, Start, Training, Update},
     theory::{Divergence, Metric, Metrics, Objective},
 };
 
@@ -415,24 +415,15 @@ impl Trainer {
     /// exact one.
     fn effective_beta(&self) -> f64 {
         let beta = self.objective.beta.get();
-        match self.training.update {
-            Update::Sampled {
-                advantage: Advantage::GroupNormalised,
-                kl: KlPenalty::Loss(_) | KlPenalty::ReferenceSamples | KlPenalty::Off,
-                ..
-            } => {
-                let mean = self.softmax.report.expected_reward;
-                let squares = self.masses.iter().zip(&self.drive.rewards);
-                let variance: f64 = squares
-                    .map(|(mass, r)| mass * (r - mean) * (r - mean))
-                    .sum();
-                beta * variance.sqrt()
-            }
-            Update::Exact
-            | Update::NaturalGradient
-            | Update::Sampled { .. }
-            | Update::Dap { .. } => beta,
+        if !self.training.update.divides_reward_alone() {
+            return beta;
         }
+        let mean = self.softmax.report.expected_reward;
+        let squares = self.masses.iter().zip(&self.drive.rewards);
+        let variance: f64 = squares
+            .map(|(mass, r)| mass * (r - mean) * (r - mean))
+            .sum();
+        beta * variance.sqrt()
     }
 
     /// What the last step reported (at step 0: the start).
@@ -536,11 +527,7 @@ impl Trainer {
     fn prepare_batches(&mut self) {
         self.batch
             .set_mara(BatchMara::new(&self.problem, &self.objective, &self.drive));
-        if let Update::Sampled {
-            kl: KlPenalty::ReferenceSamples,
-            ..
-        } = self.training.update
-        {
+        if self.training.update.draws_from_reference() {
             self.batch.prepare_reference(&self.problem.reference);
         }
     }

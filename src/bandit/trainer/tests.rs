@@ -5,7 +5,7 @@
 use super::*;
 use crate::{
     bandit::{Mode, Shape},
-    experiment::{Features, KlEstimator},
+    experiment::{Advantage, Features, KlEstimator, KlPenalty},
     theory::{Anchor, Beta, Direction, Distribution, Mara, MaraAlgorithm, Threshold},
 };
 

@@ -7,6 +7,8 @@
 use rand::Rng as _;
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng as _};
 
+pub use crate::experiment::LoraModule;
+
 use super::{
     super::error::LmError,
     kernels,
@@ -14,65 +16,20 @@ use super::{
     network::{Linear, Network},
 };
 
-/// A matrix of a layer that can have an adapter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum LoraModule {
-    /// Queries.
-    Q,
-    /// Keys.
-    K,
-    /// Values.
-    V,
-    /// Output of attention.
-    O,
-    /// Gate of the feed-forward block.
-    Gate,
-    /// Up projection of the feed-forward block.
-    Up,
-    /// Down projection of the feed-forward block.
-    Down,
+/// Where a matrix lies in its layer.
+fn block_of(module: LoraModule) -> &'static str {
+    match module {
+        LoraModule::Q | LoraModule::K | LoraModule::V | LoraModule::O => "self_attn",
+        LoraModule::Gate | LoraModule::Up | LoraModule::Down => "mlp",
+    }
 }
 
-impl LoraModule {
-    /// All of them, in the order of a layer.
-    pub const ALL: [Self; 7] = [
-        Self::Q,
-        Self::K,
-        Self::V,
-        Self::O,
-        Self::Gate,
-        Self::Up,
-        Self::Down,
-    ];
-
-    /// The name that PEFT's `target_modules` uses.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Q => "q_proj",
-            Self::K => "k_proj",
-            Self::V => "v_proj",
-            Self::O => "o_proj",
-            Self::Gate => "gate_proj",
-            Self::Up => "up_proj",
-            Self::Down => "down_proj",
-        }
-    }
-
-    fn block(self) -> &'static str {
-        match self {
-            Self::Q | Self::K | Self::V | Self::O => "self_attn",
-            Self::Gate | Self::Up | Self::Down => "mlp",
-        }
-    }
-
-    fn linear(self) -> Linear {
-        match self {
-            Self::Q | Self::K | Self::V => Linear::Qkv,
-            Self::O => Linear::O,
-            Self::Gate | Self::Up => Linear::GateUp,
-            Self::Down => Linear::Down,
-        }
+fn linear_of(module: LoraModule) -> Linear {
+    match module {
+        LoraModule::Q | LoraModule::K | LoraModule::V => Linear::Qkv,
+        LoraModule::O => Linear::O,
+        LoraModule::Gate | LoraModule::Up => Linear::GateUp,
+        LoraModule::Down => Linear::Down,
     }
 }
 
@@ -176,7 +133,7 @@ impl LoraLayout {
 
     fn add(&mut self, layout: &Layout, layer: usize, linear: Linear) -> Option<LoraGroup> {
         let own: Vec<LoraModule> = (self.modules.iter().copied())
-            .filter(|m| m.linear() == linear)
+            .filter(|m| linear_of(*m) == linear)
             .collect();
         let first = own.first()?;
         let (_, inputs, _) = shape(layout, *first);
@@ -188,7 +145,7 @@ impl LoraLayout {
             let name = |factor: &str| {
                 format!(
                     "base_model.model.model.layers.{layer}.{}.{}.lora_{factor}.weight",
-                    module.block(),
+                    block_of(module),
                     module.name()
                 )
             };
@@ -240,7 +197,7 @@ impl LoraLayout {
         for (spans, groups) in layout.layers.iter().zip(&self.layers) {
             for group in groups.iter().flatten() {
                 for part in &group.parts {
-                    let span = spans.span(part.module.linear());
+                    let span = spans.span(linear_of(part.module));
                     let (inputs, rank) = (span.columns, self.rank);
                     let a = &factors[group.a.start + part.first_low * inputs..][..rank * inputs];
                     let rows = merged[span.start + part.first_output * inputs..]

@@ -105,6 +105,17 @@ impl LmTokenizer {
         })
     }
 
+    /// A token as people read it: its text, or its name where it has none (special tokens).
+    #[must_use]
+    pub fn shown(&self, id: u32) -> String {
+        let text = self.decode(&[id]).unwrap_or_default();
+        if text.is_empty() {
+            self.token(id).unwrap_or_default()
+        } else {
+            text
+        }
+    }
+
     /// Token ids of a text that may hold special tokens, with the begin token in front if the model wants one; a chat
     /// template may have written it already.
     ///

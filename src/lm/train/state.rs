@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::reference::KnownReference;
 use crate::{
-    experiment::{LoraModule, Tune},
+    experiment::Tune,
     lm::{
         LanguageModel, LmError,
-        fast::{self, AdamWState, LoraLayout, Network},
+        fast::{AdamWState, LoraLayout, Network},
     },
 };
 
@@ -33,8 +33,7 @@ impl Trained {
                 alpha,
                 modules,
             } => {
-                let modules: Vec<fast::LoraModule> = modules.iter().map(|&m| module(m)).collect();
-                let layout = LoraLayout::new(&model.layout, *rank, *alpha, &modules)?;
+                let layout = LoraLayout::new(&model.layout, *rank, *alpha, modules)?;
                 let factors = layout.initial(seed);
                 Self::Lora { layout, factors }
             }
@@ -63,18 +62,6 @@ impl Trained {
             Self::Full(values) => values,
             Self::Lora { factors, .. } => factors,
         }
-    }
-}
-
-fn module(module: LoraModule) -> fast::LoraModule {
-    match module {
-        LoraModule::Q => fast::LoraModule::Q,
-        LoraModule::K => fast::LoraModule::K,
-        LoraModule::V => fast::LoraModule::V,
-        LoraModule::O => fast::LoraModule::O,
-        LoraModule::Gate => fast::LoraModule::Gate,
-        LoraModule::Up => fast::LoraModule::Up,
-        LoraModule::Down => fast::LoraModule::Down,
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
 };
 
 use super::{error::LmTrainError, sampler::Completion};
-use crate::task::{Judge, ProgramError, RewardProgram, RewardReply, RewardRequest};
+use crate::task::{Judge, ProgramError, RewardProgram, RewardReply, RewardRequest, twins};
 
 /// A prompt with its answers, as tokens.
 #[derive(Debug, Clone)]
@@ -139,9 +139,7 @@ impl Task {
             .filter(|arm| *arm < answers.len())
             .unwrap_or(answers.len())
     }
-}
 
-impl Task {
     /// Raw rewards and labels from the reward program, where there is one. A program that fails is started again for the
     /// same batch until it is given up; the next call begins anew.
     pub(super) fn program_rewards(
@@ -186,23 +184,21 @@ fn check_distinct(
     spec: &LanguageSpec,
     answers: &[Vec<u32>],
 ) -> Result<(), LmTrainError> {
-    for (at, tokens) in answers.iter().enumerate() {
-        if let Some(twin) = answers[..at].iter().position(|other| other == tokens) {
-            let text = |arm: usize| {
-                let answers = spec.prompts.get(prompt).map(|task| &task.answers);
-                answers
-                    .and_then(|answers| answers.get(arm))
-                    .map_or("", |answer| answer.text.as_str())
-            };
-            return Err(LmTrainError::field(
-                format!("language.prompts.{prompt}.answers.{at}.text"),
-                format!("“{}”", text(at)),
-                format!(
-                    "an answer whose tokens differ from those of “{}” is",
-                    text(twin)
-                ),
-            ));
-        }
-    }
-    Ok(())
+    let Some((twin, at)) = twins(answers) else {
+        return Ok(());
+    };
+    let text = |arm: usize| {
+        let answers = spec.prompts.get(prompt).map(|task| &task.answers);
+        answers
+            .and_then(|answers| answers.get(arm))
+            .map_or("", |answer| answer.text.as_str())
+    };
+    Err(LmTrainError::field(
+        format!("language.prompts.{prompt}.answers.{at}.text"),
+        format!("“{}”", text(at)),
+        format!(
+            "an answer whose tokens differ from those of “{}” is",
+            text(twin)
+        ),
+    ))
 }

@@ -13,7 +13,7 @@ use std::{
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng as _};
 
 use self::{
-    batch::{from_reference, merge},
+    batch::merge,
     change::{check_training, settings},
 };
 use super::{
@@ -26,10 +26,7 @@ use super::{
 };
 use crate::{
     bandit::{Analysis, Drawn, Problem, StepReport, Weighed, Weigher},
-    experiment::{
-        Advantage, KlPenalty, LanguageSpec, Optimizer, PolicyFamily, Start as From, Training,
-        Update,
-    },
+    experiment::{LanguageSpec, Optimizer, PolicyFamily, Start as From, Training, Update},
     lm::{
         LanguageModel,
         fast::{AdamW, AdamWSettings, Backward, Buffer, Choice, LoraLayout, Tape, Trie},
@@ -331,7 +328,7 @@ impl LmTrainer {
                 parts.reference = lap();
                 let mut choices = self.weigh(update, &drawn, &references, &mut facts)?;
                 parts.reward = lap();
-                if from_reference(update) {
+                if update.draws_from_reference() {
                     choices.extend(self.reference_choices(&counts)?);
                     parts.reference += lap();
                 }

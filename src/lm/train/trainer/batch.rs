@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    Choice, Completion, Drawn, KlPenalty, LmTrainError, LmTrainer, RewardRequest, Rule,
-    SampleRecord, Start, StepFacts, Update, Weighed, sampler,
+    Choice, Completion, Drawn, LmTrainError, LmTrainer, RewardRequest, Rule, SampleRecord, Start,
+    StepFacts, Update, Weighed, sampler,
 };
 
 impl LmTrainer {
@@ -186,13 +186,7 @@ impl LmTrainer {
         references: &[f32],
         text: String,
     ) -> SampleRecord {
-        let token = |&id: &u32| {
-            let text = self.model.tokenizer.decode(&[id]).unwrap_or_default();
-            match text.is_empty() {
-                true => self.model.tokenizer.token(id).unwrap_or_default().into(),
-                false => text.into(),
-            }
-        };
+        let token = |&id: &u32| self.model.tokenizer.shown(id).into();
         SampleRecord {
             prompt: completion.prompt,
             text: text.into(),
@@ -277,16 +271,6 @@ impl LmTrainer {
         }
         Ok(choices)
     }
-}
-
-pub(super) fn from_reference(update: Update) -> bool {
-    matches!(
-        update,
-        Update::Sampled {
-            kl: KlPenalty::ReferenceSamples,
-            ..
-        }
-    )
 }
 
 /// Sums the weights of equal choices, in the order that the backward wants.

@@ -6,8 +6,8 @@ use super::*;
 use crate::{
     bandit::{ProblemSource, objective_value},
     experiment::{
-        Advantage, AnswerSpec, KlEstimator, LoraModule, Matching, PromptTask, Tune, parse_preset,
-        set_path,
+        Advantage, AnswerSpec, KlEstimator, KlPenalty, LoraModule, Matching, PromptTask, Tune,
+        parse_preset, set_path,
     },
     lm::{Model, PromptSpec, embedded, score_answers},
 };

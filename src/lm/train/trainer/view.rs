@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    Advantage, KlPenalty, LanguageModel, LanguageSpec, LmTrainError, LmTrainer, LoraLayout, Metric,
-    Metrics, PromptState, SampleRecord, StepFacts, StepReport, Tape, Trained, Trie, Update,
+    LanguageModel, LanguageSpec, LmTrainError, LmTrainer, LoraLayout, Metric, Metrics, PromptState,
+    SampleRecord, StepFacts, StepReport, Tape, Trained, Trie,
 };
 
 impl LmTrainer {
@@ -60,14 +60,9 @@ impl LmTrainer {
     /// section 4); σ is the policy's exact one, the mean over the prompts.
     pub(super) fn effective_beta(&self) -> f64 {
         let beta = self.objective.beta.get();
-        let Update::Sampled {
-            advantage: Advantage::GroupNormalised,
-            kl: KlPenalty::Loss(_) | KlPenalty::ReferenceSamples | KlPenalty::Off,
-            ..
-        } = self.training.update
-        else {
+        if !self.training.update.divides_reward_alone() {
             return beta;
-        };
+        }
         let deviation = |state: &PromptState| {
             let rewards = &state.ground.analysis.rewards;
             let mean: f64 = state.masses.iter().zip(rewards).map(|(m, r)| m * r).sum();
@@ -183,13 +178,7 @@ impl LmTrainer {
         Ok(order
             .into_iter()
             .map(|token| {
-                let id = token as u32;
-                let text = self.model.tokenizer.decode(&[id]).unwrap_or_default();
-                let text = if text.is_empty() {
-                    self.model.tokenizer.token(id).unwrap_or_default()
-                } else {
-                    text
-                };
+                let text = self.model.tokenizer.shown(token as u32);
                 (text, f64::from(policy[token]), f64::from(reference[token]))
             })
             .collect())

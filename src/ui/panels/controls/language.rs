@@ -15,16 +15,6 @@ use crate::{
     ui::{Action, Theme, View},
 };
 
-/// Every matrix that can get a low-rank addition.
-const MODULES: [LoraModule; 7] = [
-    LoraModule::Q,
-    LoraModule::K,
-    LoraModule::V,
-    LoraModule::O,
-    LoraModule::Gate,
-    LoraModule::Up,
-    LoraModule::Down,
-];
 /// Most prompts that the panel lets one add.
 const MOST_PROMPTS: usize = 64;
 
@@ -458,12 +448,12 @@ fn tune_ui(ui: &mut Ui, tune: &mut Tune) {
         0.1,
     );
     ui.horizontal_wrapped(|ui| {
-        for module in MODULES {
+        for module in LoraModule::ALL {
             let mut on = modules.contains(&module);
-            let name = module.hub_name().trim_end_matches("_proj");
+            let name = module.name().trim_end_matches("_proj");
             if ui
                 .toggle_value(&mut on, name)
-                .on_hover_text(format!("Low-rank addition to {}", module.hub_name()))
+                .on_hover_text(format!("Low-rank addition to {}", module.name()))
                 .changed()
             {
                 if on {

@@ -4,7 +4,7 @@ use crossbeam_channel::{Receiver, bounded};
 use egui::Context;
 
 use crate::{
-    experiment::{LanguageSpec, LoraModule, Matching, Tune},
+    experiment::{LanguageSpec, Matching, Tune},
     lm::{self, BatchSize, ModelConfig, ModelInfo, ModelStore, TuneSize},
     ui::widgets::number::significant,
 };
@@ -97,20 +97,12 @@ fn describe(config: &ModelConfig, spec: &LanguageSpec, batch: usize) -> String {
             Matching::Exact | Matching::Regex(_) | Matching::Tagged { .. } => spec.max_new_tokens,
         },
     };
-    let modules: Vec<lm::fast::LoraModule>;
     let tune = match &spec.tune {
         Tune::Full => TuneSize::Full,
-        Tune::Lora {
-            rank,
-            modules: chosen,
-            ..
-        } => {
-            modules = chosen.iter().map(|&module| fast(module)).collect();
-            TuneSize::Lora {
-                rank: *rank,
-                modules: &modules,
-            }
-        }
+        Tune::Lora { rank, modules, .. } => TuneSize::Lora {
+            rank: *rank,
+            modules,
+        },
     };
     let memory = lm::estimate(config, tune, size);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -124,18 +116,6 @@ fn describe(config: &ModelConfig, spec: &LanguageSpec, batch: usize) -> String {
         if cores == 1 { "core" } else { "cores" },
         seconds(step),
     )
-}
-
-fn fast(module: LoraModule) -> lm::fast::LoraModule {
-    match module {
-        LoraModule::Q => lm::fast::LoraModule::Q,
-        LoraModule::K => lm::fast::LoraModule::K,
-        LoraModule::V => lm::fast::LoraModule::V,
-        LoraModule::O => lm::fast::LoraModule::O,
-        LoraModule::Gate => lm::fast::LoraModule::Gate,
-        LoraModule::Up => lm::fast::LoraModule::Up,
-        LoraModule::Down => lm::fast::LoraModule::Down,
-    }
 }
 
 /// "135 M".
