@@ -231,6 +231,7 @@ struct Bench<'a> {
     rng: ChaCha8Rng,
     trie: Trie,
     tape: Tape,
+    reference_trie: Trie,
     reference_tape: Tape,
     samples: Vec<Sample>,
     /// log π_ref of (history, token) seen before: the reference never changes.
@@ -282,37 +283,40 @@ impl Bench<'_> {
         }
     }
 
-    /// log π_ref of every chosen token: what was seen before is looked up, the rest computed below the prompt.
+    /// log π_ref of every chosen token: what was seen before is looked up, the rest computed below the prompt, sequence
+    /// after sequence as the trainer does, so that histories lie close together.
     fn reference(&mut self, network: Network<'_>) -> Vec<Vec<f32>> {
         let v = self.shape.config.vocab_size;
-        let missing = |samples: &[Sample], known: &HashMap<Vec<u32>, f32>| {
-            let mut nodes = vec![];
-            for sample in samples {
-                for (i, &node) in sample.nodes.iter().enumerate() {
-                    if !known.contains_key(&sample.tokens[..=i]) {
-                        nodes.push(node);
+        let mut missing: Vec<&[u32]> = (self.samples.iter())
+            .map(|sample| sample.tokens.as_slice())
+            .filter(|tokens| (1..=tokens.len()).any(|i| !self.known.contains_key(&tokens[..i])))
+            .collect();
+        missing.sort_unstable();
+        missing.dedup();
+        if !missing.is_empty() {
+            let (trie, tape) = (&mut self.reference_trie, &mut self.reference_tape);
+            trie.truncate(0);
+            tape.truncate(self.prompt.len());
+            let last = trie.insert(None, &self.prompt).unwrap();
+            let mut asked: Vec<(usize, &[u32])> = vec![];
+            for tokens in missing {
+                let mut at = last;
+                for i in 0..tokens.len() {
+                    if i > 0 {
+                        at = trie.insert(Some(at), &tokens[i - 1..i]).unwrap();
                     }
+                    asked.push((at, &tokens[..=i]));
                 }
             }
+            let mut nodes: Vec<usize> = asked.iter().map(|(node, _)| *node).collect();
             nodes.sort_unstable();
             nodes.dedup();
-            nodes
-        };
-        let nodes = missing(&self.samples, &self.known);
-        if !nodes.is_empty() {
-            self.reference_tape.truncate(self.prompt.len());
-            self.reference_tape.extend(network, &self.trie).unwrap();
-            let _ = self
-                .reference_tape
-                .distributions(network, &nodes, &mut self.probabilities);
-            for sample in &self.samples {
-                for (i, node) in sample.nodes.iter().enumerate() {
-                    if let Ok(row) = nodes.binary_search(node) {
-                        let p = self.probabilities[row * v + sample.tokens[i] as usize];
-                        self.known
-                            .insert(sample.tokens[..=i].to_vec(), p.max(1e-30).ln());
-                    }
-                }
+            tape.extend(network, trie).unwrap();
+            let _ = tape.distributions(network, &nodes, &mut self.probabilities);
+            for (node, tokens) in asked {
+                let row = nodes.binary_search(&node).unwrap();
+                let p = self.probabilities[row * v + tokens[tokens.len() - 1] as usize];
+                self.known.insert(tokens.to_vec(), p.max(1e-30).ln());
             }
         }
         self.samples
@@ -408,6 +412,7 @@ fn run(shape: &Shape, rank: usize) -> String {
         rng,
         trie: Trie::new(),
         tape: Tape::new(&layout),
+        reference_trie: Trie::new(),
         reference_tape: Tape::inference(&layout),
         samples: vec![Sample::default(); shape.batch],
         known: HashMap::new(),

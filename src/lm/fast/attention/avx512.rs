@@ -136,7 +136,8 @@ fn mix<const V: usize>(
     first
 }
 
-/// See [`super::attend`].
+/// See [`super::attend`]. All heads take a few rows of the history at a time: rows of a history lie far apart, and each is
+/// read straight on, once for its keys and once for its values.
 #[target_feature(enable = "avx512f,avx512vl")]
 pub(super) fn attend<const V: usize>(
     heads: Heads,
@@ -148,20 +149,54 @@ pub(super) fn attend<const V: usize>(
     let (width, dim, scale, len) = (heads.width(), heads.dim, heads.scale(), path.len());
     let shape = (dim, last_mask(dim));
     let own = path.last().map_or(0, |&node| node as usize) * width;
-    for kv in 0..heads.kv_heads {
-        let (key, value) = (heads.queries() + kv * dim, heads.rotated() + kv * dim);
-        for head in kv * heads.shared()..(kv + 1) * heads.shared() {
-            let query = load::<V>(&qkv[own + head * dim..][..dim], shape.1);
-            let weights = &mut weights[head * len..][..len];
-            for (weights, past) in weights.chunks_mut(FOUR).zip(path.chunks(FOUR)) {
-                let scores = dots(query, past, (qkv, width, key), shape);
+    let (keys, values) = (heads.queries(), heads.rotated());
+    let ahead = |past: usize, at: usize| {
+        for &past in path[past.min(len)..].iter().take(FOUR) {
+            for line in (0..heads.kv_heads * dim).step_by(LANES) {
+                let row = (qkv.as_ptr()).wrapping_add(past as usize * width + at + line);
+                _mm_prefetch::<_MM_HINT_T0>(row.cast());
+            }
+        }
+    };
+    ahead(0, keys);
+    for (chunk, past) in path.chunks(FOUR).enumerate() {
+        ahead((chunk + 1) * FOUR, keys);
+        for kv in 0..heads.kv_heads {
+            for head in kv * heads.shared()..(kv + 1) * heads.shared() {
+                let query = load::<V>(&qkv[own + head * dim..][..dim], shape.1);
+                let scores = dots(query, past, (qkv, width, keys + kv * dim), shape);
+                let weights = &mut weights[head * len + chunk * FOUR..][..past.len()];
                 for (weight, score) in weights.iter_mut().zip(scores) {
                     *weight = scale * score;
                 }
             }
-            kernels::softmax(weights);
-            let values = mix::<V>(weights, path, (qkv, width, value), shape);
-            store(&mut mixed[head * dim..][..dim], values, shape.1);
+        }
+    }
+    ahead(0, values);
+    for weights in weights.chunks_exact_mut(len).take(heads.heads) {
+        kernels::softmax(weights);
+    }
+    for (chunk, past) in path.chunks(FOUR).enumerate() {
+        ahead((chunk + 1) * FOUR, values);
+        for kv in 0..heads.kv_heads {
+            for head in kv * heads.shared()..(kv + 1) * heads.shared() {
+                let mixed = &mut mixed[head * dim..][..dim];
+                let weights = &weights[head * len + chunk * FOUR..][..past.len()];
+                let mut sums = if chunk == 0 {
+                    [_mm512_setzero_ps(); V]
+                } else {
+                    load::<V>(mixed, shape.1)
+                };
+                for (&weight, &past) in weights.iter().zip(past) {
+                    let at = past as usize * width + values + kv * dim;
+                    let row = load::<V>(&qkv[at..][..dim], shape.1);
+                    let weight = _mm512_set1_ps(weight);
+                    for (sum, row) in sums.iter_mut().zip(row) {
+                        *sum = _mm512_fmadd_ps(weight, row, *sum);
+                    }
+                }
+                store(mixed, sums, shape.1);
+            }
         }
     }
 }

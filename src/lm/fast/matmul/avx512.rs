@@ -8,67 +8,22 @@
 
 use std::{arch::x86_64::*, cell::RefCell, ops::Range};
 
-use super::{LANES, Line, panels};
+use super::{
+    LANES, Line,
+    operand::{Left, ONE_VISIT, Out, Right},
+    panels,
+};
 
 /// Rows of a tile.
 const ROWS: usize = 6;
 /// Steps between two visits of a tile's sums: a panel of 160 × 64 numbers stays in the nearest cache.
-const DEPTH: usize = 160;
+const DEPTH: usize = ONE_VISIT;
 /// Rows between two visits of a panel: 192 × 160 numbers stay in the second cache.
 const TALL: usize = 192;
 /// Columns of a tile.
 const WIDTH: usize = 64;
 /// Columns packed at once.
 const COLUMNS: usize = 768;
-
-/// The left operand, read number by number; one of the strides is 1.
-#[derive(Clone, Copy)]
-pub(super) struct Left {
-    pub(super) data: *const f32,
-    pub(super) row: usize,
-    pub(super) column: usize,
-}
-
-/// The right operand [depth, columns].
-#[derive(Clone, Copy)]
-pub(super) enum Right {
-    Strided {
-        data: *const f32,
-        row: usize,
-        column: usize,
-    },
-    /// Panels as [`super::pack`] leaves them.
-    Packed(*const f32),
-}
-
-/// Where sums go.
-#[derive(Clone, Copy)]
-pub(super) struct Out {
-    pub(super) data: *mut f32,
-    pub(super) row: usize,
-    pub(super) add: bool,
-    pub(super) factor: f32,
-    /// Written past the caches, see [`streams`].
-    pub(super) streamed: bool,
-}
-
-/// Results of fewer numbers stay in the caches, where the next reader finds them.
-const STREAMED: usize = 1 << 17;
-
-/// Whether a result is written once, in whole cache lines, and too large to stay in the caches.
-pub(super) fn streams(
-    (m, n, k): (usize, usize, usize),
-    c: *const f32,
-    stride: usize,
-    add: bool,
-) -> bool {
-    let whole = |x: usize| x.is_multiple_of(LANES);
-    !add && k <= DEPTH
-        && m * n >= STREAMED
-        && whole(n)
-        && whole(stride)
-        && (c as usize).is_multiple_of(64)
-}
 
 thread_local! {
     static PANELS: RefCell<Vec<Line>> = const { RefCell::new(Vec::new()) };

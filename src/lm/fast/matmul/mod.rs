@@ -1,7 +1,7 @@
 //! Row-major matrix products in the three forms that a linear layer needs.
 //!
-//! With AVX-512 they run on tiles of our own, which neither pack nor copy weights for the few rows that a tree of samples
-//! has; elsewhere on the `gemm` crate.
+//! Where the processor has a matrix unit they run on that, with AVX-512 on tiles of our own, which neither pack nor copy
+//! weights for the few rows that a tree of samples has; elsewhere on the `gemm` crate.
 
 use std::{cell::Cell, ops::Range};
 
@@ -9,9 +9,17 @@ use gemm::Parallelism;
 use rayon::prelude::*;
 
 use super::kernels;
+#[cfg(target_arch = "x86_64")]
+use operand::{Left, Out, Right};
 
 #[cfg(target_arch = "x86_64")]
+mod amx;
+#[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod operand;
+#[cfg(test)]
+mod tests;
 
 /// Multiply-adds below which a second thread costs more than it brings.
 const WORTH_A_THREAD: usize = 1 << 20;
@@ -34,8 +42,86 @@ pub(super) enum Spread {
     Alone,
 }
 
+/// What multiplies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unit {
+    /// The matrix unit, where it is worth its packing; else vectors.
+    #[cfg(target_arch = "x86_64")]
+    Matrix,
+    /// AVX-512.
+    #[cfg(target_arch = "x86_64")]
+    Vectors,
+    Portable,
+}
+
+impl Unit {
+    /// The fastest one here.
+    fn best() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if kernels::level() == kernels::Level::Wide {
+            return if amx::available() {
+                Self::Matrix
+            } else {
+                Self::Vectors
+            };
+        }
+        Self::Portable
+    }
+
+    /// Itself or the next one, if the product is too small for it.
+    fn worth(self, (m, n, k): (usize, usize, usize)) -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if self == Self::Matrix && (m.min(n) < WORTH_PACKING || k < LANES) {
+            return Self::Vectors;
+        }
+        self
+    }
+
+    /// c [m, n] (+)= factor·a·b, on this thread alone; returns Σ c² where that is streamed, else 0.
+    ///
+    /// # Safety
+    /// The unit is there, and every element that sizes and strides name lies inside its operand.
+    #[cfg(target_arch = "x86_64")]
+    #[expect(unsafe_code, reason = "vector instructions and strided operands")]
+    unsafe fn product(self, sizes: (usize, usize, usize), out: Out, a: Left, b: Right) -> f64 {
+        // SAFETY: promised by the caller.
+        unsafe {
+            if self == Self::Matrix {
+                amx::product(sizes, out, a, b)
+            } else {
+                avx512::product(sizes, out, a, b)
+            }
+        }
+    }
+
+    /// Rows and columns between which a product is best divided.
+    fn borders(self) -> (usize, usize) {
+        #[cfg(target_arch = "x86_64")]
+        if self == Self::Matrix {
+            return (2 * LANES, 2 * LANES);
+        }
+        (6, LANES)
+    }
+}
+
+/// Rows or columns that a packed number must serve for the matrix unit to be worth its packing.
+#[cfg(target_arch = "x86_64")]
+const WORTH_PACKING: usize = 96;
+
 /// y [n, out] (+)= x [n, in] · wᵀ, with w [out, in].
 pub(super) fn forward(
+    y: &mut [f32],
+    x: &[f32],
+    w: &[f32],
+    sizes: (usize, usize, usize),
+    add: bool,
+    spread: Spread,
+) {
+    forward_on(Unit::best(), y, x, w, sizes, add, spread);
+}
+
+fn forward_on(
+    unit: Unit,
     y: &mut [f32],
     x: &[f32],
     w: &[f32],
@@ -44,18 +130,48 @@ pub(super) fn forward(
     spread: Spread,
 ) {
     #[cfg(target_arch = "x86_64")]
-    if kernels::level() == kernels::Level::Wide {
+    if unit != Unit::Portable {
         assert!(
             y.len() >= n * outputs && x.len() >= n * inputs && w.len() >= outputs * inputs,
             "a matrix product reaches past its operands"
         );
+        let unit = unit.worth((outputs, n, inputs));
+        let unit = if n > FEW_ROWS { unit } else { Unit::Vectors };
+        let borders = if unit == Unit::Matrix {
+            unit.borders().0
+        } else {
+            FEW_OUTPUTS
+        };
         let (y, x) = (Shared(y.as_mut_ptr()), SharedConst(x.as_ptr()));
         let w = SharedConst(w.as_ptr());
-        split(outputs, FEW_OUTPUTS, n * inputs * outputs, spread, |part| {
+        split(outputs, borders, n * inputs * outputs, spread, |part| {
             #[expect(unsafe_code, reason = "vector instructions and strided operands")]
             // SAFETY: the instructions were found, the lengths checked; parts are columns of y that no other part writes.
             unsafe {
-                let (sizes, w) = ((n, part.len(), inputs), w.at(part.start * inputs));
+                let w = w.at(part.start * inputs);
+                if unit == Unit::Matrix {
+                    // Weights are read once, straight on, as the rows of a product whose columns are the rows of x.
+                    let out = Out {
+                        data: y.at(part.start),
+                        row: outputs,
+                        add,
+                        factor: 1.0,
+                        streamed: false,
+                        turned: true,
+                    };
+                    let weights = Left {
+                        data: w,
+                        row: inputs,
+                        column: 1,
+                    };
+                    let rows = Right::Strided {
+                        data: x.at(0),
+                        row: 1,
+                        column: inputs,
+                    };
+                    return unit.product((part.len(), n, inputs), out, weights, rows);
+                }
+                let sizes = (n, part.len(), inputs);
                 let (y, x) = ((y.at(part.start), outputs), (x.at(0), inputs));
                 if n > FEW_ROWS {
                     avx512::sideways(sizes, y, x, w, add);
@@ -67,7 +183,8 @@ pub(super) fn forward(
         });
         return;
     }
-    let _ = product(
+    let _ = product_on(
+        unit,
         (n, outputs, inputs),
         (y, outputs),
         (x, inputs, 1),
@@ -83,35 +200,47 @@ pub(super) fn forward_packed(
     y: &mut [f32],
     x: &[f32],
     packed: &[Line],
+    sizes: (usize, usize, usize),
+    add: bool,
+) {
+    forward_packed_on(Unit::best(), y, x, packed, sizes, add);
+}
+
+fn forward_packed_on(
+    unit: Unit,
+    y: &mut [f32],
+    x: &[f32],
+    packed: &[Line],
     (n, inputs, outputs): (usize, usize, usize),
     add: bool,
 ) {
     assert!(
         y.len() >= n * outputs
             && x.len() >= n * inputs
-            && packed.len() == packed_len(outputs, inputs),
+            && packed.len() == packed_len_on(unit, outputs, inputs),
         "a matrix product reaches past its operands"
     );
     #[cfg(target_arch = "x86_64")]
-    if kernels::level() == kernels::Level::Wide {
+    if unit != Unit::Portable {
         #[expect(unsafe_code, reason = "vector instructions and strided operands")]
         // SAFETY: the instructions were found and the lengths just checked.
         unsafe {
-            avx512::product(
+            unit.product(
                 (n, outputs, inputs),
-                avx512::Out {
+                Out {
                     data: y.as_mut_ptr(),
                     row: outputs,
                     add,
                     factor: 1.0,
                     streamed: false,
+                    turned: false,
                 },
-                avx512::Left {
+                Left {
                     data: x.as_ptr(),
                     row: inputs,
                     column: 1,
                 },
-                avx512::Right::Packed(packed.as_ptr().cast()),
+                Right::Packed(packed.as_ptr().cast()),
             );
         }
         return;
@@ -139,11 +268,38 @@ pub(super) fn forward_packed(
 
 /// Lines that [`pack`] fills for a matrix.
 pub(super) fn packed_len(outputs: usize, inputs: usize) -> usize {
+    packed_len_on(Unit::best(), outputs, inputs)
+}
+
+fn packed_len_on(unit: Unit, outputs: usize, inputs: usize) -> usize {
+    #[cfg(target_arch = "x86_64")]
+    if unit == Unit::Matrix {
+        return amx::packed_len(outputs, inputs);
+    }
+    let _ = unit;
     outputs.div_ceil(LANES) * inputs
 }
 
-/// Lays w [out, in] out for [`forward_packed`]: panels of up to 64 outputs, within one input by input.
-pub(super) fn pack(packed: &mut [Line], w: &[f32], (outputs, inputs): (usize, usize)) {
+/// Lays w [out, in] out for [`forward_packed`].
+pub(super) fn pack(packed: &mut [Line], w: &[f32], shape: (usize, usize)) {
+    pack_on(Unit::best(), packed, w, shape);
+}
+
+/// For the matrix unit as that wants it; else panels of up to 64 outputs, within one input by input.
+fn pack_on(unit: Unit, packed: &mut [Line], w: &[f32], (outputs, inputs): (usize, usize)) {
+    assert!(
+        w.len() >= outputs * inputs && packed.len() == packed_len_on(unit, outputs, inputs),
+        "packing reaches past its operands"
+    );
+    #[cfg(target_arch = "x86_64")]
+    if unit == Unit::Matrix {
+        #[expect(unsafe_code, reason = "vector instructions and strided operands")]
+        // SAFETY: the instructions were found and the lengths just checked.
+        unsafe {
+            amx::pack(packed, w.as_ptr(), (outputs, inputs));
+        }
+        return;
+    }
     for panel in panels(outputs) {
         for v in panel.clone() {
             let lines = &mut packed[panel.start * inputs..][..panel.len() * inputs];
@@ -207,6 +363,20 @@ pub(super) fn backward_weight(
 /// row stride. One of the strides of `a` is 1. A large result that lies on cache lines and takes one visit bypasses the
 /// caches; the sum of its squares is then returned.
 pub(super) fn product(
+    sizes: (usize, usize, usize),
+    c: (&mut [f32], usize),
+    a: (&[f32], usize, usize),
+    b: (&[f32], usize, usize),
+    add: bool,
+    factor: f32,
+    spread: Spread,
+) -> Option<f64> {
+    product_on(Unit::best(), sizes, c, a, b, add, factor, spread)
+}
+
+#[expect(clippy::too_many_arguments, reason = "a product has that many")]
+fn product_on(
+    unit: Unit,
     (m, n, k): (usize, usize, usize),
     (c, c_stride): (&mut [f32], usize),
     (a, a_row, a_column): (&[f32], usize, usize),
@@ -235,11 +405,13 @@ pub(super) fn product(
         "a matrix product reaches past its operands"
     );
     #[cfg(target_arch = "x86_64")]
-    if kernels::level() == kernels::Level::Wide {
+    if unit != Unit::Portable {
+        let unit = unit.worth((m, n, k));
         let c = Shared(c.as_mut_ptr());
         let (a, b) = (SharedConst(a.as_ptr()), SharedConst(b.as_ptr()));
         if spread == Spread::Threads && k >= DEEP && n * k >= LARGE && m < n {
             deep(
+                unit,
                 (m, n, k),
                 (c, c_stride),
                 (a, a_row, a_column),
@@ -251,10 +423,15 @@ pub(super) fn product(
         }
         // Tall results are dealt by rows, wide ones by columns: then a large right operand is read once in all.
         let by_rows = m >= n;
-        let (size, unit) = if by_rows { (m, 6) } else { (n, LANES) };
-        let streamed = avx512::streams((m, n, k), c.at(0), c_stride, add);
-        let unit = if streamed { unit.max(LANES) } else { unit };
-        let squares = split(size, unit, m * n * k, spread, |part| {
+        let borders = unit.borders();
+        let (size, border) = if by_rows {
+            (m, borders.0)
+        } else {
+            (n, borders.1)
+        };
+        let streamed = operand::streams((m, n, k), c.at(0), c_stride, add);
+        let border = if streamed { border.max(LANES) } else { border };
+        let squares = split(size, border, m * n * k, spread, |part| {
             let (row, column) = if by_rows {
                 (part.start, 0)
             } else {
@@ -268,21 +445,22 @@ pub(super) fn product(
             #[expect(unsafe_code, reason = "vector instructions and strided operands")]
             // SAFETY: the instructions were found, the farthest elements checked; parts write rows or columns of their own.
             unsafe {
-                avx512::product(
+                unit.product(
                     (m, n, k),
-                    avx512::Out {
+                    Out {
                         data: c.at(row * c_stride + column),
                         row: c_stride,
                         add,
                         factor,
                         streamed,
+                        turned: false,
                     },
-                    avx512::Left {
+                    Left {
                         data: a.at(row * a_row),
                         row: a_row,
                         column: a_column,
                     },
-                    avx512::Right::Strided {
+                    Right::Strided {
                         data: b.at(column * b_column),
                         row: b_row,
                         column: b_column,
@@ -312,6 +490,7 @@ const LARGE: usize = 1 << 18;
 /// straight on, and the sums of all are added at the end.
 #[cfg(target_arch = "x86_64")]
 fn deep(
+    unit: Unit,
     (m, n, k): (usize, usize, usize),
     (c, c_stride): (Shared, usize),
     (a, a_row, a_column): (SharedConst, usize, usize),
@@ -336,21 +515,22 @@ fn deep(
         #[expect(unsafe_code, reason = "vector instructions and strided operands")]
         // SAFETY: as for `product`; the first part writes the result, every other one sums of its own.
         unsafe {
-            avx512::product(
+            unit.product(
                 (m, n, depth.len()),
-                avx512::Out {
+                Out {
                     data,
                     row,
                     add: add && parts.start == 0,
                     factor,
                     streamed: false,
+                    turned: false,
                 },
-                avx512::Left {
+                Left {
                     data: a.at(depth.start * a_column),
                     row: a_row,
                     column: a_column,
                 },
-                avx512::Right::Strided {
+                Right::Strided {
                     data: b.at(depth.start * b_row),
                     row: b_row,
                     column: b_column,
@@ -478,122 +658,5 @@ impl Shared {
 impl SharedConst {
     fn at(&self, offset: usize) -> *const f32 {
         self.0.wrapping_add(offset)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn numbers(count: usize, seed: u32) -> Vec<f32> {
-        (0..count)
-            .map(|i| {
-                ((i as u32).wrapping_mul(2_654_435_761).wrapping_add(seed) >> 8) as f32
-                    / 16_777_216.0
-                    - 0.5
-            })
-            .collect()
-    }
-
-    fn close(ours: &[f32], exact: impl Fn(usize) -> f64) {
-        for (i, ours) in ours.iter().enumerate() {
-            let exact = exact(i);
-            let difference = (f64::from(*ours) - exact).abs();
-            let rounding = 1e-5 * exact.abs().max(10.0);
-            assert!(difference < rounding, "[{i}] is {ours}, not {exact}");
-        }
-    }
-
-    #[test]
-    fn every_form_equals_the_plain_sums_whatever_the_sizes() {
-        for n in [1, 2, 3, 4, 5, 6, 7, 17, 47, 200] {
-            for (inputs, outputs) in [
-                (13, 21),
-                (16, 64),
-                (70, 130),
-                (330, 5),
-                (9, 900),
-                (48, 1),
-                (1100, 9),
-            ] {
-                let (x, w, dy) = (
-                    numbers(n * inputs, 1),
-                    numbers(outputs * inputs, 2),
-                    numbers(n * outputs, 3),
-                );
-                let sum = |count: usize, f: &dyn Fn(usize) -> f32| -> f64 {
-                    (0..count).map(|i| f64::from(f(i))).sum()
-                };
-                let sizes = (n, inputs, outputs);
-                let y_exact = |at: usize| {
-                    let (r, o) = (at / outputs, at % outputs);
-                    sum(inputs, &|i| x[r * inputs + i] * w[o * inputs + i])
-                };
-                let mut y = vec![1.0; n * outputs];
-                forward(&mut y, &x, &w, sizes, true, Spread::Threads);
-                close(&y, |at| 1.0 + y_exact(at));
-                forward(&mut y, &x, &w, sizes, false, Spread::Alone);
-                close(&y, y_exact);
-                let mut packed = vec![Line::default(); packed_len(outputs, inputs)];
-                pack(&mut packed, &w, (outputs, inputs));
-                let mut y = vec![1.0; n * outputs];
-                forward_packed(&mut y, &x, &packed, sizes, true);
-                close(&y, |at| 1.0 + y_exact(at));
-                forward_packed(&mut y, &x, &packed, sizes, false);
-                close(&y, y_exact);
-                let mut dx = vec![9.0; n * inputs];
-                backward_input(&mut dx, &dy, &w, sizes, false);
-                close(&dx, |at| {
-                    let (r, i) = (at / inputs, at % inputs);
-                    sum(outputs, &|o| dy[r * outputs + o] * w[o * inputs + i])
-                });
-                let mut dw = vec![2.0; outputs * inputs];
-                backward_weight(&mut dw, &dy, &x, sizes);
-                close(&dw, |at| {
-                    let (o, i) = (at / inputs, at % inputs);
-                    sum(n, &|r| dy[r * outputs + o] * x[r * inputs + i])
-                });
-            }
-        }
-    }
-
-    #[test]
-    fn a_large_weight_gradient_is_the_same_beside_the_caches_and_brings_its_squares() {
-        let (n, inputs, outputs) = (19, 208, 1000);
-        let (x, dy) = (numbers(n * inputs, 1), numbers(n * outputs, 3));
-        let mut aligned = crate::lm::fast::Buffer::zeros(inputs * outputs + 1);
-        let squares = backward_weight(&mut aligned, &dy, &x, (n, inputs, outputs));
-        let mut plain = vec![1.0; inputs * outputs];
-        let (a, b) = ((&dy[..], 1, outputs), (&x[..], inputs, 1));
-        let sizes = (outputs, inputs, n);
-        portable(sizes, (&mut plain, inputs), a, b, false, 1.0, Spread::Alone);
-        for (ours, theirs) in aligned.iter().zip(&plain) {
-            assert!((ours - theirs).abs() < 1e-4, "{ours} against {theirs}");
-        }
-        let exact: f64 = plain.iter().map(|v| f64::from(*v).powi(2)).sum();
-        if kernels::level() == kernels::Level::Wide {
-            assert!((squares.unwrap_or(0.0) / exact - 1.0).abs() < 1e-5);
-        }
-        let mut ragged = crate::lm::fast::Buffer::zeros(inputs * outputs + 1);
-        assert!(backward_weight(&mut ragged[1..], &dy, &x, (n, inputs, outputs)).is_none());
-        assert_eq!(aligned[..inputs * outputs], ragged[1..]);
-    }
-
-    #[test]
-    fn large_products_agree_with_the_gemm_crate_on_every_layout_of_the_operands() {
-        let (m, n, k) = (205, 1100, 500);
-        let (a, b) = (numbers(m * k, 4), numbers(k * n, 5));
-        for (a_row, a_column) in [(k, 1), (1, m)] {
-            for (b_row, b_column) in [(n, 1), (1, k)] {
-                let (a, b) = ((&a[..], a_row, a_column), (&b[..], b_row, b_column));
-                let mut ours = vec![3.0; m * n];
-                product((m, n, k), (&mut ours, n), a, b, true, 0.5, Spread::Threads);
-                let mut theirs = vec![3.0; m * n];
-                portable((m, n, k), (&mut theirs, n), a, b, true, 0.5, Spread::Alone);
-                for (ours, theirs) in ours.iter().zip(&theirs) {
-                    assert!((ours - theirs).abs() < 1e-3, "{ours} against {theirs}");
-                }
-            }
-        }
     }
 }
