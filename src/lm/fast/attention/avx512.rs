@@ -5,7 +5,6 @@
 use std::arch::x86_64::*;
 
 use super::{Attended, Heads};
-use crate::lm::fast::kernels;
 
 const LANES: usize = 16;
 const FOUR: usize = 4;
@@ -87,7 +86,13 @@ fn dots<const V: usize>(
             *sum = _mm512_fmadd_ps(x, row, *sum);
         }
     }
-    let [a, b, c, d] = sums;
+    four_sums(sums)
+}
+
+/// The sums over lanes of four registers.
+#[inline]
+#[target_feature(enable = "avx512f,avx512vl")]
+fn four_sums([a, b, c, d]: [__m512; FOUR]) -> [f32; FOUR] {
     let ab = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
     let cd = _mm512_add_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
     let all = _mm512_add_ps(
@@ -100,40 +105,6 @@ fn dots<const V: usize>(
     // SAFETY: there is room for four numbers.
     unsafe { _mm_storeu_ps(four.as_mut_ptr(), _mm512_castps512_ps128(quarter)) };
     four
-}
-
-/// Σ weight·row over a history.
-#[inline]
-#[target_feature(enable = "avx512f,avx512vl")]
-fn mix<const V: usize>(
-    weights: &[f32],
-    path: &[u32],
-    (rows, width, at): (&[f32], usize, usize),
-    (dim, last): (usize, __mmask16),
-) -> [__m512; V] {
-    // Two sets of sums hide the latency of additions.
-    let mut sums = [[_mm512_setzero_ps(); V]; 2];
-    let mut turn = |set: usize, weight: f32, past: u32| {
-        let row = load::<V>(&rows[past as usize * width + at..][..dim], last);
-        let weight = _mm512_set1_ps(weight);
-        for (sum, row) in sums[set].iter_mut().zip(row) {
-            *sum = _mm512_fmadd_ps(weight, row, *sum);
-        }
-    };
-    let (weights, weights_rest) = weights.as_chunks::<2>();
-    let (path, path_rest) = path.as_chunks::<2>();
-    for (weights, past) in weights.iter().zip(path) {
-        turn(0, weights[0], past[0]);
-        turn(1, weights[1], past[1]);
-    }
-    for (&weight, &past) in weights_rest.iter().zip(path_rest) {
-        turn(0, weight, past);
-    }
-    let [mut first, second] = sums;
-    for (a, b) in first.iter_mut().zip(second) {
-        *a = _mm512_add_ps(*a, b);
-    }
-    first
 }
 
 /// See [`super::attend`]. All heads take a few rows of the history at a time: rows of a history lie far apart, and each is
@@ -174,7 +145,7 @@ pub(super) fn attend<const V: usize>(
     }
     ahead(0, values);
     for weights in weights.chunks_exact_mut(len).take(heads.heads) {
-        kernels::softmax(weights);
+        softmax(weights);
     }
     for (chunk, past) in path.chunks(FOUR).enumerate() {
         ahead((chunk + 1) * FOUR, values);
@@ -201,13 +172,15 @@ pub(super) fn attend<const V: usize>(
     }
 }
 
-/// See [`super::attend_backward`].
+/// See [`super::attend_backward`]. Keys and values of a sequence, and their gradients, are gathered side by side while its
+/// nodes are taken: where they come from, rows of one history share so few places of the nearest cache that they would
+/// drive each other out.
 #[target_feature(enable = "avx512f,avx512vl")]
 pub(super) fn attend_backward<const V: usize>(
     attended: Attended<'_>,
     kv: usize,
     part: &mut [f32],
-    scores: &mut Vec<f32>,
+    scratch: &mut Vec<f32>,
 ) {
     let Attended {
         heads,
@@ -218,46 +191,187 @@ pub(super) fn attend_backward<const V: usize>(
         d_mixed,
     } = attended;
     let (width, dim, scale, shared) = (heads.width(), heads.dim, heads.scale(), heads.shared());
-    let shape = (dim, last_mask(dim));
+    let last = last_mask(dim);
     let (key, value) = (heads.queries() + kv * dim, heads.rotated() + kv * dim);
     let own = heads.part();
-    for &node in order {
-        let node = node as usize;
-        let path = trie.path(node);
-        scores.resize(path.len(), 0.0);
-        for group in 0..shared {
-            let head = kv * shared + group;
-            let at = trie.path_range(node).start * heads.heads + head * path.len();
-            let weights = &weights[at..at + path.len()];
-            let dy = load::<V>(
-                &d_mixed[node * heads.queries() + head * dim..][..dim],
-                shape.1,
-            );
-            let mut mean = 0.0;
-            for ((scores, past), weights) in (scores.chunks_mut(FOUR))
-                .zip(path.chunks(FOUR))
-                .zip(weights.chunks(FOUR))
-            {
-                let d_weights = dots(dy, past, (qkv, width, value), shape);
-                for (i, (score, &weight)) in scores.iter_mut().zip(weights).enumerate() {
-                    *score = d_weights[i];
-                    mean += weight * d_weights[i];
-                    let d_value = &mut part[past[i] as usize * own + (shared + 1) * dim..][..dim];
-                    add_scaled(d_value, dy, weight, shape.1);
+    let mut rest = order;
+    while let Some(&first) = rest.first() {
+        // A chain of nodes, each the parent of the next: their histories are beginnings of the last one's.
+        let mut chain = 1;
+        while (rest.get(chain)).is_some_and(|&next| {
+            let path = trie.path(next as usize);
+            path.len() > 1 && path[path.len() - 2] == rest[chain - 1]
+        }) {
+            chain += 1;
+        }
+        let (nodes, later) = rest.split_at(chain);
+        rest = later;
+        let path = trie.path(nodes.last().map_or(first, |&node| node) as usize);
+        let len = path.len();
+        scratch.resize(len * (1 + 4 * V * LANES), 0.0);
+        let (scores, rows) = scratch.split_at_mut(len);
+        let (rows, _) = rows.as_chunks_mut::<LANES>();
+        let (keys, rows) = rows.split_at_mut(len * V);
+        let (values, gradients) = rows.split_at_mut(len * V);
+        gradients.fill([0.0; LANES]);
+        let (d_keys, d_values) = gradients.split_at_mut(len * V);
+        for ((&past, key_row), value_row) in (path.iter())
+            .zip(keys.chunks_exact_mut(V))
+            .zip(values.chunks_exact_mut(V))
+        {
+            let row = &qkv[past as usize * width..][..width];
+            put(key_row, load::<V>(&row[key..][..dim], last));
+            put(value_row, load::<V>(&row[value..][..dim], last));
+        }
+        for &node in nodes {
+            let node = node as usize;
+            let range = trie.path_range(node);
+            let len = range.len();
+            let scores = &mut scores[..len];
+            for group in 0..shared {
+                let head = kv * shared + group;
+                let at = range.start * heads.heads + head * len;
+                let weights = &weights[at..at + len];
+                let dy = &d_mixed[node * heads.queries() + head * dim..][..dim];
+                let dy = load::<V>(dy, last);
+                let mut mean = 0.0;
+                for (((scores, weights), values), d_values) in (scores.chunks_mut(FOUR))
+                    .zip(weights.chunks(FOUR))
+                    .zip(values.chunks(FOUR * V))
+                    .zip(d_values.chunks_mut(FOUR * V))
+                {
+                    let d_weights = near_dots::<V>(dy, values);
+                    for (i, ((score, &weight), d_value)) in (scores.iter_mut())
+                        .zip(weights)
+                        .zip(d_values.chunks_exact_mut(V))
+                        .enumerate()
+                    {
+                        *score = d_weights[i];
+                        mean += weight * d_weights[i];
+                        add::<V>(d_value, dy, weight);
+                    }
                 }
+                let query = load::<V>(&qkv[node * width + head * dim..][..dim], last);
+                let mut d_query = [_mm512_setzero_ps(); V];
+                for (((&score, &weight), key), d_key) in (scores.iter())
+                    .zip(weights)
+                    .zip(keys.chunks_exact(V))
+                    .zip(d_keys.chunks_exact_mut(V))
+                {
+                    let d_score = scale * weight * (score - mean);
+                    add::<V>(d_key, query, d_score);
+                    let d_score = _mm512_set1_ps(d_score);
+                    for (sum, key) in d_query.iter_mut().zip(get::<V>(key)) {
+                        *sum = _mm512_fmadd_ps(d_score, key, *sum);
+                    }
+                }
+                let to = &mut part[node * own + group * dim..][..dim];
+                store(to, d_query, last);
             }
-            let query = load::<V>(&qkv[node * width + head * dim..][..dim], shape.1);
-            for ((score, &weight), &past) in scores.iter_mut().zip(weights).zip(path) {
-                *score = scale * weight * (*score - mean);
-                let d_key = &mut part[past as usize * own + shared * dim..][..dim];
-                add_scaled(d_key, query, *score, shape.1);
-            }
-            let d_query = mix::<V>(scores, path, (qkv, width, key), shape);
-            store(
-                &mut part[node * own + group * dim..][..dim],
-                d_query,
-                shape.1,
-            );
+        }
+        for ((&past, d_key), d_value) in (path.iter())
+            .zip(d_keys.chunks_exact(V))
+            .zip(d_values.chunks_exact(V))
+        {
+            let row = &mut part[past as usize * own + shared * dim..][..2 * dim];
+            let (to_key, to_value) = row.split_at_mut(dim);
+            add_scaled(to_key, get::<V>(d_key), 1.0, last);
+            add_scaled(to_value, get::<V>(d_value), 1.0, last);
         }
     }
+}
+
+/// The registers of a gathered row.
+#[inline]
+#[target_feature(enable = "avx512f,avx512vl")]
+fn get<const V: usize>(row: &[[f32; LANES]]) -> [__m512; V] {
+    let mut all = [_mm512_setzero_ps(); V];
+    for (register, lanes) in all.iter_mut().zip(row) {
+        // SAFETY: a register's worth of numbers.
+        *register = unsafe { _mm512_loadu_ps(lanes.as_ptr()) };
+    }
+    all
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512vl")]
+fn put<const V: usize>(row: &mut [[f32; LANES]], all: [__m512; V]) {
+    for (lanes, register) in row.iter_mut().zip(all) {
+        // SAFETY: as for `get`.
+        unsafe { _mm512_storeu_ps(lanes.as_mut_ptr(), register) };
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512vl")]
+fn add<const V: usize>(row: &mut [[f32; LANES]], x: [__m512; V], s: f32) {
+    let mut y = get::<V>(row);
+    let s = _mm512_set1_ps(s);
+    for (y, x) in y.iter_mut().zip(x) {
+        *y = _mm512_fmadd_ps(s, x, *y);
+    }
+    put(row, y);
+}
+
+/// The dot products of `x` with up to four gathered rows.
+#[inline]
+#[target_feature(enable = "avx512f,avx512vl")]
+fn near_dots<const V: usize>(x: [__m512; V], rows: &[[f32; LANES]]) -> [f32; FOUR] {
+    let mut sums = [_mm512_setzero_ps(); FOUR];
+    for (sum, row) in sums.iter_mut().zip(rows.chunks_exact(V)) {
+        for (x, row) in x.into_iter().zip(get::<V>(row)) {
+            *sum = _mm512_fmadd_ps(x, row, *sum);
+        }
+    }
+    four_sums(sums)
+}
+
+/// Softmax of the scores of one head.
+#[inline]
+#[target_feature(enable = "avx512f,avx512vl")]
+fn softmax(scores: &mut [f32]) {
+    let (whole, rest) = scores.as_chunks_mut::<LANES>();
+    let mask: __mmask16 = (1 << rest.len()) - 1;
+    let lowest = _mm512_set1_ps(f32::NEG_INFINITY);
+    // SAFETY: a register's worth of numbers, or as many as the mask lets through.
+    unsafe {
+        let tail = _mm512_mask_loadu_ps(lowest, mask, rest.as_ptr());
+        let mut top = tail;
+        for lanes in whole.iter() {
+            top = _mm512_max_ps(top, _mm512_loadu_ps(lanes.as_ptr()));
+        }
+        let top = _mm512_set1_ps(_mm512_reduce_max_ps(top));
+        let mut sum = exp(_mm512_sub_ps(tail, top));
+        _mm512_mask_storeu_ps(rest.as_mut_ptr(), mask, sum);
+        for lanes in whole.iter_mut() {
+            let e = exp(_mm512_sub_ps(_mm512_loadu_ps(lanes.as_ptr()), top));
+            _mm512_storeu_ps(lanes.as_mut_ptr(), e);
+            sum = _mm512_add_ps(sum, e);
+        }
+        let inverse = _mm512_set1_ps(1.0 / _mm512_reduce_add_ps(sum));
+        for lanes in whole.iter_mut() {
+            let e = _mm512_mul_ps(_mm512_loadu_ps(lanes.as_ptr()), inverse);
+            _mm512_storeu_ps(lanes.as_mut_ptr(), e);
+        }
+        let e = _mm512_maskz_loadu_ps(mask, rest.as_ptr());
+        _mm512_mask_storeu_ps(rest.as_mut_ptr(), mask, _mm512_mul_ps(e, inverse));
+    }
+}
+
+/// e^x for x ≤ 0, to about 2 ulp; 0 far below.
+#[inline]
+#[target_feature(enable = "avx512f,avx512vl")]
+fn exp(x: __m512) -> __m512 {
+    let whole =
+        _mm512_roundscale_ps::<0x08>(_mm512_mul_ps(x, _mm512_set1_ps(std::f32::consts::LOG2_E)));
+    let r = _mm512_fnmadd_ps(whole, _mm512_set1_ps(0.693_359_4), x);
+    let r = _mm512_fnmadd_ps(whole, _mm512_set1_ps(-2.121_944_4e-4), r);
+    let mut p = _mm512_set1_ps(0.001_398_2);
+    for c in [0.008_333_684, 0.041_665_8, 0.166_666_66, 0.5, 1.0, 1.0] {
+        p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(c));
+    }
+    let scaled = _mm512_scalef_ps(p, whole);
+    // Infinities leave nothing to round.
+    let there = _mm512_cmp_ps_mask::<_CMP_NLT_UQ>(x, _mm512_set1_ps(-100.0));
+    _mm512_maskz_mov_ps(there, scaled)
 }
