@@ -47,6 +47,8 @@ pub struct Backward {
     low: Vec<f32>,
     /// Where gradients of norms go that nobody asked for.
     unasked: Vec<f32>,
+    /// Gradient of a norm, block of rows by block.
+    norm_parts: Vec<f32>,
     one_head: Vec<f32>,
     /// Gradients of q, k and v by key/value head, and scratch of each.
     parts: Vec<f32>,
@@ -264,7 +266,10 @@ impl Backward {
         let norm = layout.layers[index].mlp_norm;
         norm_backward(
             &mut self.stream,
-            asked(network, gradient, &mut self.unasked, norm),
+            (
+                asked(network, gradient, &mut self.unasked, norm),
+                &mut self.norm_parts,
+            ),
             &self.normed,
             (&layer.middle, &layer.middle_inv),
             &network.base[norm.range()],
@@ -304,7 +309,6 @@ impl Backward {
             d_mixed: &self.mixed,
         };
         let own = heads.part();
-        self.parts.clear();
         self.parts.resize(heads.kv_heads * n * own, 0.0);
         self.scores.resize_with(heads.kv_heads, Vec::new);
         // Key/value heads are independent, so each thread owns some of them.
@@ -312,6 +316,7 @@ impl Backward {
             .zip(&mut self.scores)
             .enumerate()
             .for_each(|(kv, (part, scores))| {
+                part.fill(0.0);
                 attention::attend_backward(attended, kv, part, scores);
             });
         let (parts, hd) = (&self.parts, heads.dim);
@@ -373,7 +378,10 @@ impl Backward {
         let norm = spans.attention_norm;
         norm_backward(
             &mut self.stream,
-            asked(network, gradient, &mut self.unasked, norm),
+            (
+                asked(network, gradient, &mut self.unasked, norm),
+                &mut self.norm_parts,
+            ),
             &self.normed,
             (&projected.input, &projected.input_inv),
             &parameters[norm.range()],
@@ -395,20 +403,34 @@ fn asked<'a>(
     }
 }
 
+/// Rows whose part of a norm's gradient is summed by one thread: results do not depend on how many there are.
+const NORM_ROWS: usize = 256;
+
 fn norm_backward(
     stream: &mut [f32],
-    d_weight: &mut [f32],
+    (d_weight, parts): (&mut [f32], &mut Vec<f32>),
     dy: &[f32],
     (x, inv): (&[f32], &[f32]),
     weight: &[f32],
 ) {
     let d = weight.len();
-    for (((dx, dy), x), &inv) in stream
-        .chunks_exact_mut(d)
-        .zip(dy.chunks_exact(d))
-        .zip(x.chunks_exact(d))
-        .zip(inv)
-    {
-        kernels::rms_norm_backward(dx, d_weight, dy, x, weight, inv);
+    let rows = stream.len() / d;
+    parts.clear();
+    parts.resize(rows.div_ceil(NORM_ROWS) * d, 0.0);
+    (stream.par_chunks_mut(NORM_ROWS * d))
+        .zip(parts.par_chunks_exact_mut(d))
+        .enumerate()
+        .for_each(|(block, (stream, d_weight))| {
+            let from = block * NORM_ROWS;
+            for (((dx, dy), x), &inv) in (stream.chunks_exact_mut(d))
+                .zip(dy[from * d..].chunks_exact(d))
+                .zip(x[from * d..].chunks_exact(d))
+                .zip(&inv[from..])
+            {
+                kernels::rms_norm_backward(dx, d_weight, dy, x, weight, inv);
+            }
+        });
+    for part in parts.chunks_exact(d) {
+        kernels::add_scaled(d_weight, part, 1.0);
     }
 }
