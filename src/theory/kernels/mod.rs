@@ -2,11 +2,13 @@
 //!
 //! Each kernel is written once as plain element-wise code, compiled three times (AVX-512, AVX2 with FMA, baseline) and
 //! chosen at run time by `vectorised!`. Sums use a fixed number of lanes and fixed blocks, so a result depends on the
-//! data alone, never on threads. One pass is bound by memory beyond a few hundred thousand elements, by exp below.
+//! data alone, never on threads. One pass is bound by memory beyond a few hundred thousand elements, by exp below; the
+//! passes of a solution then use two cores.
 
 mod arith;
 mod exponential;
 mod family;
+mod halves;
 mod logarithm;
 mod measuring;
 mod passes;
@@ -22,6 +24,7 @@ pub use exponential::{exp_bounded, exp_one, expm1_one};
 pub use family::{
     Entropic, Power, PowerSums, alpha_divergence, entropic, omega_one, power_sums, powers,
 };
+pub use halves::{distances, pole_sums, poles, survey_tilted, tilt, tilted_sum};
 pub use logarithm::{ln_and_inverse, ln_one};
 pub use measuring::{Compared, Comparison, compare, forward_gap};
 pub use passes::{
@@ -30,7 +33,7 @@ pub use passes::{
 };
 use prefetch::{announce_read, announce_write};
 pub use solving::{
-    Distances, PoleSums, Poles, Survey, cross_divergence, distances, excess, pole_sum_at,
-    pole_sums, poles, position_above, settle, survey,
+    Distances, PoleSums, Poles, Survey, cross_divergence, excess, pole_sum_at, position_above,
+    settle, survey,
 };
-pub use tilting::{Tilt, Tilted, heaviest, survey_tilted, tilt, tilted_sum};
+pub use tilting::{Tilt, Tilted, heaviest};

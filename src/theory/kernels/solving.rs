@@ -138,7 +138,7 @@ pub struct Distances {
 
 vectorised! {
     /// π_ref into `masses` and d = (best − r)·rate, at least 0 and at most 1e300, into `distance`.
-    pub fn distances<A>(log_reference: &[f64], rewards: &[f64], best: f64, rate: f64, masses: &mut [f64], distance: &mut [f64]) -> Distances {
+    pub(super) fn distances<A>(log_reference: &[f64], rewards: &[f64], best: f64, rate: f64, masses: &mut [f64], distance: &mut [f64]) -> Distances {
         let mut totals = [Compensated::default(); 3];
         let mut scratch = [[0.0; BLOCK]; 2];
         for (((x, rewards), masses), distance) in log_reference.chunks(BLOCK).zip(rewards.chunks(BLOCK))
@@ -197,7 +197,7 @@ pub struct PoleSums {
 
 vectorised! {
     /// Sums over the poles of forward KL's equation, u > 0; bound by one division per arm.
-    pub fn pole_sums<A>(reference: &[f64], distance: &[f64], u: f64) -> PoleSums {
+    pub(super) fn pole_sums<A>(reference: &[f64], distance: &[f64], u: f64) -> PoleSums {
         let mut totals = [Compensated::default(); 3];
         for (p, d) in reference.chunks(BLOCK).zip(distance.chunks(BLOCK)) {
             let mut sums = [[0.0; LANES]; 3];
@@ -237,7 +237,7 @@ pub struct Poles {
 
 vectorised! {
     /// On entry `masses` holds π_ref and `log_masses` holds d; on return π_ref/(u+d) and log π_ref − ln(u+d).
-    pub fn poles<A>(log_reference: &[f64], masses: &mut [f64], log_masses: &mut [f64], u: f64) -> Poles {
+    pub(super) fn poles<A>(log_reference: &[f64], masses: &mut [f64], log_masses: &mut [f64], u: f64) -> Poles {
         let mut total = Compensated::default();
         let mut largest = [f64::NEG_INFINITY; LANES];
         let mut scratch = [0.0; BLOCK];

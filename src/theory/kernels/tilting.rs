@@ -91,7 +91,7 @@ fn top_of(lanes: [f64; LANES]) -> f64 {
 
 vectorised! {
     /// Σ e^(w − shift) and max w.
-    pub fn tilted_sum<A>(by: Tilt, log_reference: &[f64], rewards: &[f64]) -> Tilted {
+    pub(super) fn tilted_sum<A>(by: Tilt, log_reference: &[f64], rewards: &[f64]) -> Tilted {
         let mut total = Compensated::default();
         let mut highest = [f64::NEG_INFINITY; LANES];
         for (x, rewards) in log_reference.chunks(BLOCK).zip(rewards.chunks(BLOCK)) {
@@ -105,7 +105,7 @@ vectorised! {
     /// [`super::survey`] and [`tilted_sum`] for the survey's best reward as top and no shift, from one reading of the arms:
     /// each stretch takes the best reward so far as its top, and a better one scales down what came before. The sum is
     /// good unless the highest weight is far below 0; infinite if a weight came near overflow on the way.
-    pub fn survey_tilted<A>(power: f64, rate: f64, log_reference: &[f64], rewards: &[f64]) -> (Survey, Tilted) {
+    pub(super) fn survey_tilted<A>(power: f64, rate: f64, log_reference: &[f64], rewards: &[f64]) -> (Survey, Tilted) {
         let mut survey = survey_lanes(&[], &[]);
         let mut total = Compensated::default();
         let mut highest = f64::NEG_INFINITY;
@@ -192,7 +192,7 @@ vectorised! {
 vectorised! {
     /// w − shift − amount into `log_masses` (−∞ where the log reference is), e^(w − shift)·factor into `masses`; for
     /// w − shift ≤ 709. From the last block to the first, because the last ones were read last.
-    pub fn tilt<A>(by: Tilt, amount: f64, factor: f64, log_reference: &[f64], rewards: &[f64], log_masses: &mut [f64], masses: &mut [f64]) {
+    pub(super) fn tilt<A>(by: Tilt, amount: f64, factor: f64, log_reference: &[f64], rewards: &[f64], log_masses: &mut [f64], masses: &mut [f64]) {
         for (((x, r), logs), masses) in log_reference.chunks(BLOCK).zip(rewards.chunks(BLOCK))
             .zip(log_masses.chunks_mut(BLOCK)).zip(masses.chunks_mut(BLOCK)).rev()
         {

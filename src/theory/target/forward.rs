@@ -18,7 +18,12 @@ pub(super) fn solve(
         masses, log_masses, ..
     } = target;
     // For now `masses` holds π_ref and `log_masses` holds d.
-    let found = kernels::distances(log_reference, rewards, best, 1.0 / beta, masses, log_masses);
+    let found = kernels::distances(
+        (log_reference, rewards),
+        best,
+        1.0 / beta,
+        (masses, log_masses),
+    );
     let (reference, distance) = (&*masses, &*log_masses);
 
     let floor = (best_outside - best) / beta;

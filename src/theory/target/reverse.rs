@@ -51,10 +51,8 @@ pub(super) fn solve(
             by,
             others.ln_1p(),
             share,
-            log_reference,
-            rewards,
-            log_masses,
-            masses,
+            (log_reference, rewards),
+            (log_masses, masses),
         );
         highest + others.ln_1p()
     } else {
@@ -62,10 +60,8 @@ pub(super) fn solve(
             by,
             sum.ln(),
             1.0 / sum,
-            log_reference,
-            rewards,
-            log_masses,
-            masses,
+            (log_reference, rewards),
+            (log_masses, masses),
         );
         by.shift + sum.ln()
     };

@@ -1,0 +1,231 @@
+//! Passes over so many arms that a second core is worth waking: each half is taken for itself. Where the halves meet
+//! depends on the number of arms alone, and so do results, however many threads there are.
+
+use super::{BLOCK, Distances, PoleSums, Poles, Survey, Tilt, Tilted, solving, tilting};
+
+/// Arms from which a pass takes longer than waking a thread: some 50 µs.
+const WORTH_A_THREAD: usize = 1 << 18;
+
+/// Where the halves meet, if there are any.
+fn middle(arms: usize) -> Option<usize> {
+    (arms >= WORTH_A_THREAD).then(|| arms / 2 / (2 * BLOCK) * (2 * BLOCK))
+}
+
+/// [`tilting::survey_tilted`].
+#[must_use]
+pub fn survey_tilted(
+    power: f64,
+    rate: f64,
+    log_reference: &[f64],
+    rewards: &[f64],
+) -> (Survey, Tilted) {
+    let run = |x: &[f64], r: &[f64]| tilting::survey_tilted(power, rate, x, r);
+    let Some(middle) = middle(rewards.len()) else {
+        return run(log_reference, rewards);
+    };
+    let (x, r) = (log_reference.split_at(middle), rewards.split_at(middle));
+    let (one, other) = rayon::join(|| run(x.0, r.0), || run(x.1, r.1));
+    let survey = one.0.and(other.0);
+    // Both sums are relative to their own half's best reward.
+    let moved = |(half, tilted): (Survey, Tilted)| {
+        let fall = if half.best == survey.best {
+            0.0
+        } else {
+            (half.best - survey.best) * rate
+        };
+        Tilted {
+            sum: tilted.sum * fall.exp(),
+            highest: tilted.highest + fall,
+        }
+    };
+    let (one, other) = (moved(one), moved(other));
+    let tilted = Tilted {
+        sum: one.sum + other.sum,
+        highest: one.highest.max(other.highest),
+    };
+    (survey, tilted)
+}
+
+/// [`tilting::tilted_sum`].
+#[must_use]
+pub fn tilted_sum(by: Tilt, log_reference: &[f64], rewards: &[f64]) -> Tilted {
+    let Some(middle) = middle(rewards.len()) else {
+        return tilting::tilted_sum(by, log_reference, rewards);
+    };
+    let (x, r) = (log_reference.split_at(middle), rewards.split_at(middle));
+    let (one, other) = rayon::join(
+        || tilting::tilted_sum(by, x.0, r.0),
+        || tilting::tilted_sum(by, x.1, r.1),
+    );
+    Tilted {
+        sum: one.sum + other.sum,
+        highest: one.highest.max(other.highest),
+    }
+}
+
+/// [`tilting::tilt`].
+pub fn tilt(
+    by: Tilt,
+    amount: f64,
+    factor: f64,
+    (log_reference, rewards): (&[f64], &[f64]),
+    (log_masses, masses): (&mut [f64], &mut [f64]),
+) {
+    let Some(middle) = middle(rewards.len()) else {
+        tilting::tilt(
+            by,
+            amount,
+            factor,
+            log_reference,
+            rewards,
+            log_masses,
+            masses,
+        );
+        return;
+    };
+    let (x, r) = (log_reference.split_at(middle), rewards.split_at(middle));
+    let (logs, masses) = (log_masses.split_at_mut(middle), masses.split_at_mut(middle));
+    rayon::join(
+        || tilting::tilt(by, amount, factor, x.0, r.0, logs.0, masses.0),
+        || tilting::tilt(by, amount, factor, x.1, r.1, logs.1, masses.1),
+    );
+}
+
+/// [`solving::pole_sums`].
+#[must_use]
+pub fn pole_sums(reference: &[f64], distance: &[f64], u: f64) -> PoleSums {
+    let Some(middle) = middle(reference.len()) else {
+        return solving::pole_sums(reference, distance, u);
+    };
+    let (masses, distances) = (reference.split_at(middle), distance.split_at(middle));
+    let (one, other) = rayon::join(
+        || solving::pole_sums(masses.0, distances.0, u),
+        || solving::pole_sums(masses.1, distances.1, u),
+    );
+    PoleSums {
+        value: one.value + other.value,
+        square: one.square + other.square,
+        cube: one.cube + other.cube,
+    }
+}
+
+/// [`solving::distances`].
+pub fn distances(
+    (log_reference, rewards): (&[f64], &[f64]),
+    best: f64,
+    rate: f64,
+    (masses, distance): (&mut [f64], &mut [f64]),
+) -> Distances {
+    let Some(middle) = middle(rewards.len()) else {
+        return solving::distances(log_reference, rewards, best, rate, masses, distance);
+    };
+    let (x, r) = (log_reference.split_at(middle), rewards.split_at(middle));
+    let (masses, distance) = (masses.split_at_mut(middle), distance.split_at_mut(middle));
+    let (one, other) = rayon::join(
+        || solving::distances(x.0, r.0, best, rate, masses.0, distance.0),
+        || solving::distances(x.1, r.1, best, rate, masses.1, distance.1),
+    );
+    Distances {
+        support: one.support + other.support,
+        mean: one.mean + other.mean,
+        at_zero: one.at_zero + other.at_zero,
+    }
+}
+
+/// [`solving::poles`].
+pub fn poles(log_reference: &[f64], masses: &mut [f64], log_masses: &mut [f64], u: f64) -> Poles {
+    let Some(middle) = middle(log_reference.len()) else {
+        return solving::poles(log_reference, masses, log_masses, u);
+    };
+    let x = log_reference.split_at(middle);
+    let (masses, logs) = (masses.split_at_mut(middle), log_masses.split_at_mut(middle));
+    let (one, other) = rayon::join(
+        || solving::poles(x.0, masses.0, logs.0, u),
+        || solving::poles(x.1, masses.1, logs.1, u),
+    );
+    Poles {
+        largest: one.largest.max(other.largest),
+        excess: one.excess + other.excess,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ARMS: usize = WORTH_A_THREAD + 4321;
+
+    fn close(name: &str, halves: f64, whole: f64) {
+        let same = halves == whole || (halves - whole).abs() <= 1e-13 * whole.abs();
+        assert!(same, "{name}: {halves} in halves, {whole} in one go");
+    }
+
+    /// Rewards whose best arm lies in the second half, and a reference that may leave the first one out.
+    fn problem(first_half: bool) -> (Vec<f64>, Vec<f64>) {
+        let number = |i: usize| ((i * 7919 + 13) % 10_007) as f64 / 10_007.0;
+        let log_reference = (0..ARMS).map(|i| {
+            let there = first_half || i > ARMS * 3 / 5;
+            let there = there && i % 17 != 3;
+            if there {
+                -12.0 - 3.0 * number(i)
+            } else {
+                f64::NEG_INFINITY
+            }
+        });
+        let rewards = (0..ARMS).map(|i| number(i + 5) + if i > ARMS / 2 { 0.3 } else { 0.0 });
+        (log_reference.collect(), rewards.collect())
+    }
+
+    #[test]
+    fn halves_of_tilted_passes_are_the_whole() {
+        for first_half in [true, false] {
+            let (x, r) = problem(first_half);
+            for rate in [0.1, 20.0, 4000.0] {
+                let (survey, tilted) = survey_tilted(1.0, rate, &x, &r);
+                let (whole, exact) = tilting::survey_tilted(1.0, rate, &x, &r);
+                assert_eq!(survey, whole);
+                if tilted.sum.is_finite() && exact.sum.is_finite() {
+                    close("sum", tilted.sum, exact.sum);
+                }
+                close("highest", tilted.highest, exact.highest);
+                let by = Tilt {
+                    power: 0.7,
+                    top: survey.best,
+                    rate,
+                    shift: exact.highest,
+                };
+                let (halves, whole) = (tilted_sum(by, &x, &r), tilting::tilted_sum(by, &x, &r));
+                close("shifted sum", halves.sum, whole.sum);
+                let [mut logs, mut masses, mut whole_logs, mut whole_masses] =
+                    [(); 4].map(|()| vec![0.5; ARMS]);
+                tilt(by, 0.3, 2.0, (&x, &r), (&mut logs, &mut masses));
+                tilting::tilt(by, 0.3, 2.0, &x, &r, &mut whole_logs, &mut whole_masses);
+                assert_eq!((logs, masses), (whole_logs, whole_masses));
+            }
+        }
+    }
+
+    #[test]
+    fn halves_of_the_forward_passes_are_the_whole() {
+        let (x, r) = problem(true);
+        let [mut masses, mut logs, mut whole_masses, mut whole_logs] =
+            [(); 4].map(|()| vec![0.5; ARMS]);
+        let halves = distances((&x, &r), 1.3, 20.0, (&mut masses, &mut logs));
+        let whole = solving::distances(&x, &r, 1.3, 20.0, &mut whole_masses, &mut whole_logs);
+        close("support", halves.support, whole.support);
+        close("mean", halves.mean, whole.mean);
+        close("at zero", halves.at_zero, whole.at_zero);
+        let (halves, whole) = (
+            pole_sums(&masses, &logs, 0.4),
+            solving::pole_sums(&masses, &logs, 0.4),
+        );
+        close("value", halves.value, whole.value);
+        close("square", halves.square, whole.square);
+        close("cube", halves.cube, whole.cube);
+        let halves = poles(&x, &mut masses, &mut logs, 0.4);
+        let whole = solving::poles(&x, &mut whole_masses, &mut whole_logs, 0.4);
+        close("largest", halves.largest, whole.largest);
+        close("excess", halves.excess, whole.excess);
+        assert_eq!((logs, masses), (whole_logs, whole_masses));
+    }
+}
