@@ -11,7 +11,7 @@ fn middle(arms: usize) -> Option<usize> {
     (arms >= WORTH_A_THREAD).then(|| arms / 2 / (2 * BLOCK) * (2 * BLOCK))
 }
 
-/// [`tilting::survey_tilted`].
+/// Survey and sum of tilted weights, see `tilting`.
 #[must_use]
 pub fn survey_tilted(
     power: f64,
@@ -46,7 +46,7 @@ pub fn survey_tilted(
     (survey, tilted)
 }
 
-/// [`tilting::tilted_sum`].
+/// Σ e^(w − shift) and max w, see `tilting`.
 #[must_use]
 pub fn tilted_sum(by: Tilt, log_reference: &[f64], rewards: &[f64]) -> Tilted {
     let Some(middle) = middle(rewards.len()) else {
@@ -63,7 +63,7 @@ pub fn tilted_sum(by: Tilt, log_reference: &[f64], rewards: &[f64]) -> Tilted {
     }
 }
 
-/// [`tilting::tilt`].
+/// Writes masses and log masses of tilted weights, see `tilting`.
 pub fn tilt(
     by: Tilt,
     amount: f64,
@@ -91,7 +91,7 @@ pub fn tilt(
     );
 }
 
-/// [`solving::pole_sums`].
+/// Sums over the poles of forward KL's equation, u > 0.
 #[must_use]
 pub fn pole_sums(reference: &[f64], distance: &[f64], u: f64) -> PoleSums {
     let Some(middle) = middle(reference.len()) else {
@@ -109,7 +109,7 @@ pub fn pole_sums(reference: &[f64], distance: &[f64], u: f64) -> PoleSums {
     }
 }
 
-/// [`solving::distances`].
+/// π_ref into `masses` and d = (best − r)·rate, at least 0 and at most 1e300, into `distance`.
 pub fn distances(
     (log_reference, rewards): (&[f64], &[f64]),
     best: f64,
@@ -132,7 +132,7 @@ pub fn distances(
     }
 }
 
-/// [`solving::poles`].
+/// On entry `masses` holds π_ref and `log_masses` holds d; on return π_ref/(u+d) and log π_ref − ln(u+d).
 pub fn poles(log_reference: &[f64], masses: &mut [f64], log_masses: &mut [f64], u: f64) -> Poles {
     let Some(middle) = middle(log_reference.len()) else {
         return solving::poles(log_reference, masses, log_masses, u);

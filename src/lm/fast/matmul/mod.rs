@@ -5,12 +5,13 @@
 
 use std::{cell::Cell, ops::Range};
 
-use gemm::Parallelism;
-use rayon::prelude::*;
-
 use super::kernels;
+use gemm::Parallelism;
 #[cfg(target_arch = "x86_64")]
 use operand::{Left, Out, Right};
+pub(super) use spread::Spread;
+use spread::{Shared, SharedConst, WORTH_A_THREAD, split};
+use unit::Unit;
 
 #[cfg(target_arch = "x86_64")]
 mod amx;
@@ -18,11 +19,11 @@ mod amx;
 mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod operand;
+mod spread;
 #[cfg(test)]
 mod tests;
+mod unit;
 
-/// Multiply-adds below which a second thread costs more than it brings.
-const WORTH_A_THREAD: usize = 1 << 20;
 /// Numbers in the widest register.
 pub(super) const LANES: usize = 16;
 /// Registers in a row of a tile.
@@ -32,81 +33,6 @@ const TILE: usize = 4;
 #[repr(C, align(64))]
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Line([f32; LANES]);
-
-/// How a product may spread.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Spread {
-    /// Over the threads of the pool, where it is large enough.
-    Threads,
-    /// Nowhere: the caller already runs on every thread.
-    Alone,
-}
-
-/// What multiplies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Unit {
-    /// The matrix unit, where it is worth its packing; else vectors.
-    #[cfg(target_arch = "x86_64")]
-    Matrix,
-    /// AVX-512.
-    #[cfg(target_arch = "x86_64")]
-    Vectors,
-    Portable,
-}
-
-impl Unit {
-    /// The fastest one here.
-    fn best() -> Self {
-        #[cfg(target_arch = "x86_64")]
-        if kernels::level() == kernels::Level::Wide {
-            return if amx::available() {
-                Self::Matrix
-            } else {
-                Self::Vectors
-            };
-        }
-        Self::Portable
-    }
-
-    /// Itself or the next one, if the product is too small for it.
-    fn worth(self, (m, n, k): (usize, usize, usize)) -> Self {
-        #[cfg(target_arch = "x86_64")]
-        if self == Self::Matrix && (m.min(n) < WORTH_PACKING || k < LANES) {
-            return Self::Vectors;
-        }
-        self
-    }
-
-    /// c [m, n] (+)= factor·a·b, on this thread alone; returns Σ c² where that is streamed, else 0.
-    ///
-    /// # Safety
-    /// The unit is there, and every element that sizes and strides name lies inside its operand.
-    #[cfg(target_arch = "x86_64")]
-    #[expect(unsafe_code, reason = "vector instructions and strided operands")]
-    unsafe fn product(self, sizes: (usize, usize, usize), out: Out, a: Left, b: Right) -> f64 {
-        // SAFETY: promised by the caller.
-        unsafe {
-            if self == Self::Matrix {
-                amx::product(sizes, out, a, b)
-            } else {
-                avx512::product(sizes, out, a, b)
-            }
-        }
-    }
-
-    /// Rows and columns between which a product is best divided.
-    fn borders(self) -> (usize, usize) {
-        #[cfg(target_arch = "x86_64")]
-        if self == Self::Matrix {
-            return (2 * LANES, 2 * LANES);
-        }
-        (6, LANES)
-    }
-}
-
-/// Rows or columns that a packed number must serve for the matrix unit to be worth its packing.
-#[cfg(target_arch = "x86_64")]
-const WORTH_PACKING: usize = 96;
 
 /// y [n, out] (+)= x [n, in] · wᵀ, with w [out, in].
 pub(super) fn forward(
@@ -603,60 +529,3 @@ fn portable(
 const FEW_OUTPUTS: usize = 12;
 /// Rows up to which a forward is best made of dot products.
 const FEW_ROWS: usize = 24;
-
-/// Runs `run` on parts of `0..size` whose borders are multiples of `unit`, one part per thread where the work is worth it;
-/// returns the sum of what it returns.
-fn split(
-    size: usize,
-    unit: usize,
-    work: usize,
-    spread: Spread,
-    run: impl Fn(Range<usize>) -> f64 + Sync,
-) -> f64 {
-    let threads = match spread {
-        Spread::Threads if work >= WORTH_A_THREAD => rayon::current_num_threads(),
-        Spread::Threads | Spread::Alone => 1,
-    };
-    let units = size.div_ceil(unit);
-    let threads = threads.min(units);
-    if threads < 2 {
-        return run(0..size);
-    }
-    let border = |i: usize| (units * i / threads * unit).min(size);
-    // Two threads are the common case and need no list.
-    if threads == 2 {
-        let (first, second) = rayon::join(|| run(0..border(1)), || run(border(1)..size));
-        return first + second;
-    }
-    let parts: Vec<f64> = (0..threads)
-        .into_par_iter()
-        .with_max_len(1)
-        .map(|i| run(border(i)..border(i + 1)))
-        .collect();
-    parts.iter().sum()
-}
-
-/// A pointer that parts of one product share; each writes places of its own.
-#[derive(Clone, Copy)]
-struct Shared(*mut f32);
-#[derive(Clone, Copy)]
-struct SharedConst(*const f32);
-
-#[expect(unsafe_code, reason = "threads write disjoint parts of one matrix")]
-// SAFETY: every use writes parts that do not overlap, inside a slice that outlives it.
-unsafe impl Sync for Shared {}
-#[expect(unsafe_code, reason = "threads read one matrix")]
-// SAFETY: only read, inside a slice that outlives it.
-unsafe impl Sync for SharedConst {}
-
-impl Shared {
-    fn at(&self, offset: usize) -> *mut f32 {
-        self.0.wrapping_add(offset)
-    }
-}
-
-impl SharedConst {
-    fn at(&self, offset: usize) -> *const f32 {
-        self.0.wrapping_add(offset)
-    }
-}

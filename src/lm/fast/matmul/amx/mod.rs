@@ -3,14 +3,14 @@
 //! The unit multiplies bf16 numbers only, sixteen times as many a cycle as the vector registers multiply `f32`. A number
 //! of 24 significant bits is the exact sum of three bf16 numbers of 8, high, middle and low: of the nine products of two
 //! such sums, the six that reach 2⁻²⁴ of the whole are summed in `f32`. What is left out is smaller than the rounding of a
-//! plain sum. Both operands are split while they are packed.
+//! plain sum. Both operands are split while they are packed; products run
+//! over panels of two tiles by two.
 
 #![expect(unsafe_code, reason = "tile and vector instructions, strided operands")]
 
 use std::{
     arch::{asm, x86_64::*},
     cell::RefCell,
-    ops::Range,
     sync::OnceLock,
 };
 
@@ -18,15 +18,11 @@ use super::{
     LANES, Line,
     operand::{Left, Out, Right},
 };
+use packing::{PANEL, SIDE, STEP, STEP_LINES, Source, mask, pack_left, pack_right, turn};
+pub(super) use packing::{pack, packed_len};
 
-/// Rows of a tile, and its columns of sums.
-const SIDE: usize = 16;
-/// Rows of a panel, and columns of the other: two tiles.
-const PANEL: usize = 2 * SIDE;
-/// Depth of a tile: pairs of bf16 in sixteen columns.
-const STEP: usize = 32;
-/// Lines of one step of a panel: three parts of two tiles.
-const STEP_LINES: usize = 3 * 2 * SIDE;
+mod packing;
+
 /// Depth between two visits of sums.
 const DEPTH: usize = 768;
 /// Numbers of the left operand packed at once: they stay in the second cache.
@@ -65,11 +61,6 @@ fn is_allowed() -> bool {
     false
 }
 
-/// Lines that [`pack`] fills for a matrix with `columns` columns (of the product) and this depth.
-pub(super) fn packed_len(columns: usize, depth: usize) -> usize {
-    columns.div_ceil(PANEL) * depth.div_ceil(STEP) * STEP_LINES
-}
-
 /// Eight tiles of 16 rows of 64 bytes.
 #[repr(C, align(64))]
 struct Configuration([u8; 64]);
@@ -89,16 +80,6 @@ static WHOLE_TILES: Configuration = {
 thread_local! {
     /// Packed blocks of the left and of the right operand.
     static PACKED: RefCell<[Vec<Line>; 2]> = const { RefCell::new([Vec::new(), Vec::new()]) };
-}
-
-/// A strided operand as it is packed: `leads` rows (or columns) of the product by the depth.
-#[derive(Clone, Copy)]
-struct Source {
-    data: *const f32,
-    /// Between leads.
-    lead: usize,
-    /// Between steps of the depth; one of the two strides is 1.
-    depth: usize,
 }
 
 /// c [m, n] (+)= factor·a·b, on this thread alone; returns Σ c² where that is streamed, else 0.
@@ -219,17 +200,26 @@ unsafe fn part(
             return;
         }
         let mut sums = [[Line::default(); 2]; PANEL];
+        // A row's sums begin with what is there, as in a whole panel: they do not depend on the rows beside it.
+        let begun = plain && out.add;
+        if begun {
+            load(&mut sums, (rows, columns), out);
+        }
         let to = sums.as_mut_ptr().cast::<f32>();
         if rows > SIDE {
-            multiply_two(a, b, steps, (to, PANEL), false);
+            multiply_two(a, b, steps, (to, PANEL), begun);
         } else {
-            multiply_one(a, b, steps, to);
+            multiply_one(a, b, steps, to, begun);
         }
         if out.turned {
             store_turned(&sums, (rows, columns), out);
-        } else {
-            store(&sums, (rows, columns), out, total);
+            return;
         }
+        let out = Out {
+            add: out.add && !begun,
+            ..out
+        };
+        store(&sums, (rows, columns), out, total);
     }
 }
 
@@ -327,17 +317,21 @@ unsafe fn multiply_two(
     }
 }
 
-/// One tile of rows with two of columns into 16 rows of 32 numbers at `to`: two sums for each tile hide their latency.
-#[target_feature(enable = "avx512f,avx512bw")]
-unsafe fn multiply_one(a: *const Line, b: *const Line, steps: usize, to: *mut f32) {
-    let mut others = [[Line::default(); 2]; SIDE];
+/// One tile of rows with two of columns into 16 rows of 32 numbers at `to`, which are added to where `add`. Sums are made
+/// in the order of [`multiply_two`].
+unsafe fn multiply_one(a: *const Line, b: *const Line, steps: usize, to: *mut f32, add: bool) {
     // SAFETY: promised by the caller: `steps` steps are packed on either side, 16 rows of 32 numbers lie at `to`.
     unsafe {
+        if add {
+            asm!(
+                "tileloadd tmm0, [{to} + {row}*1]",
+                "tileloadd tmm1, [{to} + {row}*1 + 64]",
+                to = in(reg) to, row = in(reg) 2 * size_of::<Line>(),
+            );
+        } else {
+            asm!("tilezero tmm0", "tilezero tmm1");
+        }
         asm!(
-            "tilezero tmm0",
-            "tilezero tmm1",
-            "tilezero tmm2",
-            "tilezero tmm3",
             "2:",
             "tileloadd tmm4, [{a} + {line}*1]",
             "tileloadd tmm6, [{b} + {line}*1 + 4096]",
@@ -346,48 +340,47 @@ unsafe fn multiply_one(a: *const Line, b: *const Line, steps: usize, to: *mut f3
             "tdpbf16ps tmm1, tmm4, tmm7",
             "tileloadd tmm6, [{b} + {line}*1 + 2048]",
             "tileloadd tmm7, [{b} + {line}*1 + 3072]",
-            "tdpbf16ps tmm2, tmm4, tmm6",
-            "tdpbf16ps tmm3, tmm4, tmm7",
+            "tdpbf16ps tmm0, tmm4, tmm6",
+            "tdpbf16ps tmm1, tmm4, tmm7",
             "tileloadd tmm4, [{a} + {line}*1 + 2048]",
             "tdpbf16ps tmm0, tmm4, tmm6",
             "tdpbf16ps tmm1, tmm4, tmm7",
             "tileloadd tmm6, [{b} + {line}*1]",
             "tileloadd tmm7, [{b} + {line}*1 + 1024]",
-            "tdpbf16ps tmm2, tmm4, tmm6",
-            "tdpbf16ps tmm3, tmm4, tmm7",
+            "tdpbf16ps tmm0, tmm4, tmm6",
+            "tdpbf16ps tmm1, tmm4, tmm7",
             "tileloadd tmm4, [{a} + {line}*1 + 4096]",
             "tdpbf16ps tmm0, tmm4, tmm6",
             "tdpbf16ps tmm1, tmm4, tmm7",
             "tileloadd tmm4, [{a} + {line}*1]",
-            "tdpbf16ps tmm2, tmm4, tmm6",
-            "tdpbf16ps tmm3, tmm4, tmm7",
+            "tdpbf16ps tmm0, tmm4, tmm6",
+            "tdpbf16ps tmm1, tmm4, tmm7",
             "add {a}, 6144",
             "add {b}, 6144",
             "dec {steps}",
             "jnz 2b",
             "tilestored [{to} + {row}*1], tmm0",
             "tilestored [{to} + {row}*1 + 64], tmm1",
-            "tilestored [{others} + {row}*1], tmm2",
-            "tilestored [{others} + {row}*1 + 64], tmm3",
             a = inout(reg) a => _, b = inout(reg) b => _, steps = inout(reg) steps => _,
             line = in(reg) size_of::<Line>(),
-            to = in(reg) to, others = in(reg) others.as_mut_ptr(), row = in(reg) 2 * size_of::<Line>(),
+            to = in(reg) to, row = in(reg) 2 * size_of::<Line>(),
             options(nostack),
         );
-        for (i, line) in others.as_flattened().iter().enumerate() {
-            let to = to.add(i * LANES);
-            let sum = _mm512_add_ps(_mm512_load_ps(to), _mm512_load_ps(line.0.as_ptr()));
-            _mm512_store_ps(to, sum);
-        }
     }
 }
 
-/// The first `count` lanes, none to all.
-fn mask(count: usize) -> __mmask16 {
-    if count >= LANES {
-        !0
-    } else {
-        (1u16 << count) - 1
+/// What is at the sums' place, zeros past its end.
+#[target_feature(enable = "avx512f")]
+unsafe fn load(sums: &mut [[Line; 2]; PANEL], (rows, columns): (usize, usize), out: Out) {
+    for (r, lines) in sums.iter_mut().enumerate().take(rows) {
+        for (v, line) in lines.iter_mut().enumerate().take(columns.div_ceil(LANES)) {
+            // SAFETY: promised by the caller; the mask leaves out what is past the last column.
+            unsafe {
+                let c = out.data.add(r * out.row + v * LANES);
+                let there = _mm512_maskz_loadu_ps(mask(columns - v * LANES), c);
+                _mm512_store_ps(line.0.as_mut_ptr(), there);
+            }
+        }
     }
 }
 
@@ -450,205 +443,4 @@ unsafe fn store_turned(sums: &[[Line; 2]; PANEL], (rows, columns): (usize, usize
             }
         }
     }
-}
-
-/// Packs w [out, in] as the right operand of products with its transpose.
-///
-/// # Safety
-/// As for [`product`]; `packed` has [`packed_len`] lines.
-#[target_feature(enable = "avx512f,avx512bw")]
-pub(super) unsafe fn pack(packed: &mut [Line], w: *const f32, (outputs, inputs): (usize, usize)) {
-    let source = Source {
-        data: w,
-        lead: inputs,
-        depth: 1,
-    };
-    // SAFETY: promised by the caller.
-    unsafe { pack_right(packed.as_mut_ptr(), source, 0..outputs, 0..inputs) };
-}
-
-/// Packs rows of the left operand: a tile's rows are the product's, its columns pairs along the depth.
-#[target_feature(enable = "avx512f,avx512bw")]
-unsafe fn pack_left(to: *mut Line, from: Source, rows: Range<usize>, depth: Range<usize>) {
-    // SAFETY: promised by the caller.
-    unsafe {
-        if from.depth == 1 {
-            panels::<false, true>(to, from, rows, depth);
-        } else {
-            panels::<true, false>(to, from, rows, depth);
-        }
-    }
-}
-
-/// Packs columns of the right operand: a tile's rows are pairs along the depth, its columns the product's.
-#[target_feature(enable = "avx512f,avx512bw")]
-unsafe fn pack_right(to: *mut Line, from: Source, columns: Range<usize>, depth: Range<usize>) {
-    // SAFETY: promised by the caller.
-    unsafe {
-        if from.lead == 1 {
-            panels::<false, false>(to, from, columns, depth);
-        } else {
-            panels::<true, true>(to, from, columns, depth);
-        }
-    }
-}
-
-/// Packs panels. `ALONG`: the depth lies along the operand's memory, and a pair is sixteen apart on it; else it lies
-/// across. `TURN`: what is read as a row becomes a column.
-#[target_feature(enable = "avx512f,avx512bw")]
-unsafe fn panels<const TURN: bool, const ALONG: bool>(
-    to: *mut Line,
-    from: Source,
-    leads: Range<usize>,
-    depth: Range<usize>,
-) {
-    let steps = depth.len().div_ceil(STEP);
-    let stride = if ALONG { from.lead } else { from.depth };
-    for (panel, lead) in leads.clone().step_by(PANEL).enumerate() {
-        for step in 0..steps {
-            let at = depth.start + step * STEP;
-            let deep = (depth.end - at).min(STEP);
-            for half in 0..2 {
-                let lead = lead + half * SIDE;
-                let count = leads.end.saturating_sub(lead).min(SIDE);
-                let data = (from.data).wrapping_add(lead * from.lead + at * from.depth);
-                // SAFETY: promised by the caller.
-                unsafe {
-                    let to = to.add((panel * steps + step) * STEP_LINES + half * SIDE);
-                    tile::<TURN, ALONG>(to, (data, stride), (count, deep));
-                }
-            }
-        }
-    }
-}
-
-/// Packs one tile of each part: `count` leads by `deep` steps, the rest zeros.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw")]
-unsafe fn tile<const TURN: bool, const ALONG: bool>(
-    to: *mut Line,
-    (data, stride): (*const f32, usize),
-    (count, deep): (usize, usize),
-) {
-    let masks = if ALONG {
-        (mask(deep), mask(deep.saturating_sub(SIDE)))
-    } else {
-        (mask(count), mask(count))
-    };
-    let load = |i: usize| {
-        // What the next panel will ask for.
-        let ahead = if ALONG { PANEL * stride } else { PANEL };
-        let (near, far) = if ALONG {
-            (
-                data.wrapping_add(i * stride),
-                data.wrapping_add(i * stride + SIDE),
-            )
-        } else {
-            (
-                data.wrapping_add(i * stride),
-                data.wrapping_add((i + SIDE) * stride),
-            )
-        };
-        let there = if ALONG {
-            (i < count, i < count)
-        } else {
-            (i < deep, i + SIDE < deep)
-        };
-        // SAFETY: lanes past the ends are masked out, and so are rows; what is fetched ahead may lie past the end.
-        unsafe {
-            _mm_prefetch::<_MM_HINT_T0>(near.wrapping_add(ahead).cast());
-            _mm_prefetch::<_MM_HINT_T0>(far.wrapping_add(ahead).cast());
-            (
-                _mm512_maskz_loadu_ps(if there.0 { masks.0 } else { 0 }, near),
-                _mm512_maskz_loadu_ps(if there.1 { masks.1 } else { 0 }, far),
-            )
-        }
-    };
-    // SAFETY: the caller made room for the tile of each part.
-    unsafe {
-        if TURN {
-            let mut near = [_mm512_setzero_ps(); SIDE];
-            let mut far = [_mm512_setzero_ps(); SIDE];
-            for i in 0..SIDE {
-                (near[i], far[i]) = load(i);
-            }
-            let (near, far) = (turn(near), turn(far));
-            for (i, (near, far)) in near.into_iter().zip(far).enumerate() {
-                split(to.add(i), near, far);
-            }
-        } else {
-            for i in 0..SIDE {
-                let (near, far) = load(i);
-                split(to.add(i), near, far);
-            }
-        }
-    }
-}
-
-/// Splits numbers into the sum of three bf16 and stores each part's pairs (near, far), low half first.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw")]
-unsafe fn split(to: *mut Line, near: __m512, far: __m512) {
-    let high = (rounded(near), rounded(far));
-    let (near, far) = (_mm512_sub_ps(near, high.0), _mm512_sub_ps(far, high.1));
-    let middle = (rounded(near), rounded(far));
-    let low = (_mm512_sub_ps(near, middle.0), _mm512_sub_ps(far, middle.1));
-    for (part, (near, far)) in [high, middle, low].into_iter().enumerate() {
-        let near = _mm512_srli_epi32::<16>(_mm512_castps_si512(near));
-        let far = _mm512_castps_si512(far);
-        // The far number's upper half over the near one's.
-        let pairs = _mm512_mask_blend_epi16(0xAAAA_AAAA, near, far);
-        // SAFETY: promised by the caller.
-        unsafe { _mm512_store_si512(to.add(part * 2 * SIDE).cast(), pairs) };
-    }
-}
-
-/// The nearest number that fits into the upper half.
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn rounded(x: __m512) -> __m512 {
-    let half = _mm512_set1_epi32(0x8000);
-    let upper = _mm512_set1_epi32(0xFFFF_0000_u32 as i32);
-    let bits = _mm512_add_epi32(_mm512_castps_si512(x), half);
-    _mm512_castsi512_ps(_mm512_and_si512(bits, upper))
-}
-
-/// Exchanges rows and columns of a square.
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn turn(rows: [__m512; SIDE]) -> [__m512; SIDE] {
-    let mut pairs = rows;
-    for i in (0..SIDE).step_by(2) {
-        pairs[i] = _mm512_unpacklo_ps(rows[i], rows[i + 1]);
-        pairs[i + 1] = _mm512_unpackhi_ps(rows[i], rows[i + 1]);
-    }
-    let mut fours = pairs;
-    for i in (0..SIDE).step_by(4) {
-        for j in 0..2 {
-            let (a, b) = (
-                _mm512_castps_pd(pairs[i + j]),
-                _mm512_castps_pd(pairs[i + 2 + j]),
-            );
-            fours[i + 2 * j] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, b));
-            fours[i + 2 * j + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, b));
-        }
-    }
-    // Now fours[4g + c] holds column 4q + c of rows 4g.. in its quarter q.
-    let mut all = rows;
-    for c in 0..4 {
-        let [a, b, d, e] = [fours[c], fours[4 + c], fours[8 + c], fours[12 + c]];
-        let (low, low_far) = (
-            _mm512_shuffle_f32x4::<0x88>(a, b),
-            _mm512_shuffle_f32x4::<0x88>(d, e),
-        );
-        let (high, high_far) = (
-            _mm512_shuffle_f32x4::<0xDD>(a, b),
-            _mm512_shuffle_f32x4::<0xDD>(d, e),
-        );
-        all[c] = _mm512_shuffle_f32x4::<0x88>(low, low_far);
-        all[8 + c] = _mm512_shuffle_f32x4::<0xDD>(low, low_far);
-        all[4 + c] = _mm512_shuffle_f32x4::<0x88>(high, high_far);
-        all[12 + c] = _mm512_shuffle_f32x4::<0xDD>(high, high_far);
-    }
-    all
 }

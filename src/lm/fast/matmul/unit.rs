@@ -1,0 +1,80 @@
+//! What products run on, found at run time.
+
+#[cfg(target_arch = "x86_64")]
+use super::{
+    LANES, amx, avx512,
+    operand::{Left, Out, Right},
+};
+use crate::lm::fast::kernels;
+
+/// What multiplies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unit {
+    /// The matrix unit, where it is worth its packing; else vectors.
+    #[cfg(target_arch = "x86_64")]
+    Matrix,
+    /// AVX-512.
+    #[cfg(target_arch = "x86_64")]
+    Vectors,
+    Portable,
+}
+
+impl Unit {
+    /// The fastest one here.
+    pub(super) fn best() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if kernels::level() == kernels::Level::Wide {
+            return if amx::available() {
+                Self::Matrix
+            } else {
+                Self::Vectors
+            };
+        }
+        Self::Portable
+    }
+
+    /// Itself or the next one, if the product is too small for it.
+    pub(super) fn worth(self, (m, n, k): (usize, usize, usize)) -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if self == Self::Matrix && (m.min(n) < WORTH_PACKING || k < LANES) {
+            return Self::Vectors;
+        }
+        self
+    }
+
+    /// c [m, n] (+)= factor·a·b, on this thread alone; returns Σ c² where that is streamed, else 0.
+    ///
+    /// # Safety
+    /// The unit is there, and every element that sizes and strides name lies inside its operand.
+    #[cfg(target_arch = "x86_64")]
+    #[expect(unsafe_code, reason = "vector instructions and strided operands")]
+    pub(super) unsafe fn product(
+        self,
+        sizes: (usize, usize, usize),
+        out: Out,
+        a: Left,
+        b: Right,
+    ) -> f64 {
+        // SAFETY: promised by the caller.
+        unsafe {
+            if self == Self::Matrix {
+                amx::product(sizes, out, a, b)
+            } else {
+                avx512::product(sizes, out, a, b)
+            }
+        }
+    }
+
+    /// Rows and columns between which a product is best divided.
+    pub(super) fn borders(self) -> (usize, usize) {
+        #[cfg(target_arch = "x86_64")]
+        if self == Self::Matrix {
+            return (2 * LANES, 2 * LANES);
+        }
+        (6, LANES)
+    }
+}
+
+/// Rows or columns that a packed number must serve for the matrix unit to be worth its packing.
+#[cfg(target_arch = "x86_64")]
+const WORTH_PACKING: usize = 96;
