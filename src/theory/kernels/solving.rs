@@ -125,7 +125,7 @@ vectorised! {
     }
 }
 
-/// What [`distances`] found on its way.
+/// What [`super::distances`] found on its way.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Distances {
     /// Σ π_ref.
@@ -226,7 +226,7 @@ vectorised! {
     }
 }
 
-/// What [`poles`] found on its way.
+/// What [`super::poles`] found on its way.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Poles {
     /// The largest mass.
