@@ -197,6 +197,7 @@ static LOADED: Mutex<Option<(PathBuf, Weak<LanguageModel>)>> = Mutex::new(None);
 pub(super) fn load(
     name: &str,
     base_dir: Option<&Path>,
+    progress: lm::Progress<'_>,
 ) -> Result<Arc<LanguageModel>, SessionError> {
     let key = base_dir.map_or_else(|| PathBuf::from(name), |base| base.join(name));
     let mut loaded = LOADED
@@ -208,7 +209,7 @@ pub(super) fn load(
     {
         return Ok(model);
     }
-    let model = Arc::new(LanguageModel::new(lm::open(name, base_dir)?)?);
+    let model = Arc::new(LanguageModel::new(lm::open(name, base_dir, progress)?)?);
     *loaded = Some((key, Arc::downgrade(&model)));
     Ok(model)
 }

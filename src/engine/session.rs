@@ -211,10 +211,22 @@ impl Session {
     /// # Errors
     /// Whatever is wrong with the preset, as one line.
     pub fn new(preset: Preset, base_dir: Option<&Path>) -> Result<Self, SessionError> {
+        Self::new_with_progress(preset, base_dir, &mut |_| {})
+    }
+
+    /// As [`Self::new`], saying on the way what share of a language model is read, from 0 to 1.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn new_with_progress(
+        preset: Preset,
+        base_dir: Option<&Path>,
+        progress: lm::Progress<'_>,
+    ) -> Result<Self, SessionError> {
         let base = base_dir.map(Path::to_owned);
         match &preset.language {
             Some(language) => {
-                let model = language::load(&language.model, base_dir)?;
+                let model = language::load(&language.model, base_dir, progress)?;
                 Self::start_language(preset, base, model)
             }
             None => {

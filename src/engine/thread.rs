@@ -49,6 +49,8 @@ const LONGEST_REST: Duration = Duration::from_millis(150);
 const REST: Duration = Duration::from_millis(2);
 /// How often to look whether the window has made room for events.
 const RETRY: Duration = Duration::from_millis(100);
+/// Shortest time between two words on how far a load has come.
+const LOADING_TOLD: Duration = Duration::from_millis(50);
 
 /// A command that was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -331,11 +333,23 @@ impl Worker {
                 base_dir,
                 run,
             } => {
-                if let Some(language) = &preset.language {
-                    self.tell_loading(format!("loading {}", language.model));
+                let what = (preset.language.as_ref())
+                    .map(|language| format!("loading {}", language.model));
+                if let Some(what) = &what {
+                    self.tell_loading(what.clone(), None);
                 }
                 let base_dir = base_dir.as_deref();
-                let loaded = catch(|| Session::new(Preset::clone(&preset), base_dir));
+                let mut told = Instant::now();
+                let loaded = catch(|| {
+                    Session::new_with_progress(Preset::clone(&preset), base_dir, &mut |share| {
+                        if let Some(what) = &what
+                            && told.elapsed() >= LOADING_TOLD
+                        {
+                            told = Instant::now();
+                            self.tell_loading(what.clone(), Some(share));
+                        }
+                    })
+                });
                 match loaded {
                     Ok(session) => self.begin(session, run),
                     Err(message) => self.refuse(message),
@@ -429,8 +443,8 @@ impl Worker {
     }
 
     /// Says that what follows takes its time.
-    fn tell_loading(&mut self, what: String) {
-        self.outbox.send(Event::Loading { what, share: None });
+    fn tell_loading(&mut self, what: String, share: Option<f32>) {
+        self.outbox.send(Event::Loading { what, share });
         self.outbox.flush();
         (self.wake)();
     }

@@ -35,4 +35,6 @@ pub use train::{
     Ground, KnownReference, LmState, LmStateRef, LmTrainError, LmTrainer, Prepared, SampleRecord,
     StepFacts, StepParts,
 };
-pub use weights::{LoadedModel, ModelFile, ModelInfo, inspect, load, verify};
+pub use weights::{
+    LoadedModel, ModelFile, ModelInfo, Progress, inspect, load, load_with_progress, verify,
+};

@@ -404,7 +404,14 @@ fn a_checkpoint_of_a_full_fine_tune_is_a_model_and_leftovers_of_a_killed_process
     let place = folder.save(&checkpoint).unwrap();
     assert!(!leftover.exists());
     assert_eq!(folder.latest().unwrap().score, None);
-    let loaded = modescope::lm::open(place.to_str().unwrap(), None).unwrap();
+    let mut shares = vec![];
+    let loaded = modescope::lm::open(place.to_str().unwrap(), None, &mut |share| {
+        shares.push(share);
+    })
+    .unwrap();
+    assert_eq!(shares.len(), loaded.weights.len());
+    assert!(shares.is_sorted() && shares[0] == 0.0, "{shares:?}");
+    assert!(shares.iter().all(|share| (0.0..1.0).contains(share)));
     assert_eq!(
         loaded.info.file_bytes,
         std::fs::metadata(place.join("model.safetensors"))

@@ -17,7 +17,7 @@ pub use import::ImportOptions;
 use super::{
     embedded::{embedded, embedded_info},
     error::LmError,
-    weights::{LoadedModel, ModelFile, ModelInfo, inspect, load},
+    weights::{LoadedModel, ModelFile, ModelInfo, Progress, inspect, load_with_progress},
 };
 
 /// The name of the model that is part of the program.
@@ -68,13 +68,25 @@ impl ModelSource {
     /// Reads it whole; an adapter is added to its base.
     ///
     /// # Errors
-    /// See [`load`].
+    /// See [`load`](super::load).
     pub fn load(&self, device: &Device) -> Result<LoadedModel, LmError> {
+        self.load_with_progress(device, &mut |_| {})
+    }
+
+    /// As [`Self::load`], saying on the way what share of the weights is read, from 0 to 1.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_with_progress(
+        &self,
+        device: &Device,
+        progress: Progress<'_>,
+    ) -> Result<LoadedModel, LmError> {
         match self {
             Self::Embedded => embedded(device),
-            Self::File(file) => load(file, device),
+            Self::File(file) => load_with_progress(file, device, progress),
             Self::Adapter { folder, base } => {
-                let mut model = base.load(device)?;
+                let mut model = base.load_with_progress(device, progress)?;
                 adapter::merge(folder, &mut model)?;
                 model.info.name = self.inspect()?.name;
                 Ok(model)
@@ -273,9 +285,13 @@ fn cached(path: &Path) -> Option<(String, ModelFile)> {
 /// Loads a model by the name that a preset or a command gives it; relative paths start at `base_dir`.
 ///
 /// # Errors
-/// See [`ModelStore::resolve`] and [`load`].
-pub fn open(name: &str, base_dir: Option<&Path>) -> Result<LoadedModel, LmError> {
+/// See [`ModelStore::resolve`] and [`load`](super::load).
+pub fn open(
+    name: &str,
+    base_dir: Option<&Path>,
+    progress: Progress<'_>,
+) -> Result<LoadedModel, LmError> {
     ModelStore::of_user()
         .resolve(name, base_dir)?
-        .load(&Device::Cpu)
+        .load_with_progress(&Device::Cpu, progress)
 }

@@ -9,7 +9,7 @@ use candle_core::{
     Device, Tensor,
     quantized::{
         GgmlDType,
-        gguf_file::{Content, Value},
+        gguf_file::{Content, TensorInfo, Value},
     },
 };
 
@@ -20,7 +20,7 @@ use super::{
         error::LmError,
         tokenizer::{GgufVocabulary, LmTokenizer},
     },
-    LoadedModel, ModelInfo, check_dims, count_types,
+    LoadedModel, ModelInfo, Progress, check_dims, count_types,
 };
 
 pub(super) fn inspect(path: &Path) -> Result<ModelInfo, LmError> {
@@ -61,11 +61,20 @@ pub(super) fn verify(path: &Path) -> Result<(ModelInfo, LmTokenizer), LmError> {
     Ok((info, tokenizer))
 }
 
-pub(super) fn load(path: &Path, device: &Device) -> Result<LoadedModel, LmError> {
+pub(super) fn load(
+    path: &Path,
+    device: &Device,
+    progress: Progress<'_>,
+) -> Result<LoadedModel, LmError> {
     let (mut file, content) = open(path)?;
     let mut info = info(path, &content)?;
     let mut weights = HashMap::new();
+    let size = |info: &TensorInfo| info.shape.elem_count() as f64;
+    let all: f64 = content.tensor_infos.values().map(size).sum();
+    let mut read = 0.0;
     for (name, tensor_info) in &content.tensor_infos {
+        progress((read / all) as f32);
+        read += size(tensor_info);
         let Some(hub_name) = hub_name(name) else {
             continue;
         };

@@ -9,7 +9,7 @@ use candle_core::{DType, Device, safetensors::MmapedSafetensors};
 
 use super::{
     super::{chat::ChatTemplate, config::ModelConfig, error::LmError, tokenizer::LmTokenizer},
-    LoadedModel, ModelInfo, check_dims, count_types, read_text,
+    LoadedModel, ModelInfo, Progress, check_dims, count_types, read_text,
 };
 
 pub(super) fn inspect(folder: &Path) -> Result<ModelInfo, LmError> {
@@ -106,7 +106,11 @@ fn license(folder: &Path) -> Option<String> {
     (!name.is_empty()).then(|| name.to_owned())
 }
 
-pub(super) fn load(folder: &Path, device: &Device) -> Result<LoadedModel, LmError> {
+pub(super) fn load(
+    folder: &Path,
+    device: &Device,
+    progress: Progress<'_>,
+) -> Result<LoadedModel, LmError> {
     let mut info = inspect(folder)?;
     let files = weight_files(folder)?;
     let tensors = open(folder, &files)?;
@@ -114,7 +118,13 @@ pub(super) fn load(folder: &Path, device: &Device) -> Result<LoadedModel, LmErro
     info.config.tied_embeddings |= tensors.get("lm_head.weight").is_err();
     check_types(&info.config, &tensors)?;
     let mut weights = HashMap::new();
-    for (name, _) in info.config.tensor_shapes() {
+    let shapes = info.config.tensor_shapes();
+    let size = |shape: &[usize]| shape.iter().product::<usize>() as f64;
+    let all: f64 = shapes.iter().map(|(_, shape)| size(shape)).sum();
+    let mut read = 0.0;
+    for (name, shape) in shapes {
+        progress((read / all) as f32);
+        read += size(&shape);
         let tensor = tensors
             .load(&name, device)
             .and_then(|t| t.to_dtype(DType::F32))

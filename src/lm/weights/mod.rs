@@ -107,12 +107,27 @@ pub fn inspect(file: &ModelFile) -> Result<ModelInfo, LmError> {
 /// # Errors
 /// See [`LmError`]; a tensor that is missing, truncated or of the wrong shape is named.
 pub fn load(file: &ModelFile, device: &Device) -> Result<LoadedModel, LmError> {
+    load_with_progress(file, device, &mut |_| {})
+}
+
+/// As [`load`], saying after every tensor what share of the weights is read, from 0 to 1.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_with_progress(
+    file: &ModelFile,
+    device: &Device,
+    progress: Progress<'_>,
+) -> Result<LoadedModel, LmError> {
     let loaded = match file {
-        ModelFile::Gguf(path) => gguf::load(path, device),
-        ModelFile::HubFolder(folder) => hub_folder::load(folder, device),
+        ModelFile::Gguf(path) => gguf::load(path, device, progress),
+        ModelFile::HubFolder(folder) => hub_folder::load(folder, device, progress),
     }?;
     checked(loaded)
 }
+
+/// Who wants to know what share of a model is read.
+pub type Progress<'a> = &'a mut dyn FnMut(f32);
 
 /// Checks all that can be checked without reading weights: architecture, names, shapes, types and places of the tensors
 /// against the configuration and the file's length, and the tokenizer.
