@@ -333,20 +333,21 @@ impl Worker {
                 base_dir,
                 run,
             } => {
-                let what = (preset.language.as_ref())
-                    .map(|language| format!("loading {}", language.model));
-                if let Some(what) = &what {
-                    self.tell_loading(what.clone(), None);
+                let model = preset.language.as_ref().map(|language| &language.model);
+                if let Some(model) = model {
+                    self.tell_loading(format!("loading {model}"), None);
                 }
                 let base_dir = base_dir.as_deref();
                 let mut told = Instant::now();
                 let loaded = catch(|| {
                     Session::new_with_progress(Preset::clone(&preset), base_dir, &mut |share| {
-                        if let Some(what) = &what
-                            && told.elapsed() >= LOADING_TOLD
-                        {
+                        let Some(model) = model else { return };
+                        if share >= 1.0 {
+                            let what = format!("asking {model} for the prompt's answers");
+                            self.tell_loading(what, None);
+                        } else if told.elapsed() >= LOADING_TOLD {
                             told = Instant::now();
-                            self.tell_loading(what.clone(), Some(share));
+                            self.tell_loading(format!("loading {model}"), Some(share));
                         }
                     })
                 });

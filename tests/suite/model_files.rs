@@ -409,9 +409,9 @@ fn a_checkpoint_of_a_full_fine_tune_is_a_model_and_leftovers_of_a_killed_process
         shares.push(share);
     })
     .unwrap();
-    assert_eq!(shares.len(), loaded.weights.len());
-    assert!(shares.is_sorted() && shares[0] == 0.0, "{shares:?}");
-    assert!(shares.iter().all(|share| (0.0..1.0).contains(share)));
+    assert_eq!(shares.len(), loaded.weights.len() + 1);
+    assert!(shares.is_sorted(), "{shares:?}");
+    assert_eq!((shares[0], shares[shares.len() - 1]), (0.0, 1.0));
     assert_eq!(
         loaded.info.file_bytes,
         std::fs::metadata(place.join("model.safetensors"))

@@ -104,6 +104,7 @@ pub(super) fn load(
         };
         weights.insert(hub_name, tensor);
     }
+    progress(1.0);
     let metadata = Metadata {
         path,
         content: &content,

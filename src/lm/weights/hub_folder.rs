@@ -134,6 +134,7 @@ pub(super) fn load(
             })?;
         weights.insert(name, tensor);
     }
+    progress(1.0);
     let tokenizer = LmTokenizer::from_folder(folder)?;
     let chat = ChatTemplate::from_folder(folder)?;
     Ok(LoadedModel {

@@ -110,7 +110,7 @@ pub fn load(file: &ModelFile, device: &Device) -> Result<LoadedModel, LmError> {
     load_with_progress(file, device, &mut |_| {})
 }
 
-/// As [`load`], saying after every tensor what share of the weights is read, from 0 to 1.
+/// As [`load`], saying before every tensor and at the end what share of the weights is read, from 0 to 1.
 ///
 /// # Errors
 /// As [`load`].
