@@ -4,7 +4,7 @@
 
 use std::{collections::HashMap, ops::Range};
 
-use candle_core::{Device, Tensor};
+use candle_core::{CpuStorage, Device, Storage, Tensor};
 
 use super::{
     super::{
@@ -195,6 +195,7 @@ impl Layout {
     /// As [`Self::flatten`].
     pub fn flatten_owned(&self, mut weights: HashMap<String, Tensor>) -> Result<Vec<f32>, LmError> {
         let mut flat = Vec::with_capacity(self.len);
+        buffer::on_large_pages(&flat);
         for (name, span) in &self.names {
             let tensor = weights.remove(name).ok_or_else(|| LmError::Tensor {
                 name: name.clone(),
@@ -239,18 +240,24 @@ fn push_values(
     name: &str,
     span: Span,
 ) -> Result<(), LmError> {
-    let values = tensor.flatten_all()?.to_vec1::<f32>()?;
-    if values.len() != span.range().len() {
+    let (given, needed) = (tensor.elem_count(), span.range().len());
+    if given != needed {
         return Err(LmError::Tensor {
             name: name.to_owned(),
-            why: format!(
-                "it has {} elements; {} are needed",
-                values.len(),
-                span.range().len()
-            ),
+            why: format!("it has {given} elements; {needed} are needed"),
         });
     }
-    flat.extend_from_slice(&values);
+    let (storage, layout) = tensor.storage_and_layout();
+    match (&*storage, layout.contiguous_offsets()) {
+        // Straight from where it lies: another copy of a large tensor would cost more than reading it.
+        (Storage::Cpu(CpuStorage::F32(values)), Some((start, end))) => {
+            flat.extend_from_slice(&values[start..end]);
+        }
+        _ => {
+            drop(storage);
+            flat.extend_from_slice(&tensor.flatten_all()?.to_vec1::<f32>()?);
+        }
+    }
     Ok(())
 }
 
