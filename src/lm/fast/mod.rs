@@ -16,6 +16,8 @@ mod lora;
 mod matmul;
 mod network;
 mod pool;
+#[cfg(target_arch = "x86_64")]
+mod registers;
 mod trie;
 
 pub use adamw::{AdamW, AdamWSettings, AdamWState};

@@ -5,6 +5,7 @@
 use std::arch::x86_64::*;
 
 use super::{Attended, Heads};
+use crate::lm::fast::registers::{four_sums, mask};
 
 const LANES: usize = 16;
 const FOUR: usize = 4;
@@ -18,7 +19,7 @@ pub(super) fn registers(dim: usize) -> usize {
 fn last_mask(dim: usize) -> __mmask16 {
     match dim % LANES {
         0 => !0,
-        rest => (1 << rest) - 1,
+        rest => mask(rest),
     }
 }
 
@@ -87,24 +88,6 @@ fn dots<const V: usize>(
         }
     }
     four_sums(sums)
-}
-
-/// The sums over lanes of four registers.
-#[inline]
-#[target_feature(enable = "avx512f,avx512vl")]
-fn four_sums([a, b, c, d]: [__m512; FOUR]) -> [f32; FOUR] {
-    let ab = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
-    let cd = _mm512_add_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
-    let all = _mm512_add_ps(
-        _mm512_shuffle_ps::<0x44>(ab, cd),
-        _mm512_shuffle_ps::<0xEE>(ab, cd),
-    );
-    let half = _mm512_add_ps(all, _mm512_shuffle_f32x4::<0b01_00_11_10>(all, all));
-    let quarter = _mm512_add_ps(half, _mm512_shuffle_f32x4::<0b10_11_00_01>(half, half));
-    let mut four = [0.0; FOUR];
-    // SAFETY: there is room for four numbers.
-    unsafe { _mm_storeu_ps(four.as_mut_ptr(), _mm512_castps512_ps128(quarter)) };
-    four
 }
 
 /// See [`super::attend`]. All heads take a few rows of the history at a time: rows of a history lie far apart, and each is
@@ -326,12 +309,13 @@ fn near_dots<const V: usize>(x: [__m512; V], rows: &[[f32; LANES]]) -> [f32; FOU
     four_sums(sums)
 }
 
-/// Softmax of the scores of one head.
+/// Softmax of the scores of one head. Histories are short: `kernels::softmax`, made for rows of a vocabulary, takes
+/// several times as long for what does not fill its lanes, and finds a log sum that nobody asks for here.
 #[inline]
 #[target_feature(enable = "avx512f,avx512vl")]
 fn softmax(scores: &mut [f32]) {
     let (whole, rest) = scores.as_chunks_mut::<LANES>();
-    let mask: __mmask16 = (1 << rest.len()) - 1;
+    let mask = mask(rest.len());
     let lowest = _mm512_set1_ps(f32::NEG_INFINITY);
     // SAFETY: a register's worth of numbers, or as many as the mask lets through.
     unsafe {

@@ -13,6 +13,7 @@ use super::{
     operand::{Left, ONE_VISIT, Out, Right},
     panels,
 };
+use crate::lm::fast::registers::{four_sums, mask};
 
 /// Rows of a tile.
 const ROWS: usize = 6;
@@ -301,12 +302,7 @@ unsafe fn tile<const R: usize, const V: usize, const DOWN: bool>(
         for (r, sums) in sums.iter().enumerate() {
             for (v, sum) in sums.iter().enumerate() {
                 let c = out.data.add(r * out.row + v * LANES);
-                let left = width - v * LANES;
-                let mask = if left >= LANES {
-                    !0
-                } else {
-                    (1u16 << left) - 1
-                };
+                let mask = mask(width - v * LANES);
                 let value = if out.add {
                     _mm512_fmadd_ps(*sum, factor, _mm512_maskz_loadu_ps(mask, c))
                 } else {
@@ -429,12 +425,10 @@ unsafe fn dot_tile<const R: usize>(tile: Dots) {
             step(p, None);
         }
         if whole < k {
-            step(whole, Some((1u16 << (k - whole)) - 1));
+            step(whole, Some(mask(k - whole)));
         }
         for (r, sums) in sums.iter().enumerate() {
-            let mut four = [0.0f32; FOUR];
-            _mm_storeu_ps(four.as_mut_ptr(), four_sums(*sums));
-            for (o, value) in four.into_iter().enumerate().take(tile.count) {
+            for (o, value) in four_sums(*sums).into_iter().enumerate().take(tile.count) {
                 let y = tile.y.add(r * tile.y_row + o * tile.apart);
                 *y = if tile.add { *y + value } else { value };
             }
@@ -553,19 +547,4 @@ unsafe fn side_tile<const R: usize, const V: usize>(tile: Sideways) {
             }
         }
     }
-}
-
-/// The sums over lanes of four registers.
-#[inline]
-#[target_feature(enable = "avx512f,avx512vl")]
-fn four_sums([a, b, c, d]: [__m512; FOUR]) -> __m128 {
-    let ab = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
-    let cd = _mm512_add_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
-    let all = _mm512_add_ps(
-        _mm512_shuffle_ps::<0x44>(ab, cd),
-        _mm512_shuffle_ps::<0xEE>(ab, cd),
-    );
-    let half = _mm512_add_ps(all, _mm512_shuffle_f32x4::<0b01_00_11_10>(all, all));
-    let quarter = _mm512_add_ps(half, _mm512_shuffle_f32x4::<0b10_11_00_01>(half, half));
-    _mm512_castps512_ps128(quarter)
 }

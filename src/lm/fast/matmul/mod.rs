@@ -62,7 +62,6 @@ fn forward_on(
             "a matrix product reaches past its operands"
         );
         let unit = unit.worth((outputs, n, inputs));
-        let unit = if n > FEW_ROWS { unit } else { Unit::Vectors };
         let borders = if unit == Unit::Matrix {
             unit.borders().0
         } else {

@@ -6,6 +6,7 @@ use rayon::prelude::*;
 
 /// Multiply-adds below which a second thread costs more than it brings.
 pub(super) const WORTH_A_THREAD: usize = 1 << 20;
+
 /// How a product may spread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::lm::fast) enum Spread {

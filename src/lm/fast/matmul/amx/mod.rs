@@ -3,8 +3,8 @@
 //! The unit multiplies bf16 numbers only, sixteen times as many a cycle as the vector registers multiply `f32`. A number
 //! of 24 significant bits is the exact sum of three bf16 numbers of 8, high, middle and low: of the nine products of two
 //! such sums, the six that reach 2⁻²⁴ of the whole are summed in `f32`. What is left out is smaller than the rounding of a
-//! plain sum. Both operands are split while they are packed; products run
-//! over panels of two tiles by two.
+//! plain sum. Both operands are split while they are packed; products run over
+//! panels of two tiles by two.
 
 #![expect(unsafe_code, reason = "tile and vector instructions, strided operands")]
 
@@ -18,7 +18,8 @@ use super::{
     LANES, Line,
     operand::{Left, Out, Right},
 };
-use packing::{PANEL, SIDE, STEP, STEP_LINES, Source, mask, pack_left, pack_right, turn};
+use crate::lm::fast::registers::mask;
+use packing::{PANEL, SIDE, STEP, STEP_LINES, Source, pack_left, pack_right, turn};
 pub(super) use packing::{pack, packed_len};
 
 mod packing;

@@ -4,7 +4,8 @@
 
 use std::{arch::x86_64::*, ops::Range};
 
-use super::super::{LANES, Line};
+use super::super::Line;
+use crate::lm::fast::registers::mask;
 
 /// Rows of a tile, and its columns of sums.
 pub(super) const SIDE: usize = 16;
@@ -14,6 +15,7 @@ pub(super) const PANEL: usize = 2 * SIDE;
 pub(super) const STEP: usize = 32;
 /// Lines of one step of a panel: three parts of two tiles.
 pub(super) const STEP_LINES: usize = 3 * 2 * SIDE;
+
 /// Lines that [`pack`] fills for a matrix with `columns` columns (of the product) and this depth.
 pub(in crate::lm::fast::matmul) fn packed_len(columns: usize, depth: usize) -> usize {
     columns.div_ceil(PANEL) * depth.div_ceil(STEP) * STEP_LINES
@@ -32,7 +34,7 @@ pub(super) struct Source {
 /// Packs w [out, in] as the right operand of products with its transpose.
 ///
 /// # Safety
-/// As for [`product`]; `packed` has [`packed_len`] lines.
+/// As for [`super::product`]; `packed` has [`packed_len`] lines.
 #[target_feature(enable = "avx512f,avx512bw")]
 pub(in crate::lm::fast::matmul) unsafe fn pack(
     packed: &mut [Line],
@@ -202,15 +204,6 @@ fn rounded(x: __m512) -> __m512 {
     let upper = _mm512_set1_epi32(0xFFFF_0000_u32 as i32);
     let bits = _mm512_add_epi32(_mm512_castps_si512(x), half);
     _mm512_castsi512_ps(_mm512_and_si512(bits, upper))
-}
-
-/// The first `count` lanes, none to all.
-pub(super) fn mask(count: usize) -> __mmask16 {
-    if count >= LANES {
-        !0
-    } else {
-        (1u16 << count) - 1
-    }
 }
 
 /// Exchanges rows and columns of a square.
