@@ -2,7 +2,10 @@
 
 use egui::{Align2, Color32, FontId, Painter, Rect, Stroke, Ui, pos2, vec2};
 
-use super::scale::{Scale, Tick};
+use super::{
+    pen::hairlines,
+    scale::{Scale, Tick},
+};
 
 /// Space around the data area, in points.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -86,21 +89,34 @@ impl Frame {
 
     /// Grid lines and labels of the left axis.
     pub(crate) fn left_axis(&self, scale: Scale, ticks: &[Tick]) {
-        for tick in ticks {
-            let y = scale.at(tick.value);
-            if self.rect.y_range().contains(y) {
-                let y = self.inside.round_to_pixel_center(y);
-                self.inside
-                    .hline(self.rect.x_range(), y, Stroke::new(1.0, self.grid));
-                // Labels at the ends stay beside the data area: above it is a title.
-                let y = y.clamp(self.rect.top() + 4.0, self.rect.bottom() - 3.0);
-                self.label(
-                    pos2(self.rect.left() - 4.0, y),
-                    Align2::RIGHT_CENTER,
-                    &tick.label,
-                    self.text,
-                );
-            }
+        let held = || {
+            ticks
+                .iter()
+                .map(|tick| {
+                    (
+                        self.inside.round_to_pixel_center(scale.at(tick.value)),
+                        tick,
+                    )
+                })
+                .filter(|(y, _)| self.rect.y_range().contains(*y))
+        };
+        // All lines before all labels: what is painted inside and what is painted outside are cut by different bounds,
+        // and every change of bounds costs a draw call.
+        let across = self.rect.x_range();
+        self.inside.add(hairlines(
+            &self.inside,
+            held().map(|(y, _)| Rect::from_x_y_ranges(across, y..=y)),
+            self.grid,
+        ));
+        for (y, tick) in held() {
+            // Labels at the ends stay beside the data area: above it is a title.
+            let y = y.clamp(self.rect.top() + 4.0, self.rect.bottom() - 3.0);
+            self.label(
+                pos2(self.rect.left() - 4.0, y),
+                Align2::RIGHT_CENTER,
+                &tick.label,
+                self.text,
+            );
         }
     }
 
@@ -126,17 +142,27 @@ impl Frame {
 
     /// Grid lines (if wanted) and labels of the horizontal axis; labels that would touch the one before are left out.
     pub(crate) fn bottom_axis(&self, scale: Scale, ticks: &[Tick], lines: bool) {
+        let held = || {
+            ticks
+                .iter()
+                .map(|tick| {
+                    (
+                        self.inside.round_to_pixel_center(scale.at(tick.value)),
+                        tick,
+                    )
+                })
+                .filter(|(x, _)| self.rect.x_range().contains(*x))
+        };
+        if lines {
+            let up = self.rect.y_range();
+            self.inside.add(hairlines(
+                &self.inside,
+                held().map(|(x, _)| Rect::from_x_y_ranges(x..=x, up)),
+                self.grid,
+            ));
+        }
         let mut free_from = f32::NEG_INFINITY;
-        for tick in ticks {
-            let x = scale.at(tick.value);
-            if !self.rect.x_range().contains(x) {
-                continue;
-            }
-            let x = self.inside.round_to_pixel_center(x);
-            if lines {
-                self.inside
-                    .vline(x, self.rect.y_range(), Stroke::new(1.0, self.grid));
-            }
+        for (x, tick) in held() {
             let galley =
                 self.outside
                     .layout_no_wrap(tick.label.clone(), self.font.clone(), self.text);

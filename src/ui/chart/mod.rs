@@ -12,7 +12,7 @@ mod scale;
 pub(crate) use envelope::{Columns, Held, Values, Window};
 pub(crate) use frame::{Frame, Margins};
 pub(crate) use legend::{Swatch, legend_toggle};
-pub(crate) use pen::{Pen, area, band, hatched_rect, line, marker, markers};
+pub(crate) use pen::{Pen, area, band, hairlines, hatched_rect, line, marker, markers};
 pub(crate) use scale::{
     Scale, Tick, align, decades, elide, number, settle, settle_decades, steps_label, ticks,
     time_ticks,

@@ -1,6 +1,8 @@
 //! Lines, areas and markers. Series differ by pen and marker as well as by colour.
 
-use egui::{Color32, Mesh, Painter, Pos2, Rect, Shape, Stroke, pos2, vec2};
+use egui::{
+    Color32, Mesh, Painter, Pos2, Rect, Shape, Stroke, emath::GuiRounding as _, pos2, vec2,
+};
 
 /// How a line is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +31,7 @@ pub(crate) fn line(painter: &Painter, points: &[Pos2], pen: Pen, stroke: Stroke)
         let stretch = (length / 6_000.0).max(1.0);
         let pattern: (&[f32], &[f32]) = match pen {
             Pen::Solid => {
-                painter.add(Shape::line(run.to_vec(), stroke));
+                painter.add(Shape::line(without_level_points(run), stroke));
                 continue;
             }
             Pen::Dashed => (&[7.0], &[4.0]),
@@ -51,23 +53,71 @@ pub(crate) fn line(painter: &Painter, points: &[Pos2], pen: Pen, stroke: Stroke)
     }
 }
 
-/// The area between two lines with the same x; points that are not finite leave a gap.
-pub(crate) fn band(painter: &Painter, points: &[(f32, f32, f32)], color: Color32) {
+/// The same line without the points within level stretches, of which a converged run has hundreds.
+fn without_level_points(points: &[Pos2]) -> Vec<Pos2> {
+    // Against the last point kept, so that a slow drift is not lost in small steps.
+    const LEVEL: f32 = 0.02;
+    let mut kept: Vec<Pos2> = Vec::with_capacity(points.len());
+    for (index, &point) in points.iter().enumerate() {
+        let is_inner = kept.last().zip(points.get(index + 1)).is_some_and(
+            |(before, after): (&Pos2, &Pos2)| {
+                (point.y - before.y).abs() < LEVEL && (after.y - before.y).abs() < LEVEL
+            },
+        );
+        if !is_inner {
+            kept.push(point);
+        }
+    }
+    kept
+}
+
+/// Upright or level lines of one device pixel, each given as its centre line. They lie on whole pixels and need no
+/// smoothed edges, so that a grid is one small mesh.
+pub(crate) fn hairlines(
+    painter: &Painter,
+    lines: impl IntoIterator<Item = Rect>,
+    color: Color32,
+) -> Shape {
+    let half = 0.5 / painter.pixels_per_point();
     let mut mesh = Mesh::default();
-    let mut previous = false;
-    for &(x, low, high) in points {
-        if !(x.is_finite() && low.is_finite() && high.is_finite()) {
-            previous = false;
+    for line in lines {
+        let grown = if line.width() > line.height() {
+            line.expand2(vec2(0.0, half))
+        } else {
+            line.expand2(vec2(half, 0.0))
+        };
+        mesh.add_colored_rect(grown.round_to_pixels(painter.pixels_per_point()), color);
+    }
+    Shape::mesh(mesh)
+}
+
+/// The area between two lines with the same x; points that are not finite leave a gap, and so do stretches lower than
+/// half a point, which the line along them covers.
+pub(crate) fn band(painter: &Painter, points: &[(f32, f32, f32)], color: Color32) {
+    let seen = |(_, low, high): (f32, f32, f32)| (high - low).abs() >= 0.5;
+    let mut mesh = Mesh::default();
+    // The point whose two corners the mesh ends with.
+    let mut last = None;
+    for (index, pair) in points.windows(2).enumerate() {
+        let [from, to] = *pair else { continue };
+        let is_finite = [from.0, from.1, from.2, to.0, to.1, to.2]
+            .iter()
+            .all(|v| v.is_finite());
+        if !is_finite || !(seen(from) || seen(to)) {
             continue;
         }
-        let next = mesh.vertices.len() as u32;
-        mesh.colored_vertex(pos2(x, low), color);
-        mesh.colored_vertex(pos2(x, high), color);
-        if previous {
-            mesh.add_triangle(next - 2, next - 1, next);
-            mesh.add_triangle(next - 1, next, next + 1);
+        let mut corners = |(x, low, high): (f32, f32, f32)| {
+            mesh.colored_vertex(pos2(x, low), color);
+            mesh.colored_vertex(pos2(x, high), color);
+        };
+        if last != Some(index) {
+            corners(from);
         }
-        previous = true;
+        corners(to);
+        last = Some(index + 1);
+        let end = mesh.vertices.len() as u32;
+        mesh.add_triangle(end - 4, end - 3, end - 2);
+        mesh.add_triangle(end - 3, end - 2, end - 1);
     }
     painter.add(Shape::mesh(mesh));
 }
@@ -141,4 +191,28 @@ pub(crate) fn marker(at: Pos2, corners: u8, radius: f32, color: Color32) -> Shap
         }
     };
     Shape::convex_polygon(outline, color, Stroke::NONE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn level_stretches_keep_their_ends_and_drifts_their_height() {
+        let step: Vec<Pos2> = (0..200)
+            .map(|x| pos2(x as f32, if x < 100 { 3.0 } else { 7.0 }))
+            .collect();
+        assert_eq!(
+            without_level_points(&step),
+            [(0.0, 3.0), (99.0, 3.0), (100.0, 7.0), (199.0, 7.0)].map(|(x, y)| pos2(x, y))
+        );
+        let drift: Vec<Pos2> = (0..200).map(|x| pos2(x as f32, 0.01 * x as f32)).collect();
+        let kept = without_level_points(&drift);
+        for point in &drift {
+            let next = kept.partition_point(|k| k.x < point.x).max(1);
+            let (a, b) = (kept[next - 1], kept[next]);
+            let on_line = a.y + (b.y - a.y) * (point.x - a.x) / (b.x - a.x);
+            assert!((on_line - point.y).abs() < 0.02, "{point:?}: {on_line}");
+        }
+    }
 }

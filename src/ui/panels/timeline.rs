@@ -1,12 +1,12 @@
 //! The timeline: scrub back through the keyframes of a run, see where edits happened, continue from an earlier step.
 
-use egui::{Rect, Sense, Stroke, Ui, WidgetInfo, pos2, vec2};
+use egui::{Rangef, Rect, Sense, Stroke, Ui, WidgetInfo, pos2, vec2};
 
 use super::{
     tour::{Spot, spot},
     transport::grouped,
 };
-use crate::ui::{Action, View, theme::Theme};
+use crate::ui::{Action, View, chart::hairlines, theme::Theme};
 
 /// State of the timeline.
 #[derive(Default)]
@@ -39,13 +39,20 @@ impl Timeline {
                 2.0,
                 theme.accent.gamma_multiply(0.7),
             );
-            for mark in view.snapshot.marks.iter() {
-                let x = at(mark.step);
-                painter.line_segment(
-                    [pos2(x, rect.top() + 3.0), pos2(x, rect.bottom() - 3.0)],
-                    Stroke::new(1.5, theme.edit_mark),
-                );
-            }
+            let up = Rangef::new(rect.top() + 3.0, rect.bottom() - 3.0);
+            let mut marks: Vec<f32> = view
+                .snapshot
+                .marks
+                .iter()
+                .map(|mark| painter.round_to_pixel_center(at(mark.step)))
+                .collect();
+            // A drag leaves hundreds of marks on a few pixels.
+            marks.dedup();
+            painter.add(hairlines(
+                painter,
+                marks.into_iter().map(|x| Rect::from_x_y_ranges(x..=x, up)),
+                theme.edit_mark,
+            ));
             let visuals = ui.style().interact(&response);
             painter.circle(
                 pos2(x, rail.center().y),

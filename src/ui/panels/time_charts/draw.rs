@@ -5,7 +5,7 @@ use egui::{Color32, Pos2, Rect, Response, Stroke, Ui, pos2, vec2};
 use super::{Chart, Curve, PinTraces, Point, Shows, trace};
 use crate::ui::{
     Theme, View,
-    chart::{Frame, Pen, Scale, band, line, number},
+    chart::{Frame, Pen, Scale, band, hairlines, line, number},
     panels::main_plot::pin_color,
 };
 
@@ -204,7 +204,7 @@ pub(super) fn edit_marks<'v>(
     theme: &Theme,
 ) -> Option<&'v str> {
     let pointer = response.hover_pos();
-    let mut last = f32::NEG_INFINITY;
+    let mut drawn: Vec<f32> = Vec::new();
     let mut nearest: Option<(f32, &str)> = None;
     for mark in view.snapshot.marks.iter() {
         let at = x.at(mark.step as f64);
@@ -219,16 +219,18 @@ pub(super) fn edit_marks<'v>(
             }
         }
         // A drag leaves hundreds of marks on a few pixels.
-        if at - last < 3.0 {
-            continue;
+        if drawn.last().is_none_or(|last| at - last >= 3.0) {
+            drawn.push(frame.inside.round_to_pixel_center(at));
         }
-        last = at;
-        line(
-            &frame.inside,
-            &[pos2(at, frame.rect.top()), pos2(at, frame.rect.bottom())],
-            Pen::Dotted,
-            Stroke::new(1.0, theme.edit_mark),
-        );
+    }
+    // Faint, for there may be dozens, and what they cross is what the chart is about.
+    let up = frame.rect.y_range();
+    frame.inside.add(hairlines(
+        &frame.inside,
+        drawn.iter().map(|&at| Rect::from_x_y_ranges(at..=at, up)),
+        theme.edit_mark.gamma_multiply(0.5),
+    ));
+    for at in drawn {
         frame.inside.add(crate::ui::chart::marker(
             pos2(at, frame.rect.top() + 3.0),
             2,

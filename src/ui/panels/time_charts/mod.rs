@@ -206,6 +206,7 @@ impl TimeCharts {
         }
         let log = self.log[index] && !chart.lanes;
         let y = if chart.lanes {
+            frame.outline();
             lanes(ui, &frame, x_scale, chart, &traces, &pins, &theme);
             None
         } else {
@@ -221,10 +222,10 @@ impl TimeCharts {
                 ticks(low, high, wanted)
             };
             frame.left_axis(y, &marks);
+            frame.outline();
             curves(&frame, (x_scale, y, log), chart, &traces, &pins, &theme);
             Some(y)
         };
-        frame.outline();
         let nearest_mark = edit_marks(&frame, x_scale, view, &response, &theme);
         if let Some(keyframe) = view.scrub {
             let at = x_scale.at(keyframe.step as f64);
