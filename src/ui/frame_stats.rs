@@ -1,4 +1,5 @@
-//! Measuring the window's own frames: CPU per frame, and the time from an input to the frame that shows its effect.
+//! Measuring the window's own frames: CPU per frame, the time from an input to the frame that shows its effect, and
+//! memory as it goes.
 
 use std::time::Instant;
 
@@ -9,6 +10,8 @@ use super::app::Workbench;
 
 /// Seconds between injected edits of β.
 const INPUT_EVERY_SECS: f64 = 0.25;
+/// Seconds between readings of memory.
+const MEMORY_EVERY_SECS: f64 = 30.0;
 /// Frames at the start that count towards start-up and not towards the steady state.
 const WARM_UP_FRAMES: usize = 5;
 
@@ -26,7 +29,15 @@ pub(super) struct FrameStats {
     shown: Option<Instant>,
     last_input: Instant,
     latency_ms: Vec<f64>,
+    memory: Vec<Memory>,
     frames: usize,
+}
+
+/// What the process held at one time.
+#[derive(Serialize)]
+struct Memory {
+    seconds: f64,
+    resident_mb: f64,
 }
 
 #[derive(Serialize)]
@@ -57,6 +68,9 @@ struct Report {
     frame_interval_ms: Percentiles,
     /// From an edit of β to the end of the frame whose target has it.
     input_to_redraw_ms: Percentiles,
+    /// Resident memory of the whole process, a reading every half minute and one at the end; empty where the system does
+    /// not tell.
+    memory: Vec<Memory>,
 }
 
 impl FrameStats {
@@ -75,6 +89,7 @@ impl FrameStats {
             shown: None,
             last_input: started,
             latency_ms: Vec::new(),
+            memory: Vec::new(),
             frames: 0,
         }
     }
@@ -85,8 +100,7 @@ impl FrameStats {
         if let Some((before, cpu)) = self.frame_started.replace(now) {
             self.frames += 1;
             if self.first_frame_ms.is_none() {
-                self.first_frame_ms =
-                    Some(1e3 * self.started.elapsed().as_secs_f64() + before_main_ms());
+                self.first_frame_ms = Some(1e3 * self.started.elapsed().as_secs_f64());
             }
             if self.frames > WARM_UP_FRAMES {
                 self.wall_ms.push(1e3 * (now.0 - before).as_secs_f64());
@@ -94,6 +108,9 @@ impl FrameStats {
                     self.cpu_ms.push(now - cpu);
                 }
             }
+        }
+        if self.started.elapsed().as_secs_f64() > MEMORY_EVERY_SECS * self.readings_due() {
+            self.read_memory();
         }
         if let (Some(_), Some((since, _))) = (self.shown.take(), self.injected) {
             self.latency_ms.push(1e3 * since.elapsed().as_secs_f64());
@@ -135,8 +152,22 @@ impl FrameStats {
         }
     }
 
+    fn readings_due(&self) -> f64 {
+        self.memory.len() as f64 + 1.0
+    }
+
+    fn read_memory(&mut self) {
+        if let Some(resident_mb) = resident_mb() {
+            self.memory.push(Memory {
+                seconds: self.started.elapsed().as_secs_f64(),
+                resident_mb,
+            });
+        }
+    }
+
     /// The report as JSON.
-    pub(super) fn report(&self, workbench: &Workbench) -> Result<String, String> {
+    pub(super) fn report(mut self, workbench: &Workbench) -> Result<String, String> {
+        self.read_memory();
         let snapshot = workbench.snapshot();
         let report = Report {
             frames: self.frames,
@@ -150,6 +181,7 @@ impl FrameStats {
             frame_wall_ms: percentiles(&self.reported_ms),
             frame_interval_ms: percentiles(&self.wall_ms),
             input_to_redraw_ms: percentiles(&self.latency_ms),
+            memory: self.memory,
         };
         serde_json::to_string_pretty(&report)
             .map(|text| text + "\n")
@@ -193,8 +225,17 @@ fn thread_cpu_ms() -> Option<f64> {
     None
 }
 
-/// Milliseconds between the start of the process and the start of the measurement, which the loader took.
-fn before_main_ms() -> f64 {
-    // Field 22 of /proc/self/stat counts hundredths of a second: too coarse to add, and the loader takes less.
-    0.0
+/// Memory that this process holds, in MB; none where the system does not tell.
+#[cfg(target_os = "linux")]
+fn resident_mb() -> Option<f64> {
+    // Kilobytes, whatever the size of a page.
+    let text = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kilobytes: f64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kilobytes * 1024.0 / 1e6)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn resident_mb() -> Option<f64> {
+    None
 }

@@ -204,9 +204,12 @@ impl TimeCharts {
             let wanted = (frame.rect.width() / 60.0).clamp(3.0, 8.0) as usize;
             frame.bottom_axis(x_scale, &time_ticks(x.0, x.1, wanted), true);
         }
+        frame.outline();
         let log = self.log[index] && !chart.lanes;
+        // Under the curves and the names of lanes.
+        let nearest_mark;
         let y = if chart.lanes {
-            frame.outline();
+            nearest_mark = edit_marks(&frame, x_scale, view, &response, &theme);
             lanes(ui, &frame, x_scale, chart, &traces, &pins, &theme);
             None
         } else {
@@ -222,11 +225,10 @@ impl TimeCharts {
                 ticks(low, high, wanted)
             };
             frame.left_axis(y, &marks);
-            frame.outline();
+            nearest_mark = edit_marks(&frame, x_scale, view, &response, &theme);
             curves(&frame, (x_scale, y, log), chart, &traces, &pins, &theme);
             Some(y)
         };
-        let nearest_mark = edit_marks(&frame, x_scale, view, &response, &theme);
         if let Some(keyframe) = view.scrub {
             let at = x_scale.at(keyframe.step as f64);
             frame
