@@ -11,6 +11,7 @@
 use std::{
     arch::{asm, x86_64::*},
     cell::RefCell,
+    mem::MaybeUninit,
     sync::OnceLock,
 };
 
@@ -148,6 +149,7 @@ pub(super) unsafe fn product((m, n, k): (usize, usize, usize), out: Out, a: Left
                         left_holds = Some(top);
                     }
                     let mut total = _mm512_setzero_ps();
+                    let panels = rows.len().div_ceil(PANEL);
                     // A panel of the right operand may come from far, and stays near for all rows.
                     for (j, column) in columns.clone().step_by(PANEL).enumerate() {
                         for (i, row) in rows.clone().step_by(PANEL).enumerate() {
@@ -159,8 +161,10 @@ pub(super) unsafe fn product((m, n, k): (usize, usize, usize), out: Out, a: Left
                             unsafe {
                                 let a = left_to.add(i * steps * STEP_LINES);
                                 let b = right.add(j * panel_lines);
+                                let next = b.wrapping_add(panel_lines);
+                                let ahead = Ahead::of((b, next), steps, (i, panels));
                                 let to = out.at(row, column);
-                                part((a, b), steps, size, to, &mut total);
+                                part((a, b), steps, ahead, size, to, &mut total);
                             }
                         }
                     }
@@ -189,6 +193,7 @@ fn fit(lines: &mut Vec<Line>, len: usize) {
 unsafe fn part(
     (a, b): (*const Line, *const Line),
     steps: usize,
+    ahead: Ahead,
     (rows, columns): (usize, usize),
     out: Out,
     total: &mut __m512,
@@ -197,7 +202,7 @@ unsafe fn part(
     // SAFETY: promised by the caller.
     unsafe {
         if plain && rows == PANEL && columns == PANEL {
-            multiply_two(a, b, steps, (out.data, out.row), out.add);
+            multiply_two((a, b), steps, ahead, (out.data, out.row), out.add);
             return;
         }
         let mut sums = [[Line::default(); 2]; PANEL];
@@ -208,7 +213,7 @@ unsafe fn part(
         }
         let to = sums.as_mut_ptr().cast::<f32>();
         if rows > SIDE {
-            multiply_two(a, b, steps, (to, PANEL), begun);
+            multiply_two((a, b), steps, ahead, (to, PANEL), begun);
         } else {
             multiply_one(a, b, steps, to, begun);
         }
@@ -224,39 +229,93 @@ unsafe fn part(
     }
 }
 
-/// One product of parts of two tiles of rows with two of columns; meanwhile a sixth of the step after the next is fetched.
+/// One product of parts of two tiles of rows with two of columns; meanwhile some lines of `far` are fetched.
 macro_rules! products {
-    ($sixth:literal) => {
+    ($hint:literal, $lines:literal) => {
         concat!(
             "tdpbf16ps tmm0, tmm4, tmm6\n",
             "tdpbf16ps tmm1, tmm4, tmm7\n",
             "tdpbf16ps tmm2, tmm5, tmm6\n",
             "tdpbf16ps tmm3, tmm5, tmm7\n",
-            ".irp i,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15\n",
-            "prefetcht0 [{a} + 12288 + ",
-            $sixth,
-            "*1024 + \\i*64]\n",
-            "prefetcht0 [{b} + 12288 + ",
-            $sixth,
-            "*1024 + \\i*64]\n",
-            ".endr"
+            ".irp i,",
+            $lines,
+            "\n",
+            $hint,
+            " [{far} + \\i*64]\n",
+            ".endr\n",
+            "add {far}, {sixth}"
+        )
+    };
+}
+
+/// The sums of two tiles of rows with two of columns, in tiles 0 to 3, which hold what they begin with; a step fetches six
+/// times `lines` lines.
+///
+/// Products are ordered so that each needs one new pair of tiles at most; four sums hide each other's latency. After more
+/// than five steps without a store of a tile the next one was measured to take as long as two steps: so one that nobody
+/// needs is made after every fourth.
+macro_rules! sum_two {
+    ($hint:literal, $lines:literal, $a:ident, $b:ident, $steps:ident, $far:ident, $unneeded:ident) => {
+        asm!(
+            "2:",
+            // high · low
+            "tileloadd tmm4, [{a} + {line}*1]",
+            "tileloadd tmm6, [{b} + {line}*1 + 4096]",
+            "tileloadd tmm7, [{b} + {line}*1 + 5120]",
+            "tileloadd tmm5, [{a} + {line}*1 + 1024]",
+            products!($hint, $lines),
+            // high · middle
+            "tileloadd tmm6, [{b} + {line}*1 + 2048]",
+            "tileloadd tmm7, [{b} + {line}*1 + 3072]",
+            products!($hint, $lines),
+            // middle · middle
+            "tileloadd tmm4, [{a} + {line}*1 + 2048]",
+            "tileloadd tmm5, [{a} + {line}*1 + 3072]",
+            products!($hint, $lines),
+            // middle · high
+            "tileloadd tmm6, [{b} + {line}*1]",
+            "tileloadd tmm7, [{b} + {line}*1 + 1024]",
+            products!($hint, $lines),
+            // low · high
+            "tileloadd tmm4, [{a} + {line}*1 + 4096]",
+            "tileloadd tmm5, [{a} + {line}*1 + 5120]",
+            products!($hint, $lines),
+            // high · high
+            "tileloadd tmm4, [{a} + {line}*1]",
+            "tileloadd tmm5, [{a} + {line}*1 + 1024]",
+            products!($hint, $lines),
+            "add {a}, 6144",
+            "add {b}, 6144",
+            "dec {steps}",
+            "jz 3f",
+            "test {steps}, 3",
+            "jnz 2b",
+            "tilestored [{unneeded} + {line}*1], tmm4",
+            "jmp 2b",
+            "3:",
+            a = inout(reg) $a => _, b = inout(reg) $b => _, steps = inout(reg) $steps => _,
+            far = inout(reg) $far.0 => _, unneeded = in(reg) $unneeded,
+            line = in(reg) size_of::<Line>(), sixth = in(reg) $far.1,
+            options(nostack),
         )
     };
 }
 
 /// Two tiles of rows with two of columns, into `to` (with the stride of its rows), which is added to where `add`.
-///
-/// Products are ordered so that each needs one new pair of tiles at most; four sums hide each other's latency.
 unsafe fn multiply_two(
-    a: *const Line,
-    b: *const Line,
+    (a, b): (*const Line, *const Line),
     steps: usize,
+    ahead: Ahead,
     (to, stride): (*mut f32, usize),
     add: bool,
 ) {
     let below = to.wrapping_add(SIDE * stride);
     let stride = stride * size_of::<f32>();
-    // SAFETY: promised by the caller: `steps` steps are packed on either side, 32 rows of 32 numbers lie at `to`.
+    let mut unneeded = MaybeUninit::<[Line; SIDE]>::uninit();
+    let unneeded = unneeded.as_mut_ptr();
+    let (far, sixth) = (ahead.lines, ahead.sixth * size_of::<Line>());
+    // SAFETY: promised by the caller: `steps` steps are packed on either side, 32 rows of 32 numbers lie at `to`; what is
+    // fetched ahead may lie anywhere.
     unsafe {
         if add {
             asm!(
@@ -274,47 +333,61 @@ unsafe fn multiply_two(
                 "tilezero tmm3"
             );
         }
+        let far = (far, sixth);
+        match ahead.sixth {
+            ALONE => sum_two!(
+                "prefetcht0",
+                "0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15",
+                a,
+                b,
+                steps,
+                far,
+                unneeded
+            ),
+            8 => sum_two!("prefetcht1", "0,1,2,3,4,5,6,7", a, b, steps, far, unneeded),
+            6 => sum_two!("prefetcht1", "0,1,2,3,4,5", a, b, steps, far, unneeded),
+            _ => sum_two!("prefetcht1", "0,1,2,3", a, b, steps, far, unneeded),
+        }
         asm!(
-            "2:",
-            // high · low
-            "tileloadd tmm4, [{a} + {line}*1]",
-            "tileloadd tmm6, [{b} + {line}*1 + 4096]",
-            "tileloadd tmm7, [{b} + {line}*1 + 5120]",
-            "tileloadd tmm5, [{a} + {line}*1 + 1024]",
-            products!(0),
-            // high · middle
-            "tileloadd tmm6, [{b} + {line}*1 + 2048]",
-            "tileloadd tmm7, [{b} + {line}*1 + 3072]",
-            products!(1),
-            // middle · middle
-            "tileloadd tmm4, [{a} + {line}*1 + 2048]",
-            "tileloadd tmm5, [{a} + {line}*1 + 3072]",
-            products!(2),
-            // middle · high
-            "tileloadd tmm6, [{b} + {line}*1]",
-            "tileloadd tmm7, [{b} + {line}*1 + 1024]",
-            products!(3),
-            // low · high
-            "tileloadd tmm4, [{a} + {line}*1 + 4096]",
-            "tileloadd tmm5, [{a} + {line}*1 + 5120]",
-            products!(4),
-            // high · high
-            "tileloadd tmm4, [{a} + {line}*1]",
-            "tileloadd tmm5, [{a} + {line}*1 + 1024]",
-            products!(5),
-            "add {a}, 6144",
-            "add {b}, 6144",
-            "dec {steps}",
-            "jnz 2b",
             "tilestored [{to} + {stride}*1], tmm0",
             "tilestored [{to} + {stride}*1 + 64], tmm1",
             "tilestored [{below} + {stride}*1], tmm2",
             "tilestored [{below} + {stride}*1 + 64], tmm3",
-            a = inout(reg) a => _, b = inout(reg) b => _, steps = inout(reg) steps => _,
-            line = in(reg) size_of::<Line>(),
             to = in(reg) to, below = in(reg) below, stride = in(reg) stride,
             options(nostack),
         );
+    }
+}
+
+/// Lines that a sixth of a step fetches for a single panel of rows.
+const ALONE: usize = 16;
+
+/// What is fetched during the products of one panel of rows with one of columns. A panel of columns may come from far, as
+/// the weights of a model do: every panel of rows fetches its share of the next one into the second cache. A single panel
+/// of rows has no time for that and fetches its own two steps ahead, into the first.
+#[derive(Clone, Copy)]
+struct Ahead {
+    lines: *const Line,
+    sixth: usize,
+}
+
+impl Ahead {
+    /// For one of `parts` panels of rows, whose panel of columns is `own`; the one after that is `next`.
+    fn of(
+        (own, next): (*const Line, *const Line),
+        steps: usize,
+        (part, parts): (usize, usize),
+    ) -> Self {
+        let (from, sixth) = match parts {
+            1 => (own.wrapping_add(2 * STEP_LINES), ALONE),
+            2 => (next, 8),
+            3 => (next, 6),
+            _ => (next, 4),
+        };
+        Self {
+            lines: from.wrapping_add(6 * sixth * steps * part),
+            sixth,
+        }
     }
 }
 
