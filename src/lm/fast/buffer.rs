@@ -7,6 +7,13 @@ use std::ops::{Deref, DerefMut};
 
 use super::matmul::{LANES, Line};
 
+/// The next `len` numbers of a slice that is handed out piece by piece.
+pub(super) fn take<'a>(rest: &mut &'a mut [f32], len: usize) -> &'a mut [f32] {
+    let (own, later) = std::mem::take(rest).split_at_mut(len);
+    *rest = later;
+    own
+}
+
 /// Zeros to begin with, aligned to cache lines: what a gradient is best written to, since whole lines that nobody reads
 /// soon can then bypass the caches. Used as a slice.
 #[derive(Debug, Clone, Default, PartialEq)]

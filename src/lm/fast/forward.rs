@@ -12,6 +12,7 @@ use rayon::prelude::*;
 use super::{
     super::error::LmError,
     attention::{self, Heads},
+    buffer::take,
     kernels,
     layout::Layout,
     matmul::{self, Line, Spread},
@@ -92,6 +93,8 @@ const SMALL: usize = 1 << 24;
 const WORTH_A_THREAD: usize = 1 << 20;
 /// Rows that one thread takes through a layer at once.
 const ROWS: usize = 96;
+/// Rows of a large model whose attention one thread takes at once.
+const ATTENDED: usize = 8;
 
 impl Tape {
     /// An empty tape.
@@ -393,13 +396,6 @@ fn each<T: Send>(mut work: Vec<T>, run: impl Fn(T) + Sync + Send) {
     }
 }
 
-/// The next `len` numbers of a slice that is handed out piece by piece.
-fn take<'a>(rest: &mut &'a mut [f32], len: usize) -> &'a mut [f32] {
-    let (own, later) = std::mem::take(rest).split_at_mut(len);
-    *rest = later;
-    own
-}
-
 /// What is the same for all rows of one call of [`Tape::extend`].
 struct Pass<'a> {
     network: Network<'a>,
@@ -633,21 +629,22 @@ impl Pass<'_> {
             active,
             low: [low_o, low_gate_up, low_down],
         } = rows;
-        let mut work = block.clone().zip(mixed.chunks_exact_mut(heads.queries()));
-        let mut next = || {
-            let (node, mixed) = work.next()?;
-            let path = self.trie.path(node);
-            Some((path, take(&mut weights, path.len() * heads.heads), mixed))
+        let mut mixed_rest = &mut *mixed;
+        let mut next = |nodes: Range<usize>| {
+            let weights = take(&mut weights, self.trie.paths_between(&nodes) * heads.heads);
+            let mixed = take(&mut mixed_rest, nodes.len() * heads.queries());
+            (nodes, weights, mixed)
+        };
+        let attend = |(nodes, weights, mixed): (Range<usize>, &mut [f32], &mut [f32])| {
+            attention::attend_all(heads, qkv, self.trie, nodes, weights, mixed);
         };
         if alone {
-            while let Some((path, weights, mixed)) = next() {
-                attention::attend(heads, qkv, path, weights, mixed);
-            }
+            attend(next(block.clone()));
         } else {
-            let work: Vec<_> = std::iter::from_fn(next).collect();
-            work.into_par_iter().for_each(|(path, weights, mixed)| {
-                attention::attend(heads, qkv, path, weights, mixed);
-            });
+            let work: Vec<_> = (block.clone().step_by(ATTENDED))
+                .map(|first| next(first..block.end.min(first + ATTENDED)))
+                .collect();
+            work.into_par_iter().for_each(attend);
         }
         middle.copy_from_slice(match input {
             Some(input) => &input[block.start * d..block.end * d],

@@ -5,9 +5,8 @@
 use std::arch::x86_64::*;
 
 use super::{Attended, Heads};
-use crate::lm::fast::registers::{four_sums, mask};
+use crate::lm::fast::registers::{LANES, four_sums, mask};
 
-const LANES: usize = 16;
 const FOUR: usize = 4;
 
 /// Registers of a head; heads longer than eight of them are left to the plain loops.
@@ -16,7 +15,7 @@ pub(super) fn registers(dim: usize) -> usize {
 }
 
 /// The last register of a head, where it is not full.
-fn last_mask(dim: usize) -> __mmask16 {
+pub(super) fn last_mask(dim: usize) -> __mmask16 {
     match dim % LANES {
         0 => !0,
         rest => mask(rest),
@@ -25,7 +24,7 @@ fn last_mask(dim: usize) -> __mmask16 {
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512vl")]
-fn load<const V: usize>(row: &[f32], last: __mmask16) -> [__m512; V] {
+pub(super) fn load<const V: usize>(row: &[f32], last: __mmask16) -> [__m512; V] {
     let mut all = [_mm512_setzero_ps(); V];
     assert!(row.len() + LANES > V * LANES);
     for (v, register) in all.iter_mut().enumerate() {
@@ -44,7 +43,7 @@ fn load<const V: usize>(row: &[f32], last: __mmask16) -> [__m512; V] {
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512vl")]
-fn store<const V: usize>(row: &mut [f32], all: [__m512; V], last: __mmask16) {
+pub(super) fn store<const V: usize>(row: &mut [f32], all: [__m512; V], last: __mmask16) {
     assert!(row.len() + LANES > V * LANES);
     for (v, register) in all.into_iter().enumerate() {
         // SAFETY: as for `load`.
@@ -313,7 +312,7 @@ fn near_dots<const V: usize>(x: [__m512; V], rows: &[[f32; LANES]]) -> [f32; FOU
 /// several times as long for what does not fill its lanes, and finds a log sum that nobody asks for here.
 #[inline]
 #[target_feature(enable = "avx512f,avx512vl")]
-fn softmax(scores: &mut [f32]) {
+pub(super) fn softmax(scores: &mut [f32]) {
     let (whole, rest) = scores.as_chunks_mut::<LANES>();
     let mask = mask(rest.len());
     let lowest = _mm512_set1_ps(f32::NEG_INFINITY);

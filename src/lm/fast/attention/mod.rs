@@ -3,10 +3,14 @@
 //! Heads are short (24 to 128 numbers), so the loops run over a few registers at a time and stay inside one function per
 //! node; a call per pair of vectors would cost more than the arithmetic.
 
-use super::{super::config::ModelConfig, kernels, trie::Trie};
+use std::ops::Range;
+
+use super::{super::config::ModelConfig, buffer::take, kernels, trie::Trie};
 
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod chain;
 
 /// How a row of q, k and v is divided.
 #[derive(Debug, Clone, Copy)]
@@ -169,20 +173,20 @@ fn mix_head(
 
 /// Runs the loops for the registers of a head where there is AVX-512.
 macro_rules! wide {
-    ($heads:expr, $name:ident($($argument:expr),*)) => {
+    ($heads:expr, $place:ident::$name:ident($($argument:expr),*)) => {
         #[cfg(target_arch = "x86_64")]
         if kernels::level() == kernels::Level::Wide {
             #[expect(unsafe_code, reason = "calls the form for the instruction set that was found")]
             // SAFETY: `level` found the instructions.
             unsafe {
                 match avx512::registers($heads.dim) {
-                    1 => return avx512::$name::<1>($($argument),*),
-                    2 => return avx512::$name::<2>($($argument),*),
-                    3 => return avx512::$name::<3>($($argument),*),
-                    4 => return avx512::$name::<4>($($argument),*),
-                    5 => return avx512::$name::<5>($($argument),*),
-                    6 => return avx512::$name::<6>($($argument),*),
-                    8 => return avx512::$name::<8>($($argument),*),
+                    1 => return $place::$name::<1>($($argument),*),
+                    2 => return $place::$name::<2>($($argument),*),
+                    3 => return $place::$name::<3>($($argument),*),
+                    4 => return $place::$name::<4>($($argument),*),
+                    5 => return $place::$name::<5>($($argument),*),
+                    6 => return $place::$name::<6>($($argument),*),
+                    8 => return $place::$name::<8>($($argument),*),
                     _ => {}
                 }
             }
@@ -190,15 +194,56 @@ macro_rules! wide {
     };
 }
 
-/// Weights (heads × history) and mixed values (a row of queries) of one node; `qkv` holds the rows of its whole history.
-pub(super) fn attend(
+/// Weights (heads × history, node by node) and mixed values (rows of queries) of some nodes; `qkv` holds the rows of their
+/// whole histories. What a node gets does not depend on the nodes that it is taken with.
+pub(super) fn attend_all(
     heads: Heads,
     qkv: &[f32],
-    path: &[u32],
-    weights: &mut [f32],
-    mixed: &mut [f32],
+    trie: &Trie,
+    nodes: Range<usize>,
+    mut weights: &mut [f32],
+    mut mixed: &mut [f32],
 ) {
-    wide!(heads, attend(heads, qkv, path, weights, mixed));
+    // A node right behind its parent goes on a chain, wherever a block of nodes begins.
+    let follows =
+        |node: usize| matches!(trie.path(node), [.., parent, _] if *parent as usize + 1 == node);
+    let mut node = nodes.start;
+    while node < nodes.end {
+        let chain = (node..nodes.end).take_while(|&next| follows(next)).count();
+        let taken = node..node + chain.max(1);
+        let own = take(&mut weights, trie.paths_between(&taken) * heads.heads);
+        let rows = take(&mut mixed, taken.len() * heads.queries());
+        node = taken.end;
+        if chain == 0 {
+            attend(heads, qkv, trie.path(taken.start), own, rows);
+        } else {
+            attend_chain(heads, qkv, trie, taken, own, rows);
+        }
+    }
+}
+
+fn attend_chain(
+    heads: Heads,
+    qkv: &[f32],
+    trie: &Trie,
+    nodes: Range<usize>,
+    mut weights: &mut [f32],
+    mut mixed: &mut [f32],
+) {
+    wide!(
+        heads,
+        chain::attend_chain(heads, qkv, trie, nodes, weights, mixed)
+    );
+    for node in nodes {
+        let path = trie.path(node);
+        let weights = take(&mut weights, path.len() * heads.heads);
+        plain_attend(heads, qkv, path, weights, take(&mut mixed, heads.queries()));
+    }
+}
+
+/// Weights (heads × history) and mixed values (a row of queries) of one node; `qkv` holds the rows of its whole history.
+fn attend(heads: Heads, qkv: &[f32], path: &[u32], weights: &mut [f32], mixed: &mut [f32]) {
+    wide!(heads, avx512::attend(heads, qkv, path, weights, mixed));
     plain_attend(heads, qkv, path, weights, mixed);
 }
 
@@ -254,7 +299,10 @@ pub(super) fn attend_backward(
     part: &mut [f32],
     scores: &mut Vec<f32>,
 ) {
-    wide!(attended.heads, attend_backward(attended, kv, part, scores));
+    wide!(
+        attended.heads,
+        avx512::attend_backward(attended, kv, part, scores)
+    );
     plain_attend_backward(attended, kv, part, scores);
 }
 
@@ -327,7 +375,10 @@ mod tests {
             };
             let mut trie = Trie::new();
             let trunk = trie.insert(None, &[1, 2, 3, 4, 5, 6, 7]).unwrap();
+            // Longer than four registers of keys.
+            let long: Vec<u32> = (20..95).collect();
             trie.insert(Some(trunk), &[8, 9]).unwrap();
+            trie.insert(Some(trunk), &long).unwrap();
             trie.insert(Some(trunk), &[10]).unwrap();
             let n = trie.len();
             let mut order = vec![];
@@ -337,16 +388,21 @@ mod tests {
             assert!(sorted.into_iter().eq(0..n as u32));
             let qkv: Vec<f32> = (0..n * heads.width()).map(number).collect();
             let d_mixed: Vec<f32> = (0..n * heads.queries()).map(|i| number(i + 5)).collect();
-            let mut all = [vec![], vec![]];
+            let mut all = [vec![], vec![], vec![]];
             for (vector, all) in all.iter_mut().enumerate() {
                 let mut weights = vec![0.0; trie.paths_len() * heads.heads];
                 let mut mixed = vec![0.0; n * heads.queries()];
+                if vector == 1 {
+                    attend_all(heads, &qkv, &trie, 0..n, &mut weights, &mut mixed);
+                }
                 for node in 0..n {
                     let at = trie.path_range(node);
                     let weights = &mut weights[at.start * heads.heads..at.end * heads.heads];
                     let mixed = &mut mixed[node * heads.queries()..][..heads.queries()];
-                    let run = if vector == 1 { attend } else { plain_attend };
-                    run(heads, &qkv, trie.path(node), weights, mixed);
+                    let run = if vector == 2 { attend } else { plain_attend };
+                    if vector != 1 {
+                        run(heads, &qkv, trie.path(node), weights, mixed);
+                    }
                 }
                 let attended = Attended {
                     heads,
@@ -358,7 +414,7 @@ mod tests {
                 };
                 for kv in 0..kv_heads {
                     let mut part = vec![0.0; n * heads.part()];
-                    let run = if vector == 1 {
+                    let run = if vector > 0 {
                         attend_backward
                     } else {
                         plain_attend_backward
@@ -369,9 +425,45 @@ mod tests {
                 all.extend(mixed);
                 all.extend(weights);
             }
-            for (a, b) in all[0].iter().zip(&all[1]) {
-                assert!((a - b).abs() < 1e-4, "head of {dim}: {a} against {b}");
+            for vector in [1, 2] {
+                for (a, b) in all[0].iter().zip(&all[vector]) {
+                    assert!((a - b).abs() < 1e-4, "head of {dim}: {a} against {b}");
+                }
             }
+        }
+    }
+
+    #[test]
+    fn what_a_node_gets_does_not_depend_on_where_blocks_of_nodes_begin() {
+        let number = |i: usize| ((i * 7919 + 13) % 1009) as f32 / 1009.0 - 0.5;
+        let heads = Heads {
+            heads: 4,
+            kv_heads: 2,
+            dim: 24,
+        };
+        let mut trie = Trie::new();
+        let tokens: Vec<u32> = (0..41).collect();
+        let trunk = trie.insert(None, &tokens).unwrap();
+        for first in 50..55 {
+            trie.insert(Some(trunk), &[first, 60, 61, 62]).unwrap();
+        }
+        let n = trie.len();
+        let qkv: Vec<f32> = (0..n * heads.width()).map(number).collect();
+        let run = |block: usize| {
+            let mut weights = vec![0.0; trie.paths_len() * heads.heads];
+            let mut mixed = vec![0.0; n * heads.queries()];
+            let (mut weights_rest, mut mixed_rest) = (&mut *weights, &mut *mixed);
+            for first in (0..n).step_by(block) {
+                let nodes = first..n.min(first + block);
+                let own = take(&mut weights_rest, trie.paths_between(&nodes) * heads.heads);
+                let rows = take(&mut mixed_rest, nodes.len() * heads.queries());
+                attend_all(heads, &qkv, &trie, nodes, own, rows);
+            }
+            (weights, mixed)
+        };
+        let whole = run(n);
+        for block in [1, 3, 7, 16, 32] {
+            assert!(run(block) == whole, "in blocks of {block}");
         }
     }
 }

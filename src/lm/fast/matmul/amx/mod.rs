@@ -19,8 +19,8 @@ use super::{
     LANES, Line,
     operand::{Left, Out, Right},
 };
-use crate::lm::fast::registers::mask;
-use packing::{PANEL, SIDE, STEP, STEP_LINES, Source, pack_left, pack_right, turn};
+use crate::lm::fast::registers::{mask, turn};
+use packing::{PANEL, SIDE, STEP, STEP_LINES, Source, pack_left, pack_right};
 pub(super) use packing::{pack, packed_len};
 
 mod packing;

@@ -5,7 +5,7 @@
 use std::{arch::x86_64::*, ops::Range};
 
 use super::super::Line;
-use crate::lm::fast::registers::mask;
+use crate::lm::fast::registers::{mask, turn};
 
 /// Rows of a tile, and its columns of sums.
 pub(super) const SIDE: usize = 16;
@@ -108,17 +108,21 @@ unsafe fn panels<const TURN: bool, const ALONG: bool>(
                 // SAFETY: promised by the caller.
                 unsafe {
                     let to = to.add((panel * steps + step) * STEP_LINES + half * SIDE);
-                    tile::<TURN, ALONG>(to, (data, stride), (count, deep));
+                    if (count, deep) == (SIDE, STEP) {
+                        tile::<TURN, ALONG, true>(to, (data, stride), (SIDE, STEP));
+                    } else {
+                        tile::<TURN, ALONG, false>(to, (data, stride), (count, deep));
+                    }
                 }
             }
         }
     }
 }
 
-/// Packs one tile of each part: `count` leads by `deep` steps, the rest zeros.
+/// Packs one tile of each part: `count` leads by `deep` steps, the rest zeros. `WHOLE`: there is no rest.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
-unsafe fn tile<const TURN: bool, const ALONG: bool>(
+unsafe fn tile<const TURN: bool, const ALONG: bool, const WHOLE: bool>(
     to: *mut Line,
     (data, stride): (*const f32, usize),
     (count, deep): (usize, usize),
@@ -151,6 +155,9 @@ unsafe fn tile<const TURN: bool, const ALONG: bool>(
         unsafe {
             _mm_prefetch::<_MM_HINT_T0>(near.wrapping_add(ahead).cast());
             _mm_prefetch::<_MM_HINT_T0>(far.wrapping_add(ahead).cast());
+            if WHOLE {
+                return (_mm512_loadu_ps(near), _mm512_loadu_ps(far));
+            }
             (
                 _mm512_maskz_loadu_ps(if there.0 { masks.0 } else { 0 }, near),
                 _mm512_maskz_loadu_ps(if there.1 { masks.1 } else { 0 }, far),
@@ -204,44 +211,4 @@ fn rounded(x: __m512) -> __m512 {
     let upper = _mm512_set1_epi32(0xFFFF_0000_u32 as i32);
     let bits = _mm512_add_epi32(_mm512_castps_si512(x), half);
     _mm512_castsi512_ps(_mm512_and_si512(bits, upper))
-}
-
-/// Exchanges rows and columns of a square.
-#[inline]
-#[target_feature(enable = "avx512f")]
-pub(super) fn turn(rows: [__m512; SIDE]) -> [__m512; SIDE] {
-    let mut pairs = rows;
-    for i in (0..SIDE).step_by(2) {
-        pairs[i] = _mm512_unpacklo_ps(rows[i], rows[i + 1]);
-        pairs[i + 1] = _mm512_unpackhi_ps(rows[i], rows[i + 1]);
-    }
-    let mut fours = pairs;
-    for i in (0..SIDE).step_by(4) {
-        for j in 0..2 {
-            let (a, b) = (
-                _mm512_castps_pd(pairs[i + j]),
-                _mm512_castps_pd(pairs[i + 2 + j]),
-            );
-            fours[i + 2 * j] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, b));
-            fours[i + 2 * j + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, b));
-        }
-    }
-    // Now fours[4g + c] holds column 4q + c of rows 4g.. in its quarter q.
-    let mut all = rows;
-    for c in 0..4 {
-        let [a, b, d, e] = [fours[c], fours[4 + c], fours[8 + c], fours[12 + c]];
-        let (low, low_far) = (
-            _mm512_shuffle_f32x4::<0x88>(a, b),
-            _mm512_shuffle_f32x4::<0x88>(d, e),
-        );
-        let (high, high_far) = (
-            _mm512_shuffle_f32x4::<0xDD>(a, b),
-            _mm512_shuffle_f32x4::<0xDD>(d, e),
-        );
-        all[c] = _mm512_shuffle_f32x4::<0x88>(low, low_far);
-        all[8 + c] = _mm512_shuffle_f32x4::<0xDD>(low, low_far);
-        all[4 + c] = _mm512_shuffle_f32x4::<0x88>(high, high_far);
-        all[12 + c] = _mm512_shuffle_f32x4::<0xDD>(high, high_far);
-    }
-    all
 }
