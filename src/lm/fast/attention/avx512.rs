@@ -4,7 +4,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Attended, Heads};
+use super::Heads;
 use crate::lm::fast::registers::{LANES, four_sums, mask};
 
 const FOUR: usize = 4;
@@ -60,7 +60,7 @@ pub(super) fn store<const V: usize>(row: &mut [f32], all: [__m512; V], last: __m
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512vl")]
-fn add_scaled<const V: usize>(row: &mut [f32], x: [__m512; V], s: f32, last: __mmask16) {
+pub(super) fn add_scaled<const V: usize>(row: &mut [f32], x: [__m512; V], s: f32, last: __mmask16) {
     let mut y = load::<V>(row, last);
     let s = _mm512_set1_ps(s);
     for (y, x) in y.iter_mut().zip(x) {
@@ -152,160 +152,6 @@ pub(super) fn attend<const V: usize>(
             }
         }
     }
-}
-
-/// See [`super::attend_backward`]. Keys and values of a sequence, and their gradients, are gathered side by side while its
-/// nodes are taken: where they come from, rows of one history share so few places of the nearest cache that they would
-/// drive each other out.
-#[target_feature(enable = "avx512f,avx512vl")]
-pub(super) fn attend_backward<const V: usize>(
-    attended: Attended<'_>,
-    kv: usize,
-    part: &mut [f32],
-    scratch: &mut Vec<f32>,
-) {
-    let Attended {
-        heads,
-        trie,
-        order,
-        qkv,
-        weights,
-        d_mixed,
-    } = attended;
-    let (width, dim, scale, shared) = (heads.width(), heads.dim, heads.scale(), heads.shared());
-    let last = last_mask(dim);
-    let (key, value) = (heads.queries() + kv * dim, heads.rotated() + kv * dim);
-    let own = heads.part();
-    let mut rest = order;
-    while let Some(&first) = rest.first() {
-        // A chain of nodes, each the parent of the next: their histories are beginnings of the last one's.
-        let mut chain = 1;
-        while (rest.get(chain)).is_some_and(|&next| {
-            let path = trie.path(next as usize);
-            path.len() > 1 && path[path.len() - 2] == rest[chain - 1]
-        }) {
-            chain += 1;
-        }
-        let (nodes, later) = rest.split_at(chain);
-        rest = later;
-        let path = trie.path(nodes.last().map_or(first, |&node| node) as usize);
-        let len = path.len();
-        scratch.resize(len * (1 + 4 * V * LANES), 0.0);
-        let (scores, rows) = scratch.split_at_mut(len);
-        let (rows, _) = rows.as_chunks_mut::<LANES>();
-        let (keys, rows) = rows.split_at_mut(len * V);
-        let (values, gradients) = rows.split_at_mut(len * V);
-        gradients.fill([0.0; LANES]);
-        let (d_keys, d_values) = gradients.split_at_mut(len * V);
-        for ((&past, key_row), value_row) in (path.iter())
-            .zip(keys.chunks_exact_mut(V))
-            .zip(values.chunks_exact_mut(V))
-        {
-            let row = &qkv[past as usize * width..][..width];
-            put(key_row, load::<V>(&row[key..][..dim], last));
-            put(value_row, load::<V>(&row[value..][..dim], last));
-        }
-        for &node in nodes {
-            let node = node as usize;
-            let range = trie.path_range(node);
-            let len = range.len();
-            let scores = &mut scores[..len];
-            for group in 0..shared {
-                let head = kv * shared + group;
-                let at = range.start * heads.heads + head * len;
-                let weights = &weights[at..at + len];
-                let dy = &d_mixed[node * heads.queries() + head * dim..][..dim];
-                let dy = load::<V>(dy, last);
-                let mut mean = 0.0;
-                for (((scores, weights), values), d_values) in (scores.chunks_mut(FOUR))
-                    .zip(weights.chunks(FOUR))
-                    .zip(values.chunks(FOUR * V))
-                    .zip(d_values.chunks_mut(FOUR * V))
-                {
-                    let d_weights = near_dots::<V>(dy, values);
-                    for (i, ((score, &weight), d_value)) in (scores.iter_mut())
-                        .zip(weights)
-                        .zip(d_values.chunks_exact_mut(V))
-                        .enumerate()
-                    {
-                        *score = d_weights[i];
-                        mean += weight * d_weights[i];
-                        add::<V>(d_value, dy, weight);
-                    }
-                }
-                let query = load::<V>(&qkv[node * width + head * dim..][..dim], last);
-                let mut d_query = [_mm512_setzero_ps(); V];
-                for (((&score, &weight), key), d_key) in (scores.iter())
-                    .zip(weights)
-                    .zip(keys.chunks_exact(V))
-                    .zip(d_keys.chunks_exact_mut(V))
-                {
-                    let d_score = scale * weight * (score - mean);
-                    add::<V>(d_key, query, d_score);
-                    let d_score = _mm512_set1_ps(d_score);
-                    for (sum, key) in d_query.iter_mut().zip(get::<V>(key)) {
-                        *sum = _mm512_fmadd_ps(d_score, key, *sum);
-                    }
-                }
-                let to = &mut part[node * own + group * dim..][..dim];
-                store(to, d_query, last);
-            }
-        }
-        for ((&past, d_key), d_value) in (path.iter())
-            .zip(d_keys.chunks_exact(V))
-            .zip(d_values.chunks_exact(V))
-        {
-            let row = &mut part[past as usize * own + shared * dim..][..2 * dim];
-            let (to_key, to_value) = row.split_at_mut(dim);
-            add_scaled(to_key, get::<V>(d_key), 1.0, last);
-            add_scaled(to_value, get::<V>(d_value), 1.0, last);
-        }
-    }
-}
-
-/// The registers of a gathered row.
-#[inline]
-#[target_feature(enable = "avx512f,avx512vl")]
-fn get<const V: usize>(row: &[[f32; LANES]]) -> [__m512; V] {
-    let mut all = [_mm512_setzero_ps(); V];
-    for (register, lanes) in all.iter_mut().zip(row) {
-        // SAFETY: a register's worth of numbers.
-        *register = unsafe { _mm512_loadu_ps(lanes.as_ptr()) };
-    }
-    all
-}
-
-#[inline]
-#[target_feature(enable = "avx512f,avx512vl")]
-fn put<const V: usize>(row: &mut [[f32; LANES]], all: [__m512; V]) {
-    for (lanes, register) in row.iter_mut().zip(all) {
-        // SAFETY: as for `get`.
-        unsafe { _mm512_storeu_ps(lanes.as_mut_ptr(), register) };
-    }
-}
-
-#[inline]
-#[target_feature(enable = "avx512f,avx512vl")]
-fn add<const V: usize>(row: &mut [[f32; LANES]], x: [__m512; V], s: f32) {
-    let mut y = get::<V>(row);
-    let s = _mm512_set1_ps(s);
-    for (y, x) in y.iter_mut().zip(x) {
-        *y = _mm512_fmadd_ps(s, x, *y);
-    }
-    put(row, y);
-}
-
-/// The dot products of `x` with up to four gathered rows.
-#[inline]
-#[target_feature(enable = "avx512f,avx512vl")]
-fn near_dots<const V: usize>(x: [__m512; V], rows: &[[f32; LANES]]) -> [f32; FOUR] {
-    let mut sums = [_mm512_setzero_ps(); FOUR];
-    for (sum, row) in sums.iter_mut().zip(rows.chunks_exact(V)) {
-        for (x, row) in x.into_iter().zip(get::<V>(row)) {
-            *sum = _mm512_fmadd_ps(x, row, *sum);
-        }
-    }
-    four_sums(sums)
 }
 
 /// Softmax of the scores of one head. Histories are short: `kernels::softmax`, made for rows of a vocabulary, takes

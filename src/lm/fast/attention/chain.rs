@@ -13,17 +13,17 @@ use super::{
 use crate::lm::fast::registers::{LANES, turn};
 
 /// Queries taken together.
-const QUERIES: usize = 4;
+pub(super) const QUERIES: usize = 4;
 /// Registers of keys taken together.
 const BLOCKS: usize = 4;
 
 /// One register's worth of numbers.
 #[repr(C, align(64))]
 #[derive(Clone, Copy)]
-struct Line([f32; LANES]);
+pub(super) struct Line([f32; LANES]);
 
 impl Line {
-    const ZERO: Self = Self([0.0; LANES]);
+    pub(super) const ZERO: Self = Self([0.0; LANES]);
 }
 
 thread_local! {
@@ -53,7 +53,15 @@ pub(super) fn attend_chain<const V: usize>(
         let (values, shares) = rest.split_at_mut(long);
         let shares = &mut shares[..QUERIES * blocks];
         for kv in 0..heads.kv_heads {
-            gather::<V>(heads, qkv, path, kv, (&mut *keys, &mut *values));
+            let part = |at: usize| Part {
+                rows: qkv,
+                path,
+                width: heads.width(),
+                at: at + kv * heads.dim,
+                dim: heads.dim,
+            };
+            part(heads.queries()).gather_turned::<V>(keys);
+            part(heads.rotated()).gather::<V>(values);
             for head in kv * heads.shared()..(kv + 1) * heads.shared() {
                 attend_head::<V>(
                     (heads, head),
@@ -67,34 +75,49 @@ pub(super) fn attend_chain<const V: usize>(
     });
 }
 
-/// Keys sixteen by sixteen, each number of theirs in a line of its own, and values row by row.
-#[target_feature(enable = "avx512f,avx512vl")]
-fn gather<const V: usize>(
-    heads: Heads,
-    qkv: &[f32],
-    path: &[u32],
-    kv: usize,
-    (keys, values): (&mut [Line], &mut [Line]),
-) {
-    let (width, dim, last) = (heads.width(), heads.dim, last_mask(heads.dim));
-    let (key, value) = (heads.queries() + kv * dim, heads.rotated() + kv * dim);
-    for ((past, keys), values) in (path.chunks(LANES))
-        .zip(keys.chunks_exact_mut(V * LANES))
-        .zip(values.chunks_mut(LANES * V))
-    {
-        let mut rows = [[_mm512_setzero_ps(); LANES]; V];
-        for ((i, &past), values) in past.iter().enumerate().zip(values.chunks_exact_mut(V)) {
-            let row = &qkv[past as usize * width..][..width];
-            for (rows, register) in rows.iter_mut().zip(load::<V>(&row[key..][..dim], last)) {
-                rows[i] = register;
-            }
-            for (line, register) in values.iter_mut().zip(load::<V>(&row[value..][..dim], last)) {
-                set(line, register);
-            }
+/// Some of the numbers of each row of a history, say the keys of one head.
+#[derive(Clone, Copy)]
+pub(super) struct Part<'a> {
+    pub(super) rows: &'a [f32],
+    pub(super) path: &'a [u32],
+    /// Numbers from row to row.
+    pub(super) width: usize,
+    pub(super) at: usize,
+    pub(super) dim: usize,
+}
+
+impl Part<'_> {
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512vl")]
+    fn row<const V: usize>(self, past: u32, last: __mmask16) -> [__m512; V] {
+        load::<V>(
+            &self.rows[past as usize * self.width + self.at..][..self.dim],
+            last,
+        )
+    }
+
+    /// Row by row, each in `V` lines.
+    #[target_feature(enable = "avx512f,avx512vl")]
+    pub(super) fn gather<const V: usize>(self, lines: &mut [Line]) {
+        let last = last_mask(self.dim);
+        for (&past, lines) in self.path.iter().zip(lines.chunks_exact_mut(V)) {
+            put(lines, self.row::<V>(past, last));
         }
-        for (keys, rows) in keys.chunks_exact_mut(LANES).zip(rows) {
-            for (line, register) in keys.iter_mut().zip(turn(rows)) {
-                set(line, register);
+    }
+
+    /// Sixteen rows by sixteen, each number of theirs in a line of its own.
+    #[target_feature(enable = "avx512f,avx512vl")]
+    pub(super) fn gather_turned<const V: usize>(self, lines: &mut [Line]) {
+        let last = last_mask(self.dim);
+        for (path, lines) in (self.path.chunks(LANES)).zip(lines.chunks_exact_mut(V * LANES)) {
+            let mut rows = [[_mm512_setzero_ps(); LANES]; V];
+            for (i, &past) in path.iter().enumerate() {
+                for (rows, register) in rows.iter_mut().zip(self.row::<V>(past, last)) {
+                    rows[i] = register;
+                }
+            }
+            for (lines, rows) in lines.chunks_exact_mut(LANES).zip(rows) {
+                put(lines, turn(rows));
             }
         }
     }
@@ -120,16 +143,13 @@ fn attend_head<const V: usize>(
         let queries: [&[f32]; QUERIES] =
             std::array::from_fn(|i| &qkv[node(i) * width + head * dim..][..dim]);
         let blocks = longest.div_ceil(LANES);
-        for at in (0..blocks).step_by(BLOCKS) {
-            let keys = &keys[at * V * LANES..];
-            let to = (&mut shares[at..], most);
-            match blocks - at {
-                1 => scores::<1>(queries, keys, V * LANES, scale, to),
-                2 => scores::<2>(queries, keys, V * LANES, scale, to),
-                3 => scores::<3>(queries, keys, V * LANES, scale, to),
-                _ => scores::<BLOCKS>(queries, keys, V * LANES, scale, to),
-            }
-        }
+        products(
+            queries,
+            &keys[..blocks * V * LANES],
+            V * LANES,
+            scale,
+            (&mut *shares, most),
+        );
         for (i, shares) in shares.chunks_exact_mut(most).enumerate().take(count) {
             let range = trie.path_range(node(i));
             let row = numbers_mut(shares);
@@ -145,6 +165,29 @@ fn attend_head<const V: usize>(
         for (i, sums) in sums.into_iter().enumerate().take(count) {
             let row = (first + i - nodes.start) * heads.queries() + head * dim;
             store(&mut mixed[row..][..dim], sums, last_mask(dim));
+        }
+    }
+}
+
+/// Scaled products of four queries with every row that [`Part::gather_turned`] left, sixteen of them in `block` lines.
+#[inline]
+#[target_feature(enable = "avx512f,avx512vl")]
+pub(super) fn products(
+    queries: [&[f32]; QUERIES],
+    keys: &[Line],
+    block: usize,
+    scale: f32,
+    (to, row): (&mut [Line], usize),
+) {
+    let blocks = keys.len() / block;
+    for at in (0..blocks).step_by(BLOCKS) {
+        let keys = &keys[at * block..];
+        let to = (&mut to[at..], row);
+        match blocks - at {
+            1 => scores::<1>(queries, keys, block, scale, to),
+            2 => scores::<2>(queries, keys, block, scale, to),
+            3 => scores::<3>(queries, keys, block, scale, to),
+            _ => scores::<BLOCKS>(queries, keys, block, scale, to),
         }
     }
 }
@@ -185,7 +228,11 @@ fn scores<const B: usize>(
 /// Σ weight·value of four queries, whose weights lie in rows of `row` lines.
 #[inline]
 #[target_feature(enable = "avx512f,avx512vl")]
-fn mix<const V: usize>(shares: &[Line], row: usize, values: &[Line]) -> [[__m512; V]; QUERIES] {
+pub(super) fn mix<const V: usize>(
+    shares: &[Line],
+    row: usize,
+    values: &[Line],
+) -> [[__m512; V]; QUERIES] {
     let shares = numbers(shares);
     let mut sums = [[_mm512_setzero_ps(); V]; QUERIES];
     let row = row * LANES;
@@ -205,24 +252,32 @@ fn mix<const V: usize>(shares: &[Line], row: usize, values: &[Line]) -> [[__m512
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512vl")]
-fn get(line: &Line) -> __m512 {
+pub(super) fn get(line: &Line) -> __m512 {
     // SAFETY: a register's worth of numbers, aligned like one.
     unsafe { _mm512_load_ps(line.0.as_ptr()) }
 }
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512vl")]
-fn set(line: &mut Line, register: __m512) {
+pub(super) fn set(line: &mut Line, register: __m512) {
     // SAFETY: as for `get`.
     unsafe { _mm512_store_ps(line.0.as_mut_ptr(), register) };
 }
 
-fn numbers(lines: &[Line]) -> &[f32] {
+#[inline]
+#[target_feature(enable = "avx512f,avx512vl")]
+fn put<const N: usize>(lines: &mut [Line], registers: [__m512; N]) {
+    for (line, register) in lines.iter_mut().zip(registers) {
+        set(line, register);
+    }
+}
+
+pub(super) fn numbers(lines: &[Line]) -> &[f32] {
     // SAFETY: a line is sixteen numbers and nothing else.
     unsafe { std::slice::from_raw_parts(lines.as_ptr().cast(), lines.len() * LANES) }
 }
 
-fn numbers_mut(lines: &mut [Line]) -> &mut [f32] {
+pub(super) fn numbers_mut(lines: &mut [Line]) -> &mut [f32] {
     // SAFETY: as for `numbers`.
     unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), lines.len() * LANES) }
 }

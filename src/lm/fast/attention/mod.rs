@@ -11,6 +11,8 @@ use super::{super::config::ModelConfig, buffer::take, kernels, trie::Trie};
 mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod chain;
+#[cfg(target_arch = "x86_64")]
+mod chain_backward;
 
 /// How a row of q, k and v is divided.
 #[derive(Debug, Clone, Copy)]
@@ -301,7 +303,7 @@ pub(super) fn attend_backward(
 ) {
     wide!(
         attended.heads,
-        avx512::attend_backward(attended, kv, part, scores)
+        chain_backward::attend_backward(attended, kv, part)
     );
     plain_attend_backward(attended, kv, part, scores);
 }
