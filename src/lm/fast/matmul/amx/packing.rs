@@ -97,25 +97,30 @@ unsafe fn panels<const TURN: bool, const ALONG: bool>(
 ) {
     let steps = depth.len().div_ceil(STEP);
     let stride = if ALONG { from.lead } else { from.depth };
-    for (panel, lead) in leads.clone().step_by(PANEL).enumerate() {
-        for step in 0..steps {
-            let at = depth.start + step * STEP;
-            let deep = (depth.end - at).min(STEP);
-            for half in 0..2 {
-                let lead = lead + half * SIDE;
-                let count = leads.end.saturating_sub(lead).min(SIDE);
-                let data = (from.data).wrapping_add(lead * from.lead + at * from.depth);
-                // SAFETY: promised by the caller.
-                unsafe {
-                    let to = to.add((panel * steps + step) * STEP_LINES + half * SIDE);
-                    if (count, deep) == (SIDE, STEP) {
-                        tile::<TURN, ALONG, true>(to, (data, stride), (SIDE, STEP));
-                    } else {
-                        tile::<TURN, ALONG, false>(to, (data, stride), (count, deep));
-                    }
+    let pack = |(panel, lead): (usize, usize), step: usize| {
+        let at = depth.start + step * STEP;
+        let deep = (depth.end - at).min(STEP);
+        for half in 0..2 {
+            let lead = lead + half * SIDE;
+            let count = leads.end.saturating_sub(lead).min(SIDE);
+            let data = (from.data).wrapping_add(lead * from.lead + at * from.depth);
+            // SAFETY: promised by the caller.
+            unsafe {
+                let to = to.add((panel * steps + step) * STEP_LINES + half * SIDE);
+                if (count, deep) == (SIDE, STEP) {
+                    tile::<TURN, ALONG, true>(to, (data, stride), (SIDE, STEP));
+                } else {
+                    tile::<TURN, ALONG, false>(to, (data, stride), (count, deep));
                 }
             }
         }
+    };
+    let panels = leads.clone().step_by(PANEL).enumerate();
+    // Either way rows of memory are read straight on.
+    if ALONG {
+        panels.for_each(|panel| (0..steps).for_each(|step| pack(panel, step)));
+    } else {
+        (0..steps).for_each(|step| panels.clone().for_each(|panel| pack(panel, step)));
     }
 }
 
