@@ -27,6 +27,9 @@ mod packing;
 
 /// Depth between two visits of sums.
 const DEPTH: usize = 768;
+/// The same where the right operand serves up to [`FEW`] rows.
+const DEPTH_ONCE: usize = 128;
+const FEW: usize = 160;
 /// Numbers of the left operand packed at once: they stay in the second cache.
 const LEFT: usize = 73_728;
 /// Numbers of the right operand packed at once, which stay there too: where it serves many rows, and where few.
@@ -95,13 +98,15 @@ pub(super) unsafe fn product((m, n, k): (usize, usize, usize), out: Out, a: Left
         lead: a.row,
         depth: a.column,
     };
-    let blocks = k.div_ceil(DEPTH);
+    // Few rows leave a large right operand no second use: it is packed as it lies in memory, whole rows of it.
+    let once = m <= FEW && matches!(b, Right::Strided { column: 1, .. });
+    let blocks = k.div_ceil(if once { DEPTH_ONCE } else { DEPTH });
     let whole = k.div_ceil(STEP).div_ceil(blocks) * STEP;
     let leads = |numbers: usize| (numbers / whole / PANEL * PANEL).max(PANEL);
     let tall = leads(LEFT);
     let wide = match b {
         Right::Packed(_) => n,
-        Right::Strided { .. } if m <= tall => leads(RIGHT_ONCE),
+        Right::Strided { .. } if m <= tall && !once => leads(RIGHT_ONCE),
         Right::Strided { .. } => leads(RIGHT),
     };
     let mut squares = 0.0;
