@@ -26,5 +26,6 @@ pub use buffer::Buffer;
 pub use forward::Tape;
 pub use layout::{Layout, Span};
 pub use lora::{LoraLayout, LoraModule};
+pub use matmul::training_rate;
 pub use network::Network;
 pub use trie::Trie;

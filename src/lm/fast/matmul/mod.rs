@@ -34,6 +34,13 @@ const TILE: usize = 4;
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(super) struct Line([f32; LANES]);
 
+/// Floating-point operations a second that one core of this machine reaches over whole steps of training, roughly: for
+/// telling how long a step will take before a model is loaded.
+#[must_use]
+pub fn training_rate() -> f64 {
+    Unit::best().rate()
+}
+
 /// y [n, out] (+)= x [n, in] · wᵀ, with w [out, in].
 pub(super) fn forward(
     y: &mut [f32],
