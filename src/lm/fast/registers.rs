@@ -4,8 +4,7 @@
 
 use std::arch::x86_64::*;
 
-/// Numbers in a register.
-pub(super) const LANES: usize = 16;
+use super::matmul::LANES;
 
 /// The first `count` lanes, none to all.
 pub(super) fn mask(count: usize) -> __mmask16 {

@@ -100,6 +100,12 @@ impl Trie {
             .find(|&node| self.parents[node] == wanted && self.tokens[node] == token)
     }
 
+    /// The node before a node in its sequence; none for a first token.
+    pub(super) fn parent(&self, node: usize) -> Option<usize> {
+        let parent = self.parents[node];
+        (parent != ROOT).then_some(parent as usize)
+    }
+
     /// A node's token.
     pub(super) fn token(&self, node: usize) -> u32 {
         self.tokens[node]
@@ -129,9 +135,10 @@ impl Trie {
             if leaf[node] == ROOT {
                 leaf[node] = node as u32;
             }
-            let parent = self.parents[node];
-            if parent != ROOT && leaf[parent as usize] == ROOT {
-                leaf[parent as usize] = leaf[node];
+            if let Some(parent) = self.parent(node)
+                && leaf[parent] == ROOT
+            {
+                leaf[parent] = leaf[node];
             }
         }
         order.clear();

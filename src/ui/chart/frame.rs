@@ -1,6 +1,6 @@
 //! The frame of a plot: where it is, its grid lines, its tick labels.
 
-use egui::{Align2, Color32, FontId, Painter, Rect, Stroke, Ui, pos2, vec2};
+use egui::{Align2, Color32, FontId, Painter, Rangef, Rect, Stroke, Ui, pos2, vec2};
 
 use super::{
     pen::hairlines,
@@ -87,19 +87,27 @@ impl Frame {
         Scale::new(low, high, self.rect.bottom(), self.rect.top())
     }
 
+    /// The ticks that fall into a range of the data area, each with its place at the centre of a pixel.
+    fn on_pixels<'t>(
+        &self,
+        scale: Scale,
+        ticks: &'t [Tick],
+        range: Rangef,
+    ) -> impl Iterator<Item = (f32, &'t Tick)> {
+        ticks
+            .iter()
+            .map(move |tick| {
+                (
+                    self.inside.round_to_pixel_center(scale.at(tick.value)),
+                    tick,
+                )
+            })
+            .filter(move |(at, _)| range.contains(*at))
+    }
+
     /// Grid lines and labels of the left axis.
     pub(crate) fn left_axis(&self, scale: Scale, ticks: &[Tick]) {
-        let held = || {
-            ticks
-                .iter()
-                .map(|tick| {
-                    (
-                        self.inside.round_to_pixel_center(scale.at(tick.value)),
-                        tick,
-                    )
-                })
-                .filter(|(y, _)| self.rect.y_range().contains(*y))
-        };
+        let held = || self.on_pixels(scale, ticks, self.rect.y_range());
         // All lines before all labels: what is painted inside and what is painted outside are cut by different bounds,
         // and every change of bounds costs a draw call.
         let across = self.rect.x_range();
@@ -142,17 +150,7 @@ impl Frame {
 
     /// Grid lines (if wanted) and labels of the horizontal axis; labels that would touch the one before are left out.
     pub(crate) fn bottom_axis(&self, scale: Scale, ticks: &[Tick], lines: bool) {
-        let held = || {
-            ticks
-                .iter()
-                .map(|tick| {
-                    (
-                        self.inside.round_to_pixel_center(scale.at(tick.value)),
-                        tick,
-                    )
-                })
-                .filter(|(x, _)| self.rect.x_range().contains(*x))
-        };
+        let held = || self.on_pixels(scale, ticks, self.rect.x_range());
         if lines {
             let up = self.rect.y_range();
             self.inside.add(hairlines(

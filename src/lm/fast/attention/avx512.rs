@@ -5,7 +5,10 @@
 use std::arch::x86_64::*;
 
 use super::Heads;
-use crate::lm::fast::registers::{LANES, four_sums, mask};
+use crate::lm::fast::{
+    matmul::LANES,
+    registers::{four_sums, mask},
+};
 
 const FOUR: usize = 4;
 

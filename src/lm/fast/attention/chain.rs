@@ -10,21 +10,15 @@ use super::{
     Heads,
     avx512::{last_mask, load, softmax, store},
 };
-use crate::lm::fast::registers::{LANES, turn};
+use crate::lm::fast::{
+    matmul::{LANES, Line},
+    registers::turn,
+};
 
 /// Queries taken together.
 pub(super) const QUERIES: usize = 4;
 /// Registers of keys taken together.
 const BLOCKS: usize = 4;
-
-/// One register's worth of numbers.
-#[repr(C, align(64))]
-#[derive(Clone, Copy)]
-pub(super) struct Line([f32; LANES]);
-
-impl Line {
-    pub(super) const ZERO: Self = Self([0.0; LANES]);
-}
 
 thread_local! {
     /// Keys, values and weights of one head.
@@ -48,20 +42,17 @@ pub(super) fn attend_chain<const V: usize>(
     let blocks = path.len().div_ceil(LANES);
     GATHERED.with_borrow_mut(|lines| {
         let (deep, long) = (blocks * V * LANES, path.len() * V);
-        lines.resize(lines.len().max(deep + long + QUERIES * blocks), Line::ZERO);
+        lines.resize(
+            lines.len().max(deep + long + QUERIES * blocks),
+            Line::default(),
+        );
         let (keys, rest) = lines.split_at_mut(deep);
         let (values, shares) = rest.split_at_mut(long);
         let shares = &mut shares[..QUERIES * blocks];
         for kv in 0..heads.kv_heads {
-            let part = |at: usize| Part {
-                rows: qkv,
-                path,
-                width: heads.width(),
-                at: at + kv * heads.dim,
-                dim: heads.dim,
-            };
-            part(heads.queries()).gather_turned::<V>(keys);
-            part(heads.rotated()).gather::<V>(values);
+            let [key, value] = Part::of_head(heads, kv, qkv, path);
+            key.gather_turned::<V>(keys);
+            value.gather::<V>(values);
             for head in kv * heads.shared()..(kv + 1) * heads.shared() {
                 attend_head::<V>(
                     (heads, head),
@@ -78,15 +69,26 @@ pub(super) fn attend_chain<const V: usize>(
 /// Some of the numbers of each row of a history, say the keys of one head.
 #[derive(Clone, Copy)]
 pub(super) struct Part<'a> {
-    pub(super) rows: &'a [f32],
-    pub(super) path: &'a [u32],
+    rows: &'a [f32],
+    path: &'a [u32],
     /// Numbers from row to row.
-    pub(super) width: usize,
-    pub(super) at: usize,
-    pub(super) dim: usize,
+    width: usize,
+    at: usize,
+    dim: usize,
 }
 
-impl Part<'_> {
+impl<'a> Part<'a> {
+    /// The keys and the values of one head.
+    pub(super) fn of_head(heads: Heads, kv: usize, qkv: &'a [f32], path: &'a [u32]) -> [Self; 2] {
+        [heads.queries(), heads.rotated()].map(|first| Self {
+            rows: qkv,
+            path,
+            width: heads.width(),
+            at: first + kv * heads.dim,
+            dim: heads.dim,
+        })
+    }
+
     #[inline]
     #[target_feature(enable = "avx512f,avx512vl")]
     fn row<const V: usize>(self, past: u32, last: __mmask16) -> [__m512; V] {

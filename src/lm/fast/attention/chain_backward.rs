@@ -9,9 +9,9 @@ use std::{arch::x86_64::*, cell::RefCell};
 use super::{
     Attended,
     avx512::{add_scaled, last_mask, load, store},
-    chain::{Line, Part, QUERIES, get, mix, numbers, numbers_mut, products, set},
+    chain::{Part, QUERIES, get, mix, numbers, numbers_mut, products, set},
 };
-use crate::lm::fast::registers::LANES;
+use crate::lm::fast::matmul::{LANES, Line};
 
 thread_local! {
     static GATHERED: RefCell<Vec<Line>> = const { RefCell::new(Vec::new()) };
@@ -24,8 +24,7 @@ pub(super) fn attend_backward<const V: usize>(attended: Attended<'_>, kv: usize,
     while let Some(&first) = rest.first() {
         let mut chain = 1;
         while (rest.get(chain)).is_some_and(|&next| {
-            let path = attended.trie.path(next as usize);
-            path.len() > 1 && path[path.len() - 2] == rest[chain - 1]
+            attended.trie.parent(next as usize) == Some(rest[chain - 1] as usize)
         }) {
             chain += 1;
         }
@@ -48,27 +47,21 @@ fn chain_backward<const V: usize>(
         heads, trie, qkv, ..
     } = attended;
     let (dim, own, shared) = (heads.dim, heads.part(), heads.shared());
-    let of = |at: usize| Part {
-        rows: qkv,
-        path,
-        width: heads.width(),
-        at: at + kv * dim,
-        dim,
-    };
     let most = path.len().div_ceil(LANES);
     let (long, deep, rows) = (path.len() * V, most * V * LANES, QUERIES * most);
     GATHERED.with_borrow_mut(|lines| {
-        lines.resize(lines.len().max(3 * long + deep + 2 * rows), Line::ZERO);
+        lines.resize(lines.len().max(3 * long + deep + 2 * rows), Line::default());
         let (values, lines) = lines.split_at_mut(deep);
         let (keys, lines) = lines.split_at_mut(long);
         let (d_keys, lines) = lines.split_at_mut(long);
         let (d_values, lines) = lines.split_at_mut(long);
         let (weights, lines) = lines.split_at_mut(rows);
         let d_scores = &mut lines[..rows];
-        of(heads.queries()).gather::<V>(keys);
-        of(heads.rotated()).gather_turned::<V>(values);
-        d_keys.fill(Line::ZERO);
-        d_values.fill(Line::ZERO);
+        let [key, value] = Part::of_head(heads, kv, qkv, path);
+        key.gather::<V>(keys);
+        value.gather_turned::<V>(values);
+        d_keys.fill(Line::default());
+        d_values.fill(Line::default());
         for four in nodes.chunks(QUERIES) {
             let node = |i: usize| four[i.min(four.len() - 1)] as usize;
             let longest = trie.path(node(four.len() - 1)).len();

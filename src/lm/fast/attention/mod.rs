@@ -207,8 +207,7 @@ pub(super) fn attend_all(
     mut mixed: &mut [f32],
 ) {
     // A node right behind its parent goes on a chain, wherever a block of nodes begins.
-    let follows =
-        |node: usize| matches!(trie.path(node), [.., parent, _] if *parent as usize + 1 == node);
+    let follows = |node: usize| trie.parent(node).is_some_and(|parent| parent + 1 == node);
     let mut node = nodes.start;
     while node < nodes.end {
         let chain = (node..nodes.end).take_while(|&next| follows(next)).count();

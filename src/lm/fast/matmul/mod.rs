@@ -32,7 +32,7 @@ const TILE: usize = 4;
 /// One register's worth of numbers, aligned as loads like it.
 #[repr(C, align(64))]
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(super) struct Line([f32; LANES]);
+pub(super) struct Line(pub(super) [f32; LANES]);
 
 /// Floating-point operations a second that one core of this machine reaches over whole steps of training, roughly: for
 /// telling how long a step will take before a model is loaded.

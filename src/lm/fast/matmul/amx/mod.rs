@@ -3,8 +3,7 @@
 //! The unit multiplies bf16 numbers only, sixteen times as many a cycle as the vector registers multiply `f32`. A number
 //! of 24 significant bits is the exact sum of three bf16 numbers of 8, high, middle and low: of the nine products of two
 //! such sums, the six that reach 2⁻²⁴ of the whole are summed in `f32`. What is left out is smaller than the rounding of a
-//! plain sum. Both operands are split while they are packed; products run over
-//! panels of two tiles by two.
+//! plain sum. Both operands are split while they are packed; products run over panels of two tiles by two.
 
 #![expect(unsafe_code, reason = "tile and vector instructions, strided operands")]
 
@@ -318,7 +317,7 @@ unsafe fn multiply_two(
     let stride = stride * size_of::<f32>();
     let mut unneeded = MaybeUninit::<[Line; SIDE]>::uninit();
     let unneeded = unneeded.as_mut_ptr();
-    let (far, sixth) = (ahead.lines, ahead.sixth * size_of::<Line>());
+    let far = (ahead.lines, ahead.sixth * size_of::<Line>());
     // SAFETY: promised by the caller: `steps` steps are packed on either side, 32 rows of 32 numbers lie at `to`; what is
     // fetched ahead may lie anywhere.
     unsafe {
@@ -338,7 +337,6 @@ unsafe fn multiply_two(
                 "tilezero tmm3"
             );
         }
-        let far = (far, sixth);
         match ahead.sixth {
             ALONE => sum_two!(
                 "prefetcht0",
