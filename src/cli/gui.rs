@@ -9,12 +9,16 @@ use clap::ValueEnum;
 #[command(after_help = "\
 Examples:
   modescope gui figure-2                                        open a built-in preset
+  modescope gui figure-5 --set objective.beta=0.1               open it with another β
   modescope gui figure-5 --screenshot shot.png --after 3        save a picture of the window after 3 seconds, and exit
   modescope gui figure-5 --frame-stats stats.json --after 20    measure frame times for 20 seconds, and exit")]
 pub(super) struct Args {
     /// A built-in preset (`modescope presets` lists them) or a preset file; without it the last session, or Figure 5
     #[arg(value_name = "PRESET|FILE")]
     open: Option<String>,
+    /// Change a value of the preset, for example objective.beta=0.1; may be repeated
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    sets: Vec<String>,
     /// Save a picture of the window as PNG after --after seconds, then exit
     #[arg(long, value_name = "FILE.png")]
     screenshot: Option<PathBuf>,
@@ -43,18 +47,24 @@ enum Theme {
 #[cfg(feature = "gui")]
 pub(super) fn execute(args: Args) -> anyhow::Result<ExitCode> {
     // A mistake is told where it was typed, not in a window that opens on something else.
-    if let Some(name) = &args.open
-        && let Err(error) = super::open::open(name)
-    {
-        return Err(match misspelt_command(name) {
+    if let Some(name) = &args.open {
+        let mut opened = super::open::open(name).map_err(|error| match misspelt_command(name) {
             Some(command) => anyhow::anyhow!(
                 "there is no command, preset or file {name:?}; did you mean `modescope {command}`?"
             ),
             None => error,
-        });
+        })?;
+        for set in &args.sets {
+            crate::experiment::set_path(&mut opened.preset, set)?;
+        }
+    } else if let Some(set) = args.sets.first() {
+        anyhow::bail!(
+            "--set {set}: there is no preset to change; name one too, for example `modescope gui figure-5 --set {set}`"
+        );
     }
     crate::ui::run(crate::ui::GuiOptions {
         open: args.open,
+        sets: args.sets,
         screenshot: args.screenshot,
         frame_stats: args.frame_stats,
         after_secs: args.after,

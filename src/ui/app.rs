@@ -51,6 +51,8 @@ use crate::{
 pub struct WorkbenchOptions {
     /// A built-in preset's name or a file to open; without it the last session, or Figure 5.
     pub open: Option<String>,
+    /// Changes to what `open` names, `path=value` as [`experiment::set_path`] takes them; with any, it starts as unsaved.
+    pub sets: Vec<String>,
     /// Folder of the session file; none keeps nothing.
     pub state_dir: Option<PathBuf>,
     /// Theme to use instead of the session's.
@@ -160,7 +162,7 @@ impl Workbench {
         };
         let mut run = options.run;
         let document = match &options.open {
-            Some(name) => open_named(name),
+            Some(name) => open_changed(name, &options.sets),
             None => match session.experiment {
                 Some(saved) => {
                     run &= saved.running;
@@ -662,8 +664,9 @@ fn shows_another_prompt(snapshot: &Snapshot) -> bool {
         .is_some_and(|language| language.shown_prompt > 0)
 }
 
-/// Longest wait of a frame for the target of its own edit; the target of a million arms takes about 20 ms.
-const PATIENCE: Duration = Duration::from_millis(30);
+/// Longest wait of a frame for the target of its own edit. A million arms take 12 ms, 40 when the trainer was in the midst of
+/// something: without the wait they would be seen a whole frame later.
+const PATIENCE: Duration = Duration::from_millis(60);
 /// Up to this width the controls are one of the panes instead of standing beside them, in points.
 const NARROW: f32 = 580.0;
 
@@ -671,15 +674,28 @@ const NARROW: f32 = 580.0;
 pub(super) const DEFAULT_PRESET: &str = "figure-5";
 
 /// Opens a built-in preset by name, or a file.
-pub(super) fn open_named(name: &str) -> Result<Document, String> {
-    match experiment::builtin_preset(name) {
-        Some(preset) => Document::open(preset, Origin::Builtin(name.to_owned())),
+fn open_named(name: &str) -> Result<Document, String> {
+    open_changed(name, &[])
+}
+
+/// The same with some values set first, so that what is never shown is never solved.
+fn open_changed(name: &str, sets: &[String]) -> Result<Document, String> {
+    let (mut preset, origin) = match experiment::builtin_preset(name) {
+        Some(preset) => (preset, Origin::Builtin(name.to_owned())),
         None => {
             let path = PathBuf::from(name);
             let preset = experiment::load_preset(&path).map_err(|error| error.to_string())?;
-            Document::open(preset, Origin::File(path))
+            (preset, Origin::File(path))
         }
+    };
+    for set in sets {
+        experiment::set_path(&mut preset, set).map_err(|error| error.to_string())?;
     }
+    let mut document = Document::open(preset, origin)?;
+    if !sets.is_empty() {
+        document.mark_dirty();
+    }
+    Ok(document)
 }
 
 /// The picture before the trainer sent its first: the reference as policy, paused at step 0.

@@ -23,6 +23,8 @@ use crate::{engine::Speed, experiment};
 pub struct GuiOptions {
     /// A built-in preset's name or a file; without it the last session, or Figure 5.
     pub open: Option<String>,
+    /// Changes to what is opened by name, `path=value` as [`experiment::set_path`] takes them.
+    pub sets: Vec<String>,
     /// Save a picture of the window here (PNG) after `after_secs`, then close.
     pub screenshot: Option<PathBuf>,
     /// Train at full speed for `after_secs`, write frame-time statistics here (JSON), then close.
@@ -90,6 +92,7 @@ pub fn run(options: GuiOptions) -> Result<(), GuiError> {
                 ctx,
                 WorkbenchOptions {
                     open: options.open,
+                    sets: options.sets,
                     state_dir,
                     theme: options.dark.map(|dark| {
                         if dark {

@@ -198,6 +198,16 @@ fn a_window_on_something_that_does_not_exist_is_refused_before_it_opens() {
     fails(&["figure-55"], 1, &["figure-55", "figure-5"]);
     fails(&["targte"], 1, &["targte", "modescope target"]);
     fails(&["gui", "nowhere/none.ron"], 1, &["nowhere/none.ron"]);
+    fails(
+        &["gui", "--set", "objective.beta=1"],
+        1,
+        &["--set objective.beta=1", "preset", "figure-5"],
+    );
+    fails(
+        &["gui", "figure-5", "--set", "objective.beta=-1"],
+        1,
+        &["objective.beta", "-1"],
+    );
 }
 
 // Targets.

@@ -73,6 +73,16 @@ fn kept_in(dir: &Path) -> WorkbenchOptions {
     }
 }
 
+#[test]
+fn values_set_at_the_start_are_unsaved_changes() {
+    let harness = open(WorkbenchOptions {
+        sets: vec!["objective.beta=0.125".to_owned()],
+        ..quiet()
+    });
+    assert_eq!(beta(&harness), 0.125);
+    assert!(harness.state().workbench().is_dirty());
+}
+
 fn beta(harness: &Harness<'_, Bench>) -> f64 {
     harness.state().workbench().preset().objective.beta.get()
 }
