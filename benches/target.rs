@@ -4,7 +4,10 @@
 use divan::{Bencher, black_box};
 use modescope::{
     bandit::{Analysis, Mode, Problem, Shape},
-    theory::{Beta, Direction, Distribution, Objective, Target, kernels, solve, solve_into},
+    theory::{
+        Anchor, Beta, Direction, Distribution, Mara, Objective, Target, Threshold, kernels, solve,
+        solve_into,
+    },
 };
 
 fn main() {
@@ -108,7 +111,7 @@ fn reverse_allocating(bencher: Bencher, count: usize) {
     bencher.bench_local(|| solve(&problem.reference, &problem.rewards, &objective).unwrap());
 }
 
-/// Target, metrics of target and reference, ties and sentence: what a β drag costs.
+/// Target, metrics of target and reference, ties and sentence, of a problem just opened.
 #[divan::bench(args = SIZES)]
 fn analysis(bencher: Bencher, count: usize) {
     let problem = problem(count);
@@ -116,9 +119,52 @@ fn analysis(bencher: Bencher, count: usize) {
     bencher.bench_local(|| Analysis::new(&problem, &objective).unwrap());
 }
 
-#[divan::bench(args = SIZES)]
-fn analysis_forward(bencher: Bencher, count: usize) {
+/// The same for a change of β alone, which is what a drag of its slider costs.
+fn drag(bencher: Bencher, count: usize, objective: Objective) {
     let problem = problem(count);
-    let objective = objective(Direction::Forward);
-    bencher.bench_local(|| Analysis::new(&problem, &objective).unwrap());
+    let before = Analysis::new(&problem, &objective).unwrap();
+    let mut nudged = objective;
+    nudged.beta = Beta::new(1.01 * objective.beta.get()).unwrap();
+    bencher.bench_local(|| {
+        Analysis::renewed(&problem, black_box(&nudged), (&before, &objective)).unwrap()
+    });
+}
+
+#[divan::bench(args = SIZES)]
+fn drag_reverse(bencher: Bencher, count: usize) {
+    drag(bencher, count, objective(Direction::Reverse));
+}
+
+#[divan::bench(args = SIZES)]
+fn drag_forward(bencher: Bencher, count: usize) {
+    drag(bencher, count, objective(Direction::Forward));
+}
+
+#[divan::bench(args = SIZES)]
+fn drag_alpha_half(bencher: Bencher, count: usize) {
+    drag(bencher, count, objective(Direction::Alpha(0.5)));
+}
+
+#[divan::bench(args = SIZES)]
+fn drag_alpha_two(bencher: Bencher, count: usize) {
+    drag(bencher, count, objective(Direction::Alpha(2.0)));
+}
+
+#[divan::bench(args = SIZES)]
+fn drag_forward_with_entropy(bencher: Bencher, count: usize) {
+    let mut objective = objective(Direction::Forward);
+    objective.entropy = 0.01;
+    drag(bencher, count, objective);
+}
+
+#[divan::bench(args = SIZES)]
+fn drag_mara(bencher: Bencher, count: usize) {
+    let mut objective = objective(Direction::Reverse);
+    objective.mara = Some(Mara {
+        threshold: Threshold::Percentile(0.9),
+        algorithm: None,
+        anchor: Anchor::default(),
+        per_class: false,
+    });
+    drag(bencher, count, objective);
 }

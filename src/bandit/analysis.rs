@@ -118,6 +118,7 @@ impl Analysis {
         // Ties come from the form of MARA whose reward does not depend on β.
         let swapped = mara
             .as_ref()
+            .filter(|_| kept.is_none())
             .map(|mara| mara.swapped(log_reference, &rewards));
         let (tie_reference, tie_rewards) = swapped
             .as_ref()
@@ -144,7 +145,7 @@ impl Analysis {
             target_modes: &target_modes,
             reference_modes: &reference_modes,
             kl_to_reference: target_metrics.get(Metric::KlToReference),
-            ties: &ties,
+            ties: mara.is_none().then_some(&ties),
             rewards: paid_rewards,
             log_reference: paid_reference,
         });
@@ -168,13 +169,12 @@ impl Analysis {
     }
 }
 
-/// Ties follow from reference, effective rewards and divergence alone. (With MARA also from its settings; not kept then.)
+/// Ties follow from reference, effective rewards, divergence and MARA's settings alone.
 fn same_ties(old: &Objective, new: &Objective) -> bool {
     old.direction == new.direction
         && old.reward_scale == new.reward_scale
         && old.reward_offset == new.reward_offset
-        && old.mara.is_none()
-        && new.mara.is_none()
+        && old.mara == new.mara
 }
 
 #[cfg(test)]
@@ -184,7 +184,7 @@ mod tests {
     use crate::{
         bandit::ProblemSource,
         experiment::builtin_preset,
-        theory::{Beta, Direction},
+        theory::{Anchor, Beta, Direction, Mara, MaraAlgorithm, Threshold},
     };
 
     #[test]
@@ -196,6 +196,16 @@ mod tests {
             let problem = source.problem(&preset.bandit, &old).unwrap();
             let before = Analysis::new(&problem, &old).unwrap();
             let beta = Beta::new(3.0 * old.beta.get()).unwrap();
+            let with_mara = |per_class: bool, algorithm: MaraAlgorithm| Objective {
+                beta,
+                mara: Some(Mara {
+                    threshold: Threshold::Percentile(0.7),
+                    algorithm: Some(algorithm),
+                    anchor: Anchor::default(),
+                    per_class,
+                }),
+                ..old
+            };
             for new in [
                 Objective { beta, ..old },
                 Objective {
@@ -207,19 +217,30 @@ mod tests {
                     direction: Direction::Forward,
                     ..old
                 },
+                with_mara(false, MaraAlgorithm::AugmentReward),
+                with_mara(true, MaraAlgorithm::AugmentReward),
+                with_mara(true, MaraAlgorithm::SwapRewardAndReference),
             ] {
-                let renewed = Analysis::renewed(&problem, &new, (&before, &old)).unwrap();
+                // What differs but in β, and what keeps its ties.
+                let earlier = Objective {
+                    beta: old.beta,
+                    ..new
+                };
+                let same = Analysis::new(&problem, &earlier).unwrap();
                 let anew = Analysis::new(&problem, &new).unwrap();
-                assert!(renewed.ties == anew.ties && renewed.mode_ties == anew.mode_ties);
-                assert!(renewed.target == anew.target && renewed.rewards == anew.rewards);
-                assert_eq!(renewed.reference_modes, anew.reference_modes, "{name}");
-                assert_eq!(renewed.target_modes, anew.target_modes, "{name}");
-                assert_eq!(renewed.sentence, anew.sentence, "{name}");
-                for metrics in [
-                    |a: &Analysis| format!("{:?}", a.target_metrics),
-                    |a: &Analysis| format!("{:?}", a.reference_metrics),
-                ] {
-                    assert_eq!(metrics(&renewed), metrics(&anew), "{name}");
+                for (before, old) in [(&before, &old), (&same, &earlier)] {
+                    let renewed = Analysis::renewed(&problem, &new, (before, old)).unwrap();
+                    assert!(renewed.ties == anew.ties && renewed.mode_ties == anew.mode_ties);
+                    assert!(renewed.target == anew.target && renewed.rewards == anew.rewards);
+                    assert_eq!(renewed.reference_modes, anew.reference_modes, "{name}");
+                    assert_eq!(renewed.target_modes, anew.target_modes, "{name}");
+                    assert_eq!(renewed.sentence, anew.sentence, "{name}");
+                    for metrics in [
+                        |a: &Analysis| format!("{:?}", a.target_metrics),
+                        |a: &Analysis| format!("{:?}", a.reference_metrics),
+                    ] {
+                        assert_eq!(metrics(&renewed), metrics(&anew), "{name}");
+                    }
                 }
             }
         }

@@ -64,7 +64,12 @@ pub(super) fn measure_target(
         log_target: &target.log_masses,
         rewards: ground.rewards,
     });
-    let gap = objective_gap(objective, ground, masses, log_policy, sums.kl_to_target);
+    // The target itself has none, which costs no pass to know.
+    let gap = if std::ptr::eq(masses, &*target.masses) {
+        0.0
+    } else {
+        objective_gap(objective, ground, masses, log_policy, sums.kl_to_target)
+    };
     metrics.set(Metric::ExpectedReward, sums.expected_reward);
     metrics.set(Metric::ObjectiveGap, gap);
     metrics.set(Metric::OptimalObjective, target.optimal_value);
@@ -188,6 +193,8 @@ pub fn objective_value(
     let cost = match Divergence::from(objective.direction) {
         Divergence::Reverse => kernels::cross_divergence(log_policy, log_reference),
         Divergence::Forward => kernels::cross_divergence(log_reference, log_policy),
+        // No pass for what is 0 by definition.
+        Divergence::Alpha(_) if std::ptr::eq(log_policy, log_reference) => 0.0,
         Divergence::Alpha(alpha) => kernels::alpha_divergence(alpha, log_policy, log_reference),
     };
     let bonus = if objective.entropy > 0.0 {

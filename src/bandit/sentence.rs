@@ -15,7 +15,8 @@ pub(super) struct Facts<'a> {
     pub(super) reference_modes: &'a [f64],
     /// KL(G‖π_ref), nats.
     pub(super) kl_to_reference: f64,
-    pub(super) ties: &'a Ties<'a>,
+    /// Ties between arms; none with MARA, whose sentence needs none.
+    pub(super) ties: Option<&'a Ties<'a>>,
     /// Rewards as optimised, MARA included.
     pub(super) rewards: &'a [f64],
     /// Log reference as optimised, MARA included.
@@ -177,8 +178,9 @@ fn shape(facts: &Facts, why: bool) -> String {
 /// Why the top mode outweighs the next, told by their best arms.
 fn reason(facts: &Facts, top: usize, next: usize) -> Option<String> {
     let modes = &facts.problem.modes;
-    let first = facts.ties.best_arm(&modes[top].arms)?;
-    let second = facts.ties.best_arm(&modes[next].arms)?;
+    let ties = facts.ties?;
+    let first = ties.best_arm(&modes[top].arms)?;
+    let second = ties.best_arm(&modes[next].arms)?;
     let single = modes[top].arms.len() == 1 && modes[next].arms.len() == 1;
     let gap = facts.rewards[first] - facts.rewards[second];
     let support = facts.log_reference[first] - facts.log_reference[second];
@@ -219,7 +221,7 @@ fn reason(facts: &Facts, top: usize, next: usize) -> Option<String> {
             None
         };
     }
-    if let Some(tie) = facts.ties.between(first, second) {
+    if let Some(tie) = ties.between(first, second) {
         let beta = facts.objective.beta.get();
         let near = (tie.beta / beta).ln().abs() < 0.05;
         let best = if single {

@@ -39,6 +39,8 @@ pub struct Augmentation {
     pub rewards: Vec<f64>,
     /// Swapped natural-log reference weights (Algorithm 2 only), one per arm; they need not sum to one.
     pub log_reference: Option<Vec<f64>>,
+    /// log Σ π_ref over the good arms of each arm's class, one per arm (per-class form only).
+    class_log_reference: Option<Vec<f64>>,
     /// How many answers are good.
     pub good: usize,
 }
@@ -48,26 +50,25 @@ impl Augmentation {
     /// ties follow. Takes the reference and effective rewards that were augmented.
     #[must_use]
     pub fn swapped(&self, log_reference: &[f64], rewards: &[f64]) -> (Vec<f64>, Vec<f64>) {
-        let beta = self.anchored.beta;
-        let top = self.anchored.anchor.reward;
-        match (&self.log_reference, self.anchored.algorithm) {
-            (Some(swapped), MaraAlgorithm::SwapRewardAndReference) => {
-                (swapped.clone(), self.rewards.clone())
-            }
-            _ => log_reference
-                .iter()
-                .zip(rewards)
-                .zip(&self.rewards)
-                .map(|((&log_mass, &reward), &augmented)| {
-                    if reward < self.anchored.threshold || log_mass == f64::NEG_INFINITY {
-                        (log_mass, reward)
-                    } else {
-                        // R̄ = R(z) + β·lift: the lift moves to the reference.
-                        (log_mass + (augmented - top) / beta, top)
-                    }
-                })
-                .unzip(),
+        if let Some(swapped) = &self.log_reference {
+            return (swapped.clone(), self.rewards.clone());
         }
+        let anchor = self.anchored.anchor;
+        let of_class = self.class_log_reference.as_deref();
+        let answers = log_reference.iter().zip(rewards).enumerate();
+        answers
+            .map(|(arm, (&log_mass, &reward))| {
+                if reward < self.anchored.threshold || log_mass == f64::NEG_INFINITY {
+                    (log_mass, reward)
+                } else {
+                    // R̄ = R(z) + β·lift: the lift moves to the reference, and without classes it cancels exactly.
+                    let level = of_class.map_or(anchor.log_reference, |of_class| {
+                        log_mass + (anchor.log_reference - of_class[arm])
+                    });
+                    (level, anchor.reward)
+                }
+            })
+            .unzip()
     }
 }
 
@@ -242,6 +243,7 @@ pub fn augment(
         anchored,
         rewards: augmented,
         log_reference: swapped,
+        class_log_reference: class_logs,
         good,
     }))
 }

@@ -4,6 +4,7 @@ mod alpha;
 mod entropic;
 mod forward;
 mod reverse;
+mod sample;
 
 use thiserror::Error;
 

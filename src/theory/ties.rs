@@ -303,7 +303,11 @@ impl<'a> Ties<'a> {
             base: 0.0,
             offset: -offset,
         };
-        kernels::powers(by, self.log_reference, &distance, &mut logs, &mut masses);
+        kernels::powers(
+            by,
+            (self.log_reference, &distance),
+            (&mut logs, &mut masses),
+        );
         (kernels::log_sum_exp(&logs) * (alpha - 1.0)).exp()
     }
 }

@@ -35,7 +35,7 @@ pub struct PowerSums {
 
 vectorised! {
     /// One evaluation of the α family's equation.
-    pub fn power_sums<A>(by: Power, log_reference: &[f64], distance: &[f64]) -> PowerSums {
+    pub(super) fn power_sums<A>(by: Power, log_reference: &[f64], distance: &[f64]) -> PowerSums {
         let inverse = 1.0 / by.epsilon;
         let mut totals = [Compensated::default(); 3];
         let mut scratch = [[0.0; BLOCK]; 3];
@@ -61,7 +61,7 @@ vectorised! {
 
 vectorised! {
     /// log G and G of the α family.
-    pub fn powers<A>(by: Power, log_reference: &[f64], distance: &[f64], log_masses: &mut [f64], masses: &mut [f64]) {
+    pub(super) fn powers<A>(by: Power, log_reference: &[f64], distance: &[f64], log_masses: &mut [f64], masses: &mut [f64]) {
         let inverse = 1.0 / by.epsilon;
         for (((log_mass, mass), &x), &y) in log_masses.iter_mut().zip(masses).zip(log_reference).zip(distance) {
             let (z, log_z) = z_and_log::<A>(by, y);
@@ -76,7 +76,7 @@ vectorised! {
 vectorised! {
     /// The α-divergence Σ π_ref f_α(π/π_ref) (docs/math.md section 1), α neither 0 nor 1. Outside the support an arm costs
     /// π/(1−α) for α < 1; +∞ where support is missing.
-    pub fn alpha_divergence<A>(alpha: f64, log_masses: &[f64], log_reference: &[f64]) -> f64 {
+    pub(super) fn alpha_divergence<A>(alpha: f64, log_masses: &[f64], log_reference: &[f64]) -> f64 {
         // f_α(t) = t·f_{1−α}(1/t): work on the side whose denominator stays away from zero.
         let swap = alpha > 0.5;
         let a = if swap { 1.0 - alpha } else { alpha };
@@ -126,7 +126,7 @@ pub struct Entropic {
 
 vectorised! {
     /// log π = (R−λ')/η + ω(c) with c = (λ'−R)/η + ln(β π_ref/η), ω the Wright omega function; returns Σπ and Σ π/(1 + ω).
-    pub fn entropic<A>(by: Entropic, log_reference: &[f64], rewards: &[f64], log_masses: &mut [f64], masses: &mut [f64]) -> (f64, f64) {
+    pub(super) fn entropic<A>(by: Entropic, log_reference: &[f64], rewards: &[f64], log_masses: &mut [f64], masses: &mut [f64]) -> (f64, f64) {
         let mut totals = [Compensated::default(); 2];
         let mut scratch = [0.0; BLOCK];
         for (((x, rewards), log_masses), masses) in log_reference.chunks(BLOCK).zip(rewards.chunks(BLOCK))
@@ -168,11 +168,12 @@ pub fn omega_one<A: super::Arith>(c: f64) -> f64 {
     } else {
         high
     };
-    for _ in 0..3 {
-        // Halley on u + ln u − c.
-        let error = u + ln_one::<A>(u) - c;
-        let step = error * u / (u + 1.0);
-        u -= step / (1.0 + step / (2.0 * u * (u + 1.0)));
+    for _ in 0..2 {
+        // The fourth-order step of Fritsch, Shafer and Crowley (CACM 16, 1973), written with one division.
+        let r = c - u - ln_one::<A>(u);
+        let v = u + 1.0;
+        let w = 2.0 * v * A::mul_add(r, 2.0 / 3.0, v);
+        u = A::mul_add(u * r, (w - r) / (v * (w - 2.0 * r)), u);
     }
     let u = if c > 1e17 { c } else { u };
     // ω(c) = e^c (1 − e^c + …) where e^c is below half an ulp.

@@ -1,7 +1,10 @@
 //! Passes over so many arms that a second core is worth waking: each half is taken for itself. Where the halves meet
 //! depends on the number of arms alone, and so do results, however many threads there are.
 
-use super::{BLOCK, Distances, PoleSums, Poles, Survey, Tilt, Tilted, solving, tilting};
+use super::{
+    BLOCK, Distances, Entropic, PoleSums, Poles, Power, PowerSums, Survey, Tilt, Tilted, family,
+    solving, tilting,
+};
 
 /// Arms from which a pass takes longer than waking a thread: some 50 µs.
 const WORTH_A_THREAD: usize = 1 << 18;
@@ -149,6 +152,73 @@ pub fn poles(log_reference: &[f64], masses: &mut [f64], log_masses: &mut [f64], 
     }
 }
 
+/// One evaluation of the α family's equation.
+#[must_use]
+pub fn power_sums(by: Power, log_reference: &[f64], distance: &[f64]) -> PowerSums {
+    let Some(middle) = middle(distance.len()) else {
+        return family::power_sums(by, log_reference, distance);
+    };
+    let (x, y) = (log_reference.split_at(middle), distance.split_at(middle));
+    let (one, other) = rayon::join(
+        || family::power_sums(by, x.0, y.0),
+        || family::power_sums(by, x.1, y.1),
+    );
+    PowerSums {
+        mass: one.mass + other.mass,
+        slope: one.slope + other.slope,
+        others: one.others + other.others,
+    }
+}
+
+/// log G and G of the α family.
+pub fn powers(
+    by: Power,
+    (log_reference, distance): (&[f64], &[f64]),
+    (log_masses, masses): (&mut [f64], &mut [f64]),
+) {
+    let Some(middle) = middle(distance.len()) else {
+        return family::powers(by, log_reference, distance, log_masses, masses);
+    };
+    let (x, y) = (log_reference.split_at(middle), distance.split_at(middle));
+    let (logs, masses) = (log_masses.split_at_mut(middle), masses.split_at_mut(middle));
+    rayon::join(
+        || family::powers(by, x.0, y.0, logs.0, masses.0),
+        || family::powers(by, x.1, y.1, logs.1, masses.1),
+    );
+}
+
+/// The α-divergence Σ π_ref f_α(π/π_ref), see `family`.
+#[must_use]
+pub fn alpha_divergence(alpha: f64, log_masses: &[f64], log_reference: &[f64]) -> f64 {
+    let Some(middle) = middle(log_masses.len()) else {
+        return family::alpha_divergence(alpha, log_masses, log_reference);
+    };
+    let (p, q) = (log_masses.split_at(middle), log_reference.split_at(middle));
+    let (one, other) = rayon::join(
+        || family::alpha_divergence(alpha, p.0, q.0),
+        || family::alpha_divergence(alpha, p.1, q.1),
+    );
+    one + other
+}
+
+/// log π and π of forward KL with an entropy bonus; returns Σπ and Σ π/(1 + ω), see `family`.
+pub fn entropic(
+    by: Entropic,
+    (log_reference, rewards): (&[f64], &[f64]),
+    (log_masses, masses): (&mut [f64], &mut [f64]),
+) -> (f64, f64) {
+    let Some(middle) = middle(rewards.len()) else {
+        return family::entropic(by, log_reference, rewards, log_masses, masses);
+    };
+    let (x, r) = (log_reference.split_at(middle), rewards.split_at(middle));
+    let (logs, masses) = (log_masses.split_at_mut(middle), masses.split_at_mut(middle));
+    let (one, other) = rayon::join(
+        || family::entropic(by, x.0, r.0, logs.0, masses.0),
+        || family::entropic(by, x.1, r.1, logs.1, masses.1),
+    );
+    (one.0 + other.0, one.1 + other.1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -226,6 +296,43 @@ mod tests {
         let whole = solving::poles(&x, &mut whole_masses, &mut whole_logs, 0.4);
         close("largest", halves.largest, whole.largest);
         close("excess", halves.excess, whole.excess);
+        assert_eq!((logs, masses), (whole_logs, whole_masses));
+    }
+
+    #[test]
+    fn halves_of_the_family_passes_are_the_whole() {
+        let (x, r) = problem(true);
+        let distance: Vec<f64> = r.iter().map(|r| (1.3 - r) / 0.05).collect();
+        let by = Power {
+            epsilon: -0.5,
+            base: 1.0,
+            offset: -0.2,
+        };
+        let halves = power_sums(by, &x, &distance);
+        let whole = family::power_sums(by, &x, &distance);
+        close("mass", halves.mass, whole.mass);
+        close("slope", halves.slope, whole.slope);
+        close("others", halves.others, whole.others);
+        let [mut masses, mut logs, mut whole_masses, mut whole_logs] =
+            [(); 4].map(|()| vec![0.5; ARMS]);
+        powers(by, (&x, &distance), (&mut logs, &mut masses));
+        family::powers(by, &x, &distance, &mut whole_logs, &mut whole_masses);
+        assert_eq!((&logs, &masses), (&whole_logs, &whole_masses));
+        close(
+            "divergence",
+            alpha_divergence(0.5, &logs, &x),
+            family::alpha_divergence(0.5, &logs, &x),
+        );
+        let by = Entropic {
+            log_scale: 1.6,
+            rate: 100.0,
+            top: 1.3,
+            offset: 0.7,
+        };
+        let halves = entropic(by, (&x, &r), (&mut logs, &mut masses));
+        let whole = family::entropic(by, &x, &r, &mut whole_logs, &mut whole_masses);
+        close("entropic mass", halves.0, whole.0);
+        close("entropic slope", halves.1, whole.1);
         assert_eq!((logs, masses), (whole_logs, whole_masses));
     }
 }

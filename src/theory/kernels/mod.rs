@@ -21,10 +21,11 @@ pub use arith::{Arith, InstructionSet, instruction_set};
 #[doc(hidden)]
 pub use arith::{Fused, Separate};
 pub use exponential::{exp_bounded, exp_one, expm1_one};
-pub use family::{
-    Entropic, Power, PowerSums, alpha_divergence, entropic, omega_one, power_sums, powers,
+pub use family::{Entropic, Power, PowerSums, omega_one};
+pub use halves::{
+    alpha_divergence, distances, entropic, pole_sums, poles, power_sums, powers, survey_tilted,
+    tilt, tilted_sum,
 };
-pub use halves::{distances, pole_sums, poles, survey_tilted, tilt, tilted_sum};
 pub use logarithm::{ln_and_inverse, ln_one};
 pub use measuring::{Compared, Comparison, compare, forward_gap};
 pub use passes::{

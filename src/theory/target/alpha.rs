@@ -5,7 +5,7 @@
 //! passes; a bracket catches the rest. For α < 1, z of the best arms may be as small as (p*)^{1−α}: there the unknown is that
 //! z itself.
 
-use super::{Target, place_outside, sharpen};
+use super::{Target, place_outside, sample::Sample, sharpen};
 use crate::theory::kernels::{self, Power, PowerSums, Survey};
 
 /// What is solved for.
@@ -27,6 +27,12 @@ impl Unknown {
             epsilon,
             base,
             offset,
+        }
+    }
+
+    fn value(self) -> f64 {
+        match self {
+            Self::Offset(value) | Self::Floor(value) => value,
         }
     }
 
@@ -73,24 +79,24 @@ pub(super) fn solve(
             inside_leftover = Some(1.0 - others);
             Unknown::Floor(f64::MIN_POSITIVE)
         } else {
-            root(
-                Unknown::Floor(low.clamp(f64::MIN_POSITIVE, 0.5)),
-                0.5,
-                epsilon,
-                sums,
-            )
+            let from = Unknown::Floor(low.clamp(f64::MIN_POSITIVE, 0.5));
+            root_of_all(log_reference, &distance, from, 0.5, epsilon)
         }
     } else {
         let (low, high) = offset_bracket(log_reference, &distance, epsilon);
-        root(Unknown::Offset(low), high, epsilon, sums)
+        root_of_all(
+            log_reference,
+            &distance,
+            Unknown::Offset(low),
+            high,
+            epsilon,
+        )
     };
 
     kernels::powers(
         unknown.power(epsilon),
-        log_reference,
-        &distance,
-        &mut target.log_masses,
-        &mut target.masses,
+        (log_reference, &distance),
+        (&mut target.log_masses, &mut target.masses),
     );
     if let Some(left) = inside_leftover {
         share_inside(log_reference, &distance, left, target);
@@ -115,14 +121,52 @@ pub(super) fn solve(
     target.optimal_value = kernels::dot(&target.masses, rewards) - beta * cost;
 }
 
-/// Newton on ((ΣG)^ε − 1)/ε within [the given unknown, `end`]; the unknown's direction of growth follows from its kind.
-fn root(from: Unknown, end: f64, epsilon: f64, sums: impl Fn(Unknown) -> PowerSums) -> Unknown {
+/// The root within [the given unknown, `end`], found on a sample of many arms first.
+fn root_of_all(
+    log_reference: &[f64],
+    distance: &[f64],
+    from: Unknown,
+    end: f64,
+    epsilon: f64,
+) -> Unknown {
+    let mut start = from;
+    if let Some(sample) = Sample::of(distance.len()) {
+        let (mut masses, mut distances) = (sample.pick(log_reference), sample.pick(distance));
+        let log_stride = (sample.stride as f64).ln();
+        for (log_mass, &y) in masses.iter_mut().zip(&distances) {
+            *log_mass += if y > 0.0 {
+                log_stride
+            } else {
+                f64::NEG_INFINITY
+            };
+        }
+        // The best arms' part is known.
+        masses.push(log_best(log_reference, distance));
+        distances.push(0.0);
+        let sums =
+            |unknown: Unknown| kernels::power_sums(unknown.power(epsilon), &masses, &distances);
+        start = root(from, from, end, epsilon, Sample::TOLERANCE, sums);
+    }
+    let sums =
+        |unknown: Unknown| kernels::power_sums(unknown.power(epsilon), log_reference, distance);
+    root(from, start, end, epsilon, 1e-10, sums)
+}
+
+/// Newton from `start` on ((ΣG)^ε − 1)/ε within [`from`, `end`]; the unknown's direction of growth follows from its kind.
+fn root(
+    from: Unknown,
+    start: Unknown,
+    end: f64,
+    epsilon: f64,
+    tolerance: f64,
+    sums: impl Fn(Unknown) -> PowerSums,
+) -> Unknown {
     let (mut low, mut high, rising, rate) = match from {
         Unknown::Offset(c) => (c, end, true, 1.0),
         // ΣG falls as v rises, dv = ε dc.
         Unknown::Floor(v) => (v, end, false, epsilon),
     };
-    let mut x = low;
+    let mut x = start.value();
     let mut before = 0.0;
     for _ in 0..300 {
         let PowerSums { mass, slope, .. } = sums(from.with(x));
@@ -138,7 +182,7 @@ fn root(from: Unknown, end: f64, epsilon: f64, sums: impl Fn(Unknown) -> PowerSu
             / ((epsilon * log_mass).exp() * slope / mass);
         let next = x + step;
         // Seen to converge, the next error is of the order of the step's square.
-        let settled = step.abs() <= 1e-10 * x.abs() && step.abs() <= 1e-2 * before;
+        let settled = step.abs() <= tolerance * x.abs() && step.abs() <= 1e-2 * before;
         before = step.abs();
         if settled || step.abs() <= 2e-16 * x.abs() {
             return from.with(next.clamp(low, high));

@@ -1,7 +1,7 @@
 //! Forward KL: G = β π_ref/(Λ − R). With m the best reward on the support, u = (Λ−m)/β and d = (m−R)/β, the mass of an arm
 //! is π_ref/(u + d) and u is the root of h(u) = Σ π_ref/(u + d) = 1 in [p*, 1], p* the reference mass of the best arms.
 
-use super::{Target, place_outside, sharpen};
+use super::{Target, place_outside, sample::Sample, sharpen};
 use crate::theory::kernels::{self, Distances, PoleSums, Survey};
 
 pub(super) fn solve(
@@ -99,23 +99,18 @@ fn root(reference: &[f64], distance: &[f64], low: f64, found: Distances) -> f64 
     let high = found.support.max(low);
     // h(u) ≥ S/(u + d̄) by convexity, so u ≥ S − d̄: close where β is large.
     let mut u = (found.support - found.mean / found.support).clamp(low, high);
-    if reference.len() > 4 * SAMPLE {
-        // Every n-th arm tells u to a percent or so; the best arms' part is known.
-        let stride = reference.len() / SAMPLE;
-        let pick = |values: &[f64]| values.iter().step_by(stride).copied().collect::<Vec<_>>();
-        let (mut masses, mut distances) = (pick(reference), pick(distance));
+    if let Some(sample) = Sample::of(reference.len()) {
+        let (mut masses, mut distances) = (sample.pick(reference), sample.pick(distance));
         for (mass, &d) in masses.iter_mut().zip(&distances) {
-            *mass *= if d > 0.0 { stride as f64 } else { 0.0 };
+            *mass *= if d > 0.0 { sample.stride as f64 } else { 0.0 };
         }
+        // The best arms' part is known.
         masses.push(found.at_zero);
         distances.push(0.0);
-        u = halley_root(&masses, &distances, u, low, high, 1e-2);
+        u = halley_root(&masses, &distances, u, low, high, Sample::TOLERANCE);
     }
     halley_root(reference, distance, u, low, high, 1e-6)
 }
-
-/// Arms in the sample that the search starts from.
-const SAMPLE: usize = 4096;
 
 /// Stops once a step is below `tolerance`, after which the error is of the order of its cube.
 fn halley_root(
