@@ -201,10 +201,10 @@ fn peak() -> f64 {
     kilobytes.unwrap_or(f64::NAN) * 1024.0 / 1e6
 }
 
-fn random_weights(layout: &Layout, seed: u64) -> Vec<f32> {
+fn random_weights(layout: &Layout, seed: u64) -> Buffer {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let normal = Normal::new(0.0, 0.02f32).unwrap();
-    let mut weights = vec![0.0; layout.len()];
+    let mut weights = Buffer::zeros(layout.len());
     for (name, span) in layout.tensors() {
         for value in &mut weights[span.range()] {
             *value = if name.ends_with("norm.weight") {
@@ -387,7 +387,7 @@ fn run(shape: &Shape, rank: usize) -> String {
         .unwrap()
     });
     let mut trained = match &lora {
-        Some(lora) => lora.initial(0),
+        Some(lora) => Buffer::from(lora.initial(0).as_slice()),
         None => random_weights(&layout, 0),
     };
     let mut rng = ChaCha8Rng::seed_from_u64(7);

@@ -7,7 +7,7 @@ use crate::{
     experiment::Tune,
     lm::{
         LanguageModel, LmError,
-        fast::{AdamWState, LoraLayout, Network},
+        fast::{AdamWState, Buffer, LoraLayout, Network},
     },
 };
 
@@ -15,7 +15,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub(super) enum Trained {
     /// All of the model's.
-    Full(Vec<f32>),
+    Full(Buffer),
     /// Low-rank factors on the frozen weights.
     Lora {
         layout: LoraLayout,
@@ -27,7 +27,7 @@ impl Trained {
     /// Parameters that make the policy equal to the reference.
     pub(super) fn new(model: &LanguageModel, tune: &Tune, seed: u64) -> Result<Self, LmError> {
         Ok(match tune {
-            Tune::Full => Self::Full(model.weights.to_vec()),
+            Tune::Full => Self::Full(Buffer::from(model.weights.as_slice())),
             Tune::Lora {
                 rank,
                 alpha,

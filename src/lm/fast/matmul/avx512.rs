@@ -323,6 +323,8 @@ unsafe fn tile<const R: usize, const V: usize, const DOWN: bool>(
 
 /// Outputs between two visits of their weights: 32 rows of weights stay in the second cache.
 const OUTPUTS: usize = 32;
+/// Numbers that weights are fetched ahead: the loads of few rows would wait for them.
+const AHEAD: usize = 512;
 /// Outputs of a tile of dot products.
 const FOUR: usize = 4;
 /// Inputs between two visits of a tile's sums, so that its rows stay in the nearest cache.
@@ -362,6 +364,7 @@ pub(super) unsafe fn dots(
                         y_row,
                         apart,
                         count,
+                        ahead: if row == 0 { AHEAD } else { 0 },
                         add,
                     };
                     // SAFETY: promised by the caller.
@@ -393,6 +396,8 @@ struct Dots {
     y_row: usize,
     apart: usize,
     count: usize,
+    /// How far ahead weights are fetched; not at all when 0.
+    ahead: usize,
     add: bool,
 }
 
@@ -411,6 +416,9 @@ unsafe fn dot_tile<const R: usize>(tile: Dots) {
             };
             let mut right = [_mm512_setzero_ps(); FOUR];
             for (right, w) in right.iter_mut().zip(weights) {
+                if tile.ahead > 0 {
+                    _mm_prefetch::<_MM_HINT_T0>(w.wrapping_add(p + tile.ahead).cast());
+                }
                 *right = load(w.add(p));
             }
             for (r, sums) in sums.iter_mut().enumerate() {

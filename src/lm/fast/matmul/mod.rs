@@ -68,15 +68,17 @@ fn forward_on(
             y.len() >= n * outputs && x.len() >= n * inputs && w.len() >= outputs * inputs,
             "a matrix product reaches past its operands"
         );
-        let unit = unit.worth((outputs, n, inputs));
-        let borders = if unit == Unit::Matrix {
-            unit.borders().0
-        } else {
+        let unit = unit.worth((n, outputs, inputs));
+        let borders = if unit == Unit::Vectors {
             FEW_OUTPUTS
+        } else {
+            unit.borders().0
         };
         let (y, x) = (Shared(y.as_mut_ptr()), SharedConst(x.as_ptr()));
         let w = SharedConst(w.as_ptr());
-        split(outputs, borders, n * inputs * outputs, spread, |part| {
+        // A row or two wait for the weights, which two threads bring sooner.
+        let work = n.max(4) * inputs * outputs;
+        split(outputs, borders, work, spread, |part| {
             #[expect(unsafe_code, reason = "vector instructions and strided operands")]
             // SAFETY: the instructions were found, the lengths checked; parts are columns of y that no other part writes.
             unsafe {
@@ -105,7 +107,9 @@ fn forward_on(
                 }
                 let sizes = (n, part.len(), inputs);
                 let (y, x) = ((y.at(part.start), outputs), (x.at(0), inputs));
-                if n > FEW_ROWS {
+                if unit == Unit::Streaming {
+                    amx::thin::forward(sizes, y, x, w, add);
+                } else if n > FEW_ROWS {
                     avx512::sideways(sizes, y, x, w, add);
                 } else {
                     avx512::dots(sizes, y, x, w, add);
@@ -341,7 +345,9 @@ fn product_on(
         let unit = unit.worth((m, n, k));
         let c = Shared(c.as_mut_ptr());
         let (a, b) = (SharedConst(a.as_ptr()), SharedConst(b.as_ptr()));
-        if spread == Spread::Threads && k >= DEEP && n * k >= LARGE && m < n {
+        if spread == Spread::Threads
+            && (unit == Unit::Streaming || k >= DEEP && n * k >= LARGE && m < n)
+        {
             deep(
                 unit,
                 (m, n, k),

@@ -183,3 +183,30 @@ fn large_products_agree_with_the_gemm_crate_on_every_layout_of_the_operands() {
         }
     }
 }
+
+#[test]
+fn few_rows_of_large_weights_equal_the_plain_sums_whatever_the_sizes() {
+    for n in [12, 16, 17, 31, 33, 47, 48, 49, 65, 81, 95, 96] {
+        for (inputs, outputs) in [(330, 700), (70, 1000), (1000, 200), (577, 193)] {
+            let (x, w, dy) = (
+                numbers(n * inputs, 1),
+                numbers(outputs * inputs, 2),
+                numbers(n * outputs, 3),
+            );
+            for (spread, add) in [(Spread::Threads, true), (Spread::Alone, false)] {
+                let (mut ours, mut theirs) = (vec![1.0; n * outputs], vec![1.0; n * outputs]);
+                let sizes = (n, inputs, outputs);
+                forward_on(Unit::best(), &mut ours, &x, &w, sizes, add, spread);
+                forward_on(Unit::Portable, &mut theirs, &x, &w, sizes, add, spread);
+                close(&ours, |at| f64::from(theirs[at]));
+                let (mut ours, mut theirs) = (vec![1.0; n * inputs], vec![1.0; n * inputs]);
+                let (a, b) = ((&dy[..], outputs, 1), (&w[..], inputs, 1));
+                let sizes = (n, inputs, outputs);
+                for (unit, to) in [(Unit::best(), &mut ours), (Unit::Portable, &mut theirs)] {
+                    product_on(unit, sizes, (to, inputs), a, b, add, 0.5, spread);
+                }
+                close(&ours, |at| f64::from(theirs[at]));
+            }
+        }
+    }
+}

@@ -13,6 +13,9 @@ pub(super) enum Unit {
     /// The matrix unit, where it is worth its packing; else vectors.
     #[cfg(target_arch = "x86_64")]
     Matrix,
+    /// The matrix unit, for few rows and large weights that are split as they stream by.
+    #[cfg(target_arch = "x86_64")]
+    Streaming,
     /// AVX-512.
     #[cfg(target_arch = "x86_64")]
     Vectors,
@@ -37,18 +40,24 @@ impl Unit {
     pub(super) fn rate(self) -> f64 {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Matrix => 1.4e11,
+            Self::Matrix | Self::Streaming => 1.4e11,
             #[cfg(target_arch = "x86_64")]
             Self::Vectors => 8e10,
             Self::Portable => 3e10,
         }
     }
 
-    /// Itself or the next one, if the product is too small for it.
+    /// Itself or another one, if the product of m rows with k by n numbers (the weights, where there are any) is too small
+    /// for it.
     pub(super) fn worth(self, (m, n, k): (usize, usize, usize)) -> Self {
         #[cfg(target_arch = "x86_64")]
         if self == Self::Matrix && (m.min(n) < WORTH_PACKING || k < LANES) {
-            return Self::Vectors;
+            let few = (WORTH_STREAMING..=amx::thin::MOST_ROWS).contains(&m);
+            return if few && n >= 2 * WORTH_PACKING && n * k >= LARGE {
+                Self::Streaming
+            } else {
+                Self::Vectors
+            };
         }
         self
     }
@@ -68,10 +77,20 @@ impl Unit {
     ) -> f64 {
         // SAFETY: promised by the caller.
         unsafe {
-            if self == Self::Matrix {
-                amx::product(sizes, out, a, b)
-            } else {
-                avx512::product(sizes, out, a, b)
+            match (self, b) {
+                (Self::Matrix, _) => amx::product(sizes, out, a, b),
+                (
+                    Self::Streaming,
+                    Right::Strided {
+                        data,
+                        row,
+                        column: 1,
+                    },
+                ) if !out.streamed => {
+                    amx::thin::product(sizes, out, a, (data, row));
+                    0.0
+                }
+                _ => avx512::product(sizes, out, a, b),
             }
         }
     }
@@ -79,7 +98,7 @@ impl Unit {
     /// Rows and columns between which a product is best divided.
     pub(super) fn borders(self) -> (usize, usize) {
         #[cfg(target_arch = "x86_64")]
-        if self == Self::Matrix {
+        if matches!(self, Self::Matrix | Self::Streaming) {
             return (2 * LANES, 2 * LANES);
         }
         (6, LANES)
@@ -89,3 +108,9 @@ impl Unit {
 /// Rows or columns that a packed number must serve for the matrix unit to be worth its packing.
 #[cfg(target_arch = "x86_64")]
 const WORTH_PACKING: usize = 96;
+/// Rows from which splitting weights as they stream by beats multiplying them as they are.
+#[cfg(target_arch = "x86_64")]
+const WORTH_STREAMING: usize = 12;
+/// Weights that make it worth packing the rows first.
+#[cfg(target_arch = "x86_64")]
+const LARGE: usize = 1 << 16;

@@ -95,7 +95,7 @@ impl LmTrainer {
 
     /// Gives its memory back; the trainer is of no use afterwards.
     pub fn release(&mut self) {
-        self.trained = Trained::Full(Vec::new());
+        self.trained = Trained::Full(Buffer::default());
         self.optimiser = AdamW::new(0, AdamWSettings::default());
         self.gradient = Buffer::default();
         self.tape = Tape::new(&self.model.layout);

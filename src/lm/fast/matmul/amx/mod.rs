@@ -23,6 +23,7 @@ use packing::{PANEL, SIDE, STEP, STEP_LINES, Source, pack_left, pack_right};
 pub(super) use packing::{pack, packed_len};
 
 mod packing;
+pub(super) mod thin;
 
 /// Depth between two visits of sums.
 const DEPTH: usize = 768;

@@ -193,7 +193,7 @@ unsafe fn tile<const TURN: bool, const ALONG: bool, const WHOLE: bool>(
 /// Splits numbers into the sum of three bf16 and stores each part's pairs (near, far), low half first.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
-unsafe fn split(to: *mut Line, near: __m512, far: __m512) {
+pub(super) unsafe fn split(to: *mut Line, near: __m512, far: __m512) {
     let high = (rounded(near), rounded(far));
     let (near, far) = (_mm512_sub_ps(near, high.0), _mm512_sub_ps(far, high.1));
     let middle = (rounded(near), rounded(far));
