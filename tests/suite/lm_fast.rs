@@ -496,6 +496,40 @@ fn extending_level_by_level_leaves_the_same_tape_as_all_at_once() {
 }
 
 #[test]
+fn distributions_of_a_large_head_that_were_asked_for_leave_the_gradient_as_it_is() {
+    // 2²⁰ numbers in the head are worth remembering what came out of it.
+    let config = ModelConfig {
+        vocab_size: 1 << 15,
+        ..llama(true, 2)
+    };
+    let layout = Layout::new(&config).unwrap();
+    let (trie, choices) = plant(true);
+    let nodes: Vec<usize> = choices.iter().map(|choice| choice.node).collect();
+    let mut tape = Tape::new(&layout);
+    let mut asked = Vec::new();
+    for seed in [3, 4] {
+        let parameters = layout.flatten(&random_weights(&config, seed)).unwrap();
+        let network = Network::full(&layout, &parameters).unwrap();
+        // What was asked of other parameters is forgotten.
+        tape.truncate(0);
+        tape.extend(network, &trie).unwrap();
+        for nodes in [&nodes[..2], &nodes[..]] {
+            let log_sums = tape.distributions(network, nodes, &mut asked);
+            assert_eq!(log_sums.len(), nodes.len());
+            let rows = asked.chunks_exact(config.vocab_size);
+            assert!(
+                rows.map(|row| row.iter().sum::<f32>())
+                    .all(|sum| (sum - 1.0).abs() < 1e-3)
+            );
+        }
+        let mut gradient = vec![f32::NAN; network.trained()];
+        Backward::default().run(network, &trie, &tape, &choices, &mut gradient);
+        let difference = relative_difference(&gradient, &fast_gradient(network, true));
+        assert!(difference < 1e-5, "{difference:e}");
+    }
+}
+
+#[test]
 fn ascent_on_chosen_tokens_raises_their_log_probability() {
     let config = llama(true, 2);
     let layout = Layout::new(&config).unwrap();

@@ -181,8 +181,8 @@ impl Backward {
         self.rows.clear();
         self.rows.extend(choices.iter().map(|c| c.node));
         self.rows.dedup();
-        // Logits are computed again rather than kept: it costs one product and saves a row of the vocabulary per node.
-        let _ = tape.distributions(network, &self.rows, &mut self.logits);
+        // Of a small head they are computed again rather than kept: that costs little and saves a row per node.
+        let _ = tape.recall(network, &self.rows, &mut self.logits);
         let rows = &self.rows;
         self.logits
             .par_chunks_exact_mut(v)

@@ -11,6 +11,7 @@ use rayon::prelude::*;
 
 use super::{
     super::error::LmError,
+    asked::Asked,
     attention::{self, Heads},
     buffer::take,
     kernels,
@@ -85,10 +86,15 @@ pub struct Tape {
     sin: Vec<f32>,
     /// Weights of a small model as products like them, layer by layer, by [`Linear`].
     packed: Vec<[Vec<Line>; Linear::COUNT]>,
+    asked: Asked,
+    /// No backward will come.
+    inference: bool,
 }
 
 /// Parameters up to which a model is small: a second copy of its weights costs little, and they stay in cache.
 const SMALL: usize = 1 << 24;
+/// Numbers in a head that are worth remembering what came out of it.
+const LARGE_HEAD: usize = 1 << 20;
 /// Multiply-adds in a layer that are worth a second thread.
 const WORTH_A_THREAD: usize = 1 << 20;
 /// Rows that one thread takes through a layer at once.
@@ -113,6 +119,7 @@ impl Tape {
     pub fn inference(layout: &Layout) -> Self {
         Self {
             layers: vec![LayerTape::default()],
+            inference: true,
             ..Self::new(layout)
         }
     }
@@ -126,6 +133,7 @@ impl Tape {
     /// Forgets every node from `nodes` on; keeps the memory. Weights may change only when nothing is left.
     pub fn truncate(&mut self, nodes: usize) {
         self.nodes = self.nodes.min(nodes);
+        self.asked.truncate(nodes);
     }
 
     /// Computes all nodes of the tree that are not on the tape yet.
@@ -273,13 +281,17 @@ impl Tape {
 
     /// Logits [nodes, vocabulary] of the given nodes into `out`, which is resized.
     pub fn logits(&self, network: Network<'_>, nodes: &[usize], out: &mut Vec<f32>) {
+        out.resize(nodes.len() * network.layout.config().vocab_size, 0.0);
+        self.logits_into(network, nodes, out);
+    }
+
+    fn logits_into(&self, network: Network<'_>, nodes: &[usize], out: &mut [f32]) {
         let layout = network.layout;
         let (d, v) = (layout.config().hidden_size, layout.config().vocab_size);
         let mut hidden = Vec::with_capacity(nodes.len() * d);
         for &node in nodes {
             hidden.extend_from_slice(&self.output_normed[node * d..(node + 1) * d]);
         }
-        out.resize(nodes.len() * v, 0.0);
         pool::pass(|| {
             matmul::forward(
                 out,
@@ -292,15 +304,51 @@ impl Tape {
         });
     }
 
-    /// Softmax over the vocabulary of each given node, and log Σ e^logit of each.
+    /// Softmax over the vocabulary of each given node, and log Σ e^logit of each. Those of a large head are kept for the
+    /// backward, while there is room.
     #[must_use]
     pub fn distributions(
+        &mut self,
+        network: Network<'_>,
+        nodes: &[usize],
+        out: &mut Vec<f32>,
+    ) -> Vec<f32> {
+        let config = network.layout.config();
+        if !self.inference && config.vocab_size * config.hidden_size >= LARGE_HEAD {
+            let mut asked = std::mem::take(&mut self.asked);
+            let missing = asked.missing(nodes);
+            asked.keep(&missing, config.vocab_size, |rows| {
+                self.fresh(network, &missing, rows)
+            });
+            self.asked = asked;
+        }
+        self.recall(network, nodes, out)
+    }
+
+    /// [`Self::distributions`], those that were asked for before without computing them again.
+    #[must_use]
+    pub(super) fn recall(
         &self,
         network: Network<'_>,
         nodes: &[usize],
         out: &mut Vec<f32>,
     ) -> Vec<f32> {
-        self.logits(network, nodes, out);
+        let v = network.layout.config().vocab_size;
+        out.resize(nodes.len() * v, 0.0);
+        let known: Option<Vec<_>> = (nodes.iter())
+            .map(|&node| self.asked.get(node, v))
+            .collect();
+        let Some(known) = known else {
+            return self.fresh(network, nodes, out);
+        };
+        (out.chunks_exact_mut(v).zip(&known)).for_each(|(row, (values, _))| {
+            row.copy_from_slice(values);
+        });
+        known.iter().map(|(_, log_sum)| *log_sum).collect()
+    }
+
+    fn fresh(&self, network: Network<'_>, nodes: &[usize], out: &mut [f32]) -> Vec<f32> {
+        self.logits_into(network, nodes, out);
         let v = network.layout.config().vocab_size;
         if out.len() < 1 << 14 {
             return out.chunks_mut(v).map(kernels::softmax).collect();

@@ -6,6 +6,7 @@
 //! lives outside the step. The composed forward in [`super::Model`] is the oracle for its gradients.
 
 mod adamw;
+mod asked;
 mod attention;
 mod backward;
 mod buffer;

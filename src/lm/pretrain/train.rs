@@ -64,7 +64,7 @@ pub fn pretrain(
         tape.truncate(0);
         tape.extend(network, &corpus.trie)?;
         if step % REPORT_EVERY == 0 || step == steps {
-            let loss = corpus.loss(&tape, network, &mut scratch);
+            let loss = corpus.loss(&mut tape, network, &mut scratch);
             if !loss.is_finite() {
                 return Err(LmError::Request(format!(
                     "the loss became {loss} at step {step}; training.learning_rate = {} is too large",
@@ -150,7 +150,7 @@ impl Corpus {
     }
 
     /// Mean cross-entropy of the completions over prompts, nats.
-    fn loss(&self, tape: &Tape, network: Network<'_>, probabilities: &mut Vec<f32>) -> f64 {
+    fn loss(&self, tape: &mut Tape, network: Network<'_>, probabilities: &mut Vec<f32>) -> f64 {
         let mut nodes: Vec<usize> = self.choices.iter().map(|choice| choice.node).collect();
         nodes.dedup();
         let _ = tape.distributions(network, &nodes, probabilities);
