@@ -1,4 +1,4 @@
-//! Products of large weights with few rows, 4 to 96 of them.
+//! Products of large weights with few rows, 12 to 96 of them.
 //!
 //! So few rows do not repay a pass that packs the weights. Here they are split into their bf16 parts as they stream by: the
 //! vector registers split what the next step needs between the products of the present one, which keep the matrix unit
