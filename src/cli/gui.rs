@@ -48,15 +48,14 @@ enum Theme {
 pub(super) fn execute(args: Args) -> anyhow::Result<ExitCode> {
     // A mistake is told where it was typed, not in a window that opens on something else.
     if let Some(name) = &args.open {
-        let mut opened = super::open::open(name).map_err(|error| match misspelt_command(name) {
-            Some(command) => anyhow::anyhow!(
-                "there is no command, preset or file {name:?}; did you mean `modescope {command}`?"
-            ),
-            None => error,
+        super::open::open_changed(name, &args.sets).map_err(|error| {
+            match misspelt_command(name) {
+                Some(command) => anyhow::anyhow!(
+                    "there is no command, preset or file {name:?}; did you mean `modescope {command}`?"
+                ),
+                None => error,
+            }
         })?;
-        for set in &args.sets {
-            crate::experiment::set_path(&mut opened.preset, set)?;
-        }
     } else if let Some(set) = args.sets.first() {
         anyhow::bail!(
             "--set {set}: there is no preset to change; name one too, for example `modescope gui figure-5 --set {set}`"

@@ -13,8 +13,17 @@ pub(super) struct Opened {
     pub(super) base_dir: Option<PathBuf>,
 }
 
+/// As [`open`], with values set: `path=value`, as [`experiment::set_path`] takes them.
+pub(super) fn open_changed(name: &str, sets: &[String]) -> anyhow::Result<Opened> {
+    let mut opened = open(name)?;
+    for set in sets {
+        experiment::set_path(&mut opened.preset, set)?;
+    }
+    Ok(opened)
+}
+
 /// Finds a built-in preset of that name, or else reads the file.
-pub(super) fn open(name: &str) -> anyhow::Result<Opened> {
+fn open(name: &str) -> anyhow::Result<Opened> {
     if let Some(preset) = experiment::builtin_preset(name) {
         return Ok(Opened {
             preset,

@@ -14,10 +14,10 @@ use std::{
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::open::{Opened, open};
+use super::open::{Opened, open_changed};
 use crate::{
     engine::{Budget, Ended, RunFolder, Session, StopReason, Summary},
-    experiment::{self, Journal, StopRule},
+    experiment::{Journal, StopRule},
     theory::Metric,
 };
 
@@ -120,10 +120,7 @@ fn session(args: &Args) -> anyhow::Result<Session> {
     let Opened {
         mut preset,
         base_dir,
-    } = open(&args.preset)?;
-    for set in &args.sets {
-        experiment::set_path(&mut preset, set)?;
-    }
+    } = open_changed(&args.preset, &args.sets)?;
     if let Some(seed) = args.seed {
         preset.training.seed = seed;
     }

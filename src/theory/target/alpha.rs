@@ -143,13 +143,10 @@ fn root_of_all(
         // The best arms' part is known.
         masses.push(log_best(log_reference, distance));
         distances.push(0.0);
-        let sums =
-            |unknown: Unknown| kernels::power_sums(unknown.power(epsilon), &masses, &distances);
-        start = root(from, from, end, epsilon, Sample::TOLERANCE, sums);
+        let arms = (&*masses, &*distances);
+        start = root(from, from, end, epsilon, Sample::TOLERANCE, arms);
     }
-    let sums =
-        |unknown: Unknown| kernels::power_sums(unknown.power(epsilon), log_reference, distance);
-    root(from, start, end, epsilon, 1e-10, sums)
+    root(from, start, end, epsilon, 1e-10, (log_reference, distance))
 }
 
 /// Newton from `start` on ((ΣG)^ε − 1)/ε within [`from`, `end`]; the unknown's direction of growth follows from its kind.
@@ -159,7 +156,7 @@ fn root(
     end: f64,
     epsilon: f64,
     tolerance: f64,
-    sums: impl Fn(Unknown) -> PowerSums,
+    (log_reference, distance): (&[f64], &[f64]),
 ) -> Unknown {
     let (mut low, mut high, rising, rate) = match from {
         Unknown::Offset(c) => (c, end, true, 1.0),
@@ -169,7 +166,8 @@ fn root(
     let mut x = start.value();
     let mut before = 0.0;
     for _ in 0..300 {
-        let PowerSums { mass, slope, .. } = sums(from.with(x));
+        let by = from.with(x).power(epsilon);
+        let PowerSums { mass, slope, .. } = kernels::power_sums(by, log_reference, distance);
         if (mass > 1.0) == rising {
             high = high.min(x);
         } else {

@@ -168,7 +168,7 @@ macro_rules! instruction {
 }
 
 macro_rules! load {
-    ($tile:literal, $at:expr) => {
+    ($tile:expr, $at:expr) => {
         asm!(
             concat!("tileloadd ", $tile, ", [{at} + {line}*1]"),
             at = in(reg) $at, line = in(reg) size_of::<Line>(),
@@ -222,13 +222,7 @@ macro_rules! each_sum {
         /// Sums go on from what lies at `from`, tile by tile.
         unsafe fn fetch(from: *const Line) {
             // SAFETY: promised by the caller: six tiles lie there.
-            unsafe {
-                $(asm!(
-                    concat!("tileloadd tmm", $i, ", [{from} + {line}*1]"),
-                    from = in(reg) from.add($i * SIDE), line = in(reg) size_of::<Line>(),
-                    options(nostack, preserves_flags),
-                );)*
-            }
+            unsafe { $(load!(concat!("tmm", $i), from.add($i * SIDE));)* }
         }
 
         /// Sums to `to`, tile by tile.
