@@ -161,14 +161,35 @@ fn drag_forward_with_entropy(bencher: Bencher, count: usize) {
     drag(bencher, count, with_entropy());
 }
 
+/// MARA on the best tenth of the arms.
+fn with_mara(objective: Objective) -> Objective {
+    Objective {
+        mara: Some(Mara {
+            threshold: Threshold::Percentile(0.9),
+            algorithm: None,
+            anchor: Anchor::default(),
+            per_class: false,
+        }),
+        ..objective
+    }
+}
+
 #[divan::bench(args = SIZES)]
 fn drag_mara(bencher: Bencher, count: usize) {
-    let mut objective = objective(Direction::Reverse);
-    objective.mara = Some(Mara {
-        threshold: Threshold::Percentile(0.9),
-        algorithm: None,
-        anchor: Anchor::default(),
-        per_class: false,
-    });
-    drag(bencher, count, objective);
+    drag(bencher, count, with_mara(objective(Direction::Reverse)));
+}
+
+#[divan::bench(args = SIZES)]
+fn drag_mara_alpha_half(bencher: Bencher, count: usize) {
+    drag(bencher, count, with_mara(objective(Direction::Alpha(0.5))));
+}
+
+#[divan::bench(args = SIZES)]
+fn drag_mara_forward(bencher: Bencher, count: usize) {
+    drag(bencher, count, with_mara(objective(Direction::Forward)));
+}
+
+#[divan::bench(args = SIZES)]
+fn drag_mara_forward_with_entropy(bencher: Bencher, count: usize) {
+    drag(bencher, count, with_mara(with_entropy()));
 }

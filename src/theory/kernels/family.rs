@@ -124,60 +124,215 @@ pub struct Entropic {
     pub offset: f64,
 }
 
+/// Σ over arms of π = e^{(R−λ')/η + ω(c)} and its derivatives along t.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct EntropicSums {
+    /// Σπ.
+    pub mass: f64,
+    /// −dΣπ/dt = Σ π/(1 + ω).
+    pub slope: f64,
+    /// d²Σπ/dt² = Σ π (1/(1 + ω)² + ω/(1 + ω)³).
+    pub curvature: f64,
+}
+
+/// Longest way along t from which ω is found again in one step: its error is then some 1e-19.
+pub const NEAR: f64 = 0.01;
+
+/// (log π, ω) of an arm, c = (λ'−R)/η + ln(β π_ref/η). `before` is ω where t was smaller by `moved`, |moved| ≤ [`NEAR`];
+/// without `NEARBY` it is not read.
+#[inline(always)]
+fn entropic_one<A: super::Arith, const NEARBY: bool>(
+    by: Entropic,
+    moved: f64,
+    x: f64,
+    reward: f64,
+    before: f64,
+) -> (f64, f64) {
+    let bare = (reward - by.top) * by.rate - by.offset;
+    let scaled = by.log_scale + x;
+    let c = scaled - bare;
+    let (u, log_u) = if NEARBY {
+        // dω/dc = ω/(1+ω); an ω too small to matter is kept above 0.
+        let before = if before > 1e-17 { before } else { 1e-17 };
+        omega_step::<A>(c, A::mul_add(moved, before / (1.0 + before), before))
+    } else {
+        omega_step::<A>(c, omega_step::<A>(c, omega_guess::<A>(c)).0)
+    };
+    let u = if c > OMEGA_IS_C { c } else { u };
+    // ω(c) = e^c there: nothing beside the other part of log π.
+    let u = if c < OMEGA_IS_EXP { 0.0 } else { u };
+    (if u > 1.0 { scaled - log_u } else { bare + u }, u)
+}
+
+/// One evaluation of the equation of forward KL with an entropy bonus; leaves ω in `omegas`, which with `moved` holds ω
+/// where t was smaller by that much.
+pub(super) fn entropic_sums(
+    by: Entropic,
+    moved: Option<f64>,
+    log_reference: &[f64],
+    rewards: &[f64],
+    omegas: &mut [f64],
+) -> EntropicSums {
+    match moved {
+        Some(moved) => entropic_sums_nearby(by, moved, log_reference, rewards, omegas),
+        None => entropic_sums_anew(by, log_reference, rewards, omegas),
+    }
+}
+
 vectorised! {
-    /// log π = (R−λ')/η + ω(c) with c = (λ'−R)/η + ln(β π_ref/η), ω the Wright omega function; returns Σπ and Σ π/(1 + ω).
-    pub(super) fn entropic<A>(by: Entropic, log_reference: &[f64], rewards: &[f64], log_masses: &mut [f64], masses: &mut [f64]) -> (f64, f64) {
-        let mut totals = [Compensated::default(); 2];
-        let mut scratch = [0.0; BLOCK];
+    fn entropic_sums_nearby<A>(by: Entropic, moved: f64, log_reference: &[f64], rewards: &[f64], omegas: &mut [f64]) -> EntropicSums {
+        entropic_pass::<A, true>(by, moved, log_reference, rewards, omegas)
+    }
+}
+
+vectorised! {
+    fn entropic_sums_anew<A>(by: Entropic, log_reference: &[f64], rewards: &[f64], omegas: &mut [f64]) -> EntropicSums {
+        entropic_pass::<A, false>(by, 0.0, log_reference, rewards, omegas)
+    }
+}
+
+#[inline(always)]
+fn entropic_pass<A: super::Arith, const NEARBY: bool>(
+    by: Entropic,
+    moved: f64,
+    log_reference: &[f64],
+    rewards: &[f64],
+    omegas: &mut [f64],
+) -> EntropicSums {
+    let mut totals = [Compensated::default(); 3];
+    let mut scratch = [[0.0; BLOCK]; 3];
+    for ((x, rewards), omegas) in log_reference
+        .chunks(BLOCK)
+        .zip(rewards.chunks(BLOCK))
+        .zip(omegas.chunks_mut(BLOCK))
+    {
+        let n = x.len();
+        let (rewards, omegas) = (&rewards[..n], &mut omegas[..n]);
+        let [masses, slopes, curvatures] = scratch.each_mut().map(|s| &mut s[..n]);
+        for i in 0..n {
+            let (log, u) = entropic_one::<A, NEARBY>(by, moved, x[i], rewards[i], omegas[i]);
+            let mass = exp_one::<A>(log);
+            let rate = 1.0 / (1.0 + u);
+            omegas[i] = u;
+            masses[i] = mass;
+            slopes[i] = mass * rate;
+            curvatures[i] = mass * rate * rate * A::mul_add(u, rate, 1.0);
+        }
+        for (total, scratch) in totals.iter_mut().zip(&scratch) {
+            total.add(block_sum(&scratch[..n]));
+        }
+    }
+    EntropicSums {
+        mass: totals[0].get(),
+        slope: totals[1].get(),
+        curvature: totals[2].get(),
+    }
+}
+
+vectorised! {
+    /// log π and π of forward KL with an entropy bonus; returns Σπ. On entry `log_masses` holds ω where t was smaller by
+    /// `moved`, at most [`NEAR`].
+    pub(super) fn entropic_masses<A>(by: Entropic, moved: f64, log_reference: &[f64], rewards: &[f64], log_masses: &mut [f64], masses: &mut [f64]) -> f64 {
+        let mut total = Compensated::default();
         for (((x, rewards), log_masses), masses) in log_reference.chunks(BLOCK).zip(rewards.chunks(BLOCK))
             .zip(log_masses.chunks_mut(BLOCK)).zip(masses.chunks_mut(BLOCK))
         {
             let n = x.len();
-            let (rewards, scratch) = (&rewards[..n], &mut scratch[..n]);
-            let (log_masses, masses) = (&mut log_masses[..n], &mut masses[..n]);
+            let (rewards, log_masses, masses) = (&rewards[..n], &mut log_masses[..n], &mut masses[..n]);
             for i in 0..n {
-                let bare = (rewards[i] - by.top) * by.rate - by.offset;
-                let c = by.log_scale + x[i] - bare;
-                let u = omega_one::<A>(c);
-                let log = if u > 1.0 { by.log_scale + x[i] - ln_one::<A>(u) } else { bare + u };
-                let mass = exp_one::<A>(log);
+                let (log, _) = entropic_one::<A, true>(by, moved, x[i], rewards[i], log_masses[i]);
                 log_masses[i] = log;
-                masses[i] = mass;
-                scratch[i] = mass / (1.0 + u);
+                masses[i] = exp_one::<A>(log);
             }
-            totals[0].add(block_sum(masses));
-            totals[1].add(block_sum(scratch));
+            total.add(block_sum(masses));
         }
-        (totals[0].get(), totals[1].get())
+        total.get()
     }
 }
+
+/// What a target under an entropy bonus is worth.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct EntropicValue {
+    /// Σ π R.
+    pub expected_reward: f64,
+    /// Σ π_ref log(π_ref/π).
+    pub kl_from_reference: f64,
+    /// Σ π log π.
+    pub negentropy: f64,
+    /// Mass outside the reference's support.
+    pub outside: f64,
+}
+
+vectorised! {
+    /// The sums that J of forward KL with an entropy bonus consists of.
+    pub(super) fn entropic_value<A>(log_reference: &[f64], rewards: &[f64], log_masses: &[f64], masses: &[f64]) -> EntropicValue {
+        let mut totals = [Compensated::default(); 4];
+        let mut scratch = [[0.0; BLOCK]; 4];
+        for (((x, rewards), log_masses), masses) in log_reference.chunks(BLOCK).zip(rewards.chunks(BLOCK))
+            .zip(log_masses.chunks(BLOCK)).zip(masses.chunks(BLOCK))
+        {
+            let n = x.len();
+            let (rewards, log_masses, masses) = (&rewards[..n], &log_masses[..n], &masses[..n]);
+            let [expected, divergence, negentropy, outside] = scratch.each_mut().map(|s| &mut s[..n]);
+            for i in 0..n {
+                let supported = x[i] > f64::NEG_INFINITY;
+                let (ratio, own) = (exp_one::<A>(x[i]) * (x[i] - log_masses[i]), masses[i] * log_masses[i]);
+                expected[i] = masses[i] * rewards[i];
+                divergence[i] = if supported { ratio } else { 0.0 };
+                negentropy[i] = if masses[i] > 0.0 { own } else { 0.0 };
+                outside[i] = if supported { 0.0 } else { masses[i] };
+            }
+            for (total, scratch) in totals.iter_mut().zip(&scratch) {
+                total.add(block_sum(&scratch[..n]));
+            }
+        }
+        let [expected_reward, kl_from_reference, negentropy, outside] = totals.map(|total| total.get());
+        EntropicValue { expected_reward, kl_from_reference, negentropy, outside }
+    }
+}
+
+/// From here on ω(c) = c to the last digit.
+const OMEGA_IS_C: f64 = 1e17;
+/// Up to here ω(c) = e^c (1 − e^c + …) is e^c to the last digit.
+const OMEGA_IS_EXP: f64 = -38.0;
 
 /// The Wright omega function on the reals, the solution of u + ln u = c, within a few ulp; 0 at −∞.
 #[inline(always)]
 #[must_use]
 pub fn omega_one<A: super::Arith>(c: f64) -> f64 {
+    let (u, _) = omega_step::<A>(c, omega_step::<A>(c, omega_guess::<A>(c)).0);
+    let u = if c > OMEGA_IS_C { c } else { u };
+    if c < OMEGA_IS_EXP { exp_one::<A>(c) } else { u }
+}
+
+/// A start from which two steps reach ω(c) to the last digits.
+#[inline(always)]
+fn omega_guess<A: super::Arith>(c: f64) -> f64 {
     let e = exp_one::<A>(if c < 0.0 { c } else { 0.0 });
     let low = e / (1.0 + e);
     let middle = 0.5 + 0.5 * c + 0.0625 * (c - 1.0) * (c - 1.0);
     let log = ln_one::<A>(if c > 2.0 { c } else { 2.0 });
     let high = c - log + log / c;
-    let mut u = if c < -1.0 {
+    if c < -1.0 {
         low
     } else if c < 2.0 {
         middle
     } else {
         high
-    };
-    for _ in 0..2 {
-        // The fourth-order step of Fritsch, Shafer and Crowley (CACM 16, 1973), written with one division.
-        let r = c - u - ln_one::<A>(u);
-        let v = u + 1.0;
-        let w = 2.0 * v * A::mul_add(r, 2.0 / 3.0, v);
-        u = A::mul_add(u * r, (w - r) / (v * (w - 2.0 * r)), u);
     }
-    let u = if c > 1e17 { c } else { u };
-    // ω(c) = e^c (1 − e^c + …) where e^c is below half an ulp.
-    if c < -38.0 { e } else { u }
+}
+
+/// The fourth-order step of Fritsch, Shafer and Crowley (CACM 16, 1973) from u towards ω(c), written with one division; also
+/// ln of where it leads, which for a short step costs no second logarithm.
+#[inline(always)]
+fn omega_step<A: super::Arith>(c: f64, u: f64) -> (f64, f64) {
+    let log = ln_one::<A>(u);
+    let r = c - u - log;
+    let v = u + 1.0;
+    let w = 2.0 * v * A::mul_add(r, 2.0 / 3.0, v);
+    let e = r * (w - r) / (v * (w - 2.0 * r));
+    let ln_1p = e * A::mul_add(e, A::mul_add(e, A::mul_add(e, -0.25, 1.0 / 3.0), -0.5), 1.0);
+    (A::mul_add(u, e, u), log + ln_1p)
 }
 
 #[cfg(test)]
@@ -200,6 +355,58 @@ mod tests {
         assert!((omega_one::<Fused>(1.0) - 1.0).abs() < 1e-15);
         assert!((omega_one::<Fused>(0.0) - 0.567_143_290_409_783_8).abs() < 1e-15);
         assert_eq!(omega_one::<Fused>(f64::NEG_INFINITY), 0.0);
+    }
+
+    #[test]
+    fn what_is_found_nearby_is_what_is_found_anew() {
+        // Arms whose ω reach from far below an ulp to 2e9, and one outside the support.
+        let mut x: Vec<f64> = (0..2000).map(|i| f64::from(i) * 0.05 - 80.0).collect();
+        let mut rewards: Vec<f64> = (0..x.len()).map(|i| ((i * 37) % 11) as f64 * 0.1).collect();
+        x.extend([-5.0, -5.0, -5.0, f64::NEG_INFINITY]);
+        rewards.extend([-1e3, -1e6, -1e9, 0.5]);
+        let at = |offset| Entropic {
+            log_scale: 0.3,
+            rate: 2.0,
+            top: 1.0,
+            offset,
+        };
+        for moved in [-NEAR, -1e-5, 0.0, 1e-9, NEAR] {
+            let [mut near, mut anew] = [(); 2].map(|()| vec![0.0; x.len()]);
+            entropic_sums(at(0.2), None, &x, &rewards, &mut near);
+            let mut logs = near.clone();
+            let sums = entropic_sums(at(0.2 + moved), Some(moved), &x, &rewards, &mut near);
+            let want = entropic_sums(at(0.2 + moved), None, &x, &rewards, &mut anew);
+            for (a, b) in [
+                (sums.mass, want.mass),
+                (sums.slope, want.slope),
+                (sums.curvature, want.curvature),
+            ] {
+                assert!((a / b - 1.0).abs() < 1e-14, "{moved}: {a} {b}");
+            }
+            let mut masses = vec![0.0; x.len()];
+            entropic_masses(at(0.2 + moved), moved, &x, &rewards, &mut logs, &mut masses);
+            for (i, (&a, &b)) in near.iter().zip(&anew).enumerate() {
+                assert!(
+                    (a - b).abs() <= 3e-16 + 1e-15 * b,
+                    "{moved}, arm {i}: {a} {b}"
+                );
+                // log π + (R − λ')/η's opposite is ω, and u + ln u = c.
+                let bare = (rewards[i] - 1.0) * 2.0 - (0.2 + moved);
+                let log = if b > 1.0 {
+                    0.3 + x[i] - b.ln()
+                } else {
+                    bare + b
+                };
+                assert!(
+                    (logs[i] - log).abs() <= 1e-14 * log.abs().max(1.0),
+                    "{moved}, arm {i}"
+                );
+                assert!(
+                    (masses[i] - log.exp()).abs() <= 1e-12 * log.exp(),
+                    "{moved}, arm {i}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //! depends on the number of arms alone, and so do results, however many threads there are.
 
 use super::{
-    BLOCK, Distances, Entropic, PoleSums, Poles, Power, PowerSums, Survey, Tilt, Tilted, family,
-    solving, tilting,
+    BLOCK, Distances, Entropic, EntropicSums, EntropicValue, PoleSums, Poles, Power, PowerSums,
+    Survey, Tilt, Tilted, family, solving, tilting,
 };
 
 /// Arms from which a pass takes longer than waking a thread: some 50 µs.
@@ -201,22 +201,81 @@ pub fn alpha_divergence(alpha: f64, log_masses: &[f64], log_reference: &[f64]) -
     one + other
 }
 
-/// log π and π of forward KL with an entropy bonus; returns Σπ and Σ π/(1 + ω), see `family`.
-pub fn entropic(
+/// One evaluation of the equation of forward KL with an entropy bonus, see `family`.
+pub fn entropic_sums(
     by: Entropic,
+    moved: Option<f64>,
+    (log_reference, rewards): (&[f64], &[f64]),
+    omegas: &mut [f64],
+) -> EntropicSums {
+    let Some(middle) = middle(rewards.len()) else {
+        return family::entropic_sums(by, moved, log_reference, rewards, omegas);
+    };
+    let (x, r) = (log_reference.split_at(middle), rewards.split_at(middle));
+    let omegas = omegas.split_at_mut(middle);
+    let (one, other) = rayon::join(
+        || family::entropic_sums(by, moved, x.0, r.0, omegas.0),
+        || family::entropic_sums(by, moved, x.1, r.1, omegas.1),
+    );
+    EntropicSums {
+        mass: one.mass + other.mass,
+        slope: one.slope + other.slope,
+        curvature: one.curvature + other.curvature,
+    }
+}
+
+/// log π and π of forward KL with an entropy bonus from ω nearby; returns Σπ, see `family`.
+pub fn entropic_masses(
+    by: Entropic,
+    moved: f64,
     (log_reference, rewards): (&[f64], &[f64]),
     (log_masses, masses): (&mut [f64], &mut [f64]),
-) -> (f64, f64) {
+) -> f64 {
     let Some(middle) = middle(rewards.len()) else {
-        return family::entropic(by, log_reference, rewards, log_masses, masses);
+        return family::entropic_masses(by, moved, log_reference, rewards, log_masses, masses);
     };
     let (x, r) = (log_reference.split_at(middle), rewards.split_at(middle));
     let (logs, masses) = (log_masses.split_at_mut(middle), masses.split_at_mut(middle));
     let (one, other) = rayon::join(
-        || family::entropic(by, x.0, r.0, logs.0, masses.0),
-        || family::entropic(by, x.1, r.1, logs.1, masses.1),
+        || family::entropic_masses(by, moved, x.0, r.0, logs.0, masses.0),
+        || family::entropic_masses(by, moved, x.1, r.1, logs.1, masses.1),
     );
-    (one.0 + other.0, one.1 + other.1)
+    one + other
+}
+
+/// The sums that J of forward KL with an entropy bonus consists of, see `family`.
+#[must_use]
+pub fn entropic_value(
+    (log_reference, rewards): (&[f64], &[f64]),
+    (log_masses, masses): (&[f64], &[f64]),
+) -> EntropicValue {
+    let Some(middle) = middle(rewards.len()) else {
+        return family::entropic_value(log_reference, rewards, log_masses, masses);
+    };
+    let (x, r) = (log_reference.split_at(middle), rewards.split_at(middle));
+    let (logs, masses) = (log_masses.split_at(middle), masses.split_at(middle));
+    let (one, other) = rayon::join(
+        || family::entropic_value(x.0, r.0, logs.0, masses.0),
+        || family::entropic_value(x.1, r.1, logs.1, masses.1),
+    );
+    EntropicValue {
+        expected_reward: one.expected_reward + other.expected_reward,
+        kl_from_reference: one.kl_from_reference + other.kl_from_reference,
+        negentropy: one.negentropy + other.negentropy,
+        outside: one.outside + other.outside,
+    }
+}
+
+/// x ← x − amount and m ← m·factor, together.
+pub fn settle(logs: &mut [f64], amount: f64, masses: &mut [f64], factor: f64) {
+    let Some(middle) = middle(masses.len()) else {
+        return solving::settle(logs, amount, masses, factor);
+    };
+    let (logs, masses) = (logs.split_at_mut(middle), masses.split_at_mut(middle));
+    rayon::join(
+        || solving::settle(logs.0, amount, masses.0, factor),
+        || solving::settle(logs.1, amount, masses.1, factor),
+    );
 }
 
 #[cfg(test)]
@@ -329,10 +388,34 @@ mod tests {
             top: 1.3,
             offset: 0.7,
         };
-        let halves = entropic(by, (&x, &r), (&mut logs, &mut masses));
-        let whole = family::entropic(by, &x, &r, &mut whole_logs, &mut whole_masses);
-        close("entropic mass", halves.0, whole.0);
-        close("entropic slope", halves.1, whole.1);
+        let nearby = Entropic {
+            offset: 0.705,
+            ..by
+        };
+        for (by, moved) in [(by, None), (nearby, Some(0.005))] {
+            let halves = entropic_sums(by, moved, (&x, &r), &mut logs);
+            let whole = family::entropic_sums(by, moved, &x, &r, &mut whole_logs);
+            close("entropic mass", halves.mass, whole.mass);
+            close("entropic slope", halves.slope, whole.slope);
+            close("entropic curvature", halves.curvature, whole.curvature);
+            assert_eq!(logs, whole_logs);
+        }
+        let halves = entropic_masses(nearby, 0.0, (&x, &r), (&mut logs, &mut masses));
+        let (whole_out, by) = ((&mut whole_logs, &mut whole_masses), nearby);
+        let whole = family::entropic_masses(by, 0.0, &x, &r, whole_out.0, whole_out.1);
+        close("entropic mass", halves, whole);
+        settle(&mut logs, 0.3, &mut masses, 2.0);
+        solving::settle(&mut whole_logs, 0.3, &mut whole_masses, 2.0);
+        let halves = entropic_value((&x, &r), (&logs, &masses));
+        let whole = family::entropic_value(&x, &r, &logs, &masses);
+        close("reward", halves.expected_reward, whole.expected_reward);
+        close(
+            "divergence",
+            halves.kl_from_reference,
+            whole.kl_from_reference,
+        );
+        close("negentropy", halves.negentropy, whole.negentropy);
+        close("outside", halves.outside, whole.outside);
         assert_eq!((logs, masses), (whole_logs, whole_masses));
     }
 }

@@ -21,10 +21,10 @@ pub use arith::{Arith, InstructionSet, instruction_set};
 #[doc(hidden)]
 pub use arith::{Fused, Separate};
 pub use exponential::{exp_bounded, exp_one, expm1_one};
-pub use family::{Entropic, Power, PowerSums, omega_one};
+pub use family::{Entropic, EntropicSums, EntropicValue, NEAR, Power, PowerSums, omega_one};
 pub use halves::{
-    alpha_divergence, distances, entropic, pole_sums, poles, power_sums, powers, survey_tilted,
-    tilt, tilted_sum,
+    alpha_divergence, distances, entropic_masses, entropic_sums, entropic_value, pole_sums, poles,
+    power_sums, powers, settle, survey_tilted, tilt, tilted_sum,
 };
 pub use logarithm::{ln_and_inverse, ln_one};
 pub use measuring::{Compared, Comparison, compare, forward_gap};
@@ -35,6 +35,6 @@ pub use passes::{
 use prefetch::{announce_read, announce_write};
 pub use solving::{
     Distances, PoleSums, Poles, Survey, cross_divergence, excess, pole_sum_at, position_above,
-    settle, survey,
+    survey,
 };
 pub use tilting::{Tilt, Tilted, heaviest};

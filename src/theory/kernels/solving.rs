@@ -96,7 +96,7 @@ pub fn position_above(values: &[f64], limit: f64) -> Option<usize> {
 
 vectorised! {
     /// x ← x − amount and m ← m·factor, together.
-    pub fn settle<A>(logs: &mut [f64], amount: f64, masses: &mut [f64], factor: f64) {
+    pub(super) fn settle<A>(logs: &mut [f64], amount: f64, masses: &mut [f64], factor: f64) {
         for (x, m) in logs.iter_mut().zip(masses) {
             *x -= amount;
             *m *= factor;
