@@ -1,6 +1,6 @@
 //! The passes of the α family and of forward KL with an entropy bonus.
 
-use super::{BLOCK, Compensated, block_sum, exp_one, expm1_one, ln_one, vectorised};
+use super::{BLOCK, Compensated, LANES, block_sum, exp_one, expm1_one, ln_one, vectorised};
 
 /// z of an arm at distance y: base + ε(c − y), cut at 0.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -70,6 +70,33 @@ vectorised! {
             *log_mass = log;
             *mass = exp_one::<A>(log);
         }
+    }
+}
+
+vectorised! {
+    /// y = (best − R)/β of every arm, at most 1e300.
+    pub(super) fn below_best<A>(rewards: &[f64], best: f64, beta: f64, distance: &mut [f64]) {
+        for (y, &reward) in distance.iter_mut().zip(rewards) {
+            let own = (best - reward) / beta;
+            *y = if own < 1e300 { own } else { 1e300 };
+        }
+    }
+}
+
+vectorised! {
+    /// The least c at which one arm of the support alone would hold everything: y + (π_ref^{−ε} − 1)/ε. The largest double
+    /// without such an arm.
+    pub(super) fn alone<A>(epsilon: f64, log_reference: &[f64], distance: &[f64]) -> f64 {
+        let inverse = 1.0 / epsilon;
+        let mut least = [f64::MAX; LANES];
+        for (x, y) in log_reference.chunks(LANES).zip(distance.chunks(LANES)) {
+            for ((least, &x), &y) in least.iter_mut().zip(x).zip(y) {
+                let c = y + expm1_one::<A>(-epsilon * x) * inverse;
+                let c = if x > f64::NEG_INFINITY { c } else { f64::MAX };
+                *least = if c < *least { c } else { *least };
+            }
+        }
+        least.into_iter().fold(f64::MAX, f64::min)
     }
 }
 

@@ -152,6 +152,32 @@ pub fn poles(log_reference: &[f64], masses: &mut [f64], log_masses: &mut [f64], 
     }
 }
 
+/// y = (best − R)/β of every arm, at most 1e300.
+pub fn below_best(rewards: &[f64], best: f64, beta: f64, distance: &mut [f64]) {
+    let Some(middle) = middle(rewards.len()) else {
+        return family::below_best(rewards, best, beta, distance);
+    };
+    let (r, y) = (rewards.split_at(middle), distance.split_at_mut(middle));
+    rayon::join(
+        || family::below_best(r.0, best, beta, y.0),
+        || family::below_best(r.1, best, beta, y.1),
+    );
+}
+
+/// The least c at which one arm of the support alone would hold everything, see `family`.
+#[must_use]
+pub fn alone(epsilon: f64, log_reference: &[f64], distance: &[f64]) -> f64 {
+    let Some(middle) = middle(distance.len()) else {
+        return family::alone(epsilon, log_reference, distance);
+    };
+    let (x, y) = (log_reference.split_at(middle), distance.split_at(middle));
+    let (one, other) = rayon::join(
+        || family::alone(epsilon, x.0, y.0),
+        || family::alone(epsilon, x.1, y.1),
+    );
+    one.min(other)
+}
+
 /// One evaluation of the α family's equation.
 #[must_use]
 pub fn power_sums(by: Power, log_reference: &[f64], distance: &[f64]) -> PowerSums {
@@ -361,7 +387,14 @@ mod tests {
     #[test]
     fn halves_of_the_family_passes_are_the_whole() {
         let (x, r) = problem(true);
-        let distance: Vec<f64> = r.iter().map(|r| (1.3 - r) / 0.05).collect();
+        let mut distance = vec![0.0; ARMS];
+        below_best(&r, 1.3, 0.05, &mut distance);
+        let whole: Vec<f64> = r.iter().map(|r| (1.3 - r) / 0.05).collect();
+        assert_eq!(distance, whole);
+        for epsilon in [-0.5, 1.0] {
+            let whole = family::alone(epsilon, &x, &distance);
+            assert_eq!(alone(epsilon, &x, &distance), whole);
+        }
         let by = Power {
             epsilon: -0.5,
             base: 1.0,

@@ -58,10 +58,8 @@ pub(super) fn solve(
         best_outside: outside,
         ..
     } = survey;
-    let distance: Vec<f64> = rewards
-        .iter()
-        .map(|&reward| ((best - reward) / beta).min(1e300))
-        .collect();
+    let mut distance = vec![0.0; rewards.len()];
+    kernels::below_best(rewards, best, beta, &mut distance);
     let sums =
         |unknown: Unknown| kernels::power_sums(unknown.power(epsilon), log_reference, &distance);
 
@@ -205,34 +203,28 @@ fn lowest_floor(log_reference: &[f64], distance: &[f64], epsilon: f64) -> f64 {
 }
 
 fn log_best(log_reference: &[f64], distance: &[f64]) -> f64 {
-    let at_zero: Vec<f64> = log_reference
-        .iter()
-        .zip(distance)
-        .filter(|(_, y)| **y == 0.0)
-        .map(|(log_mass, _)| *log_mass)
-        .collect();
-    kernels::log_sum_exp(&at_zero)
+    let at_zero = |(block, distance): (&[f64], &[f64])| -> Vec<f64> {
+        // Few blocks hold a best arm: looking whether one does is vector code.
+        if !distance.contains(&0.0) {
+            return Vec::new();
+        }
+        let arms = block.iter().zip(distance);
+        (arms.filter(|(_, y)| **y == 0.0))
+            .map(|(log_mass, _)| *log_mass)
+            .collect()
+    };
+    let blocks = log_reference.chunks(kernels::BLOCK);
+    let blocks = blocks.zip(distance.chunks(kernels::BLOCK));
+    let best: Vec<f64> = blocks.flat_map(at_zero).collect();
+    kernels::log_sum_exp(&best)
 }
 
 /// c lies between the value at which all arms were best ones, and the least at which one arm alone would hold everything.
 fn offset_bracket(log_reference: &[f64], distance: &[f64], epsilon: f64) -> (f64, f64) {
-    let alone = |log_mass: f64| {
-        if epsilon < 0.0 && -epsilon * log_mass < -700.0 {
-            -1.0 / epsilon
-        } else {
-            (-epsilon * log_mass).exp_m1() / epsilon
-        }
-    };
-    let low = alone(kernels::log_sum_exp(log_reference));
-    let high = log_reference
-        .iter()
-        .zip(distance)
-        .filter(|(log_mass, _)| **log_mass > f64::NEG_INFINITY)
-        .fold(f64::MAX, |least, (&log_mass, &y)| {
-            least.min(y + alone(log_mass))
-        });
-    let low = low - 4.0 * f64::EPSILON * (1.0 + low.abs());
-    let high = high + 4.0 * f64::EPSILON * (1.0 + high.abs());
+    let low = kernels::alone(epsilon, &[kernels::log_sum_exp(log_reference)], &[0.0]);
+    let high = kernels::alone(epsilon, log_reference, distance);
+    let low = low - 16.0 * f64::EPSILON * (1.0 + low.abs());
+    let high = high + 16.0 * f64::EPSILON * (1.0 + high.abs());
     if epsilon < 0.0 {
         (low, high.min(-0.5 / epsilon))
     } else {
