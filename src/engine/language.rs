@@ -46,7 +46,7 @@ pub(super) struct Resolved {
     pub(super) prepared: Prepared,
     /// The experiment with the first prompt's answers as its bandit.
     pub(super) preset: Preset,
-    pub(super) sources: Vec<ProblemSource>,
+    pub(super) sources: Vec<Arc<ProblemSource>>,
 }
 
 impl LanguageRun {
@@ -77,7 +77,7 @@ impl LanguageRun {
             let bandit = spec
                 .bandit(prompt, Some(masses.clone()))
                 .unwrap_or_default();
-            sources.push(ProblemSource::evaluate(&bandit, None)?);
+            sources.push(Arc::new(ProblemSource::evaluate(&bandit, None)?));
             if prompt == 0 {
                 preset.bandit = BanditSpec {
                     modes: modes.clone(),

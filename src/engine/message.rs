@@ -2,7 +2,10 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use crate::experiment::{Edit, Preset};
+use crate::{
+    bandit::{Analysis, Problem, ProblemSource},
+    experiment::{Edit, Preset},
+};
 
 /// An order to the trainer thread; takes effect at the next step boundary.
 #[derive(Debug, Clone)]
@@ -16,6 +19,8 @@ pub enum Command {
         /// Start training at once.
         run: bool,
     },
+    /// What the next load or edits lead to has been worked out already; without it the trainer does that itself.
+    Solved(Solved),
     /// Train until told otherwise or until the stop rule holds.
     Run,
     /// Stop at the next step boundary.
@@ -54,6 +59,20 @@ pub enum Command {
     ShowPrompt(usize),
     /// End the thread.
     Shutdown,
+}
+
+/// A bandit's problem and what its objective asks for, as whoever gave the orders worked them out. The trainer takes them
+/// where they belong to the very experiment that it is to train; they are what it would have found, bit for bit.
+#[derive(Debug, Clone)]
+pub struct Solved {
+    /// The experiment.
+    pub preset: Arc<Preset>,
+    /// What its formulas, files and random numbers gave.
+    pub source: Arc<ProblemSource>,
+    /// Its problem, hand-made changes included.
+    pub problem: Arc<Problem>,
+    /// What it asks for.
+    pub analysis: Arc<Analysis>,
 }
 
 /// How fast to train.

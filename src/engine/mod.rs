@@ -23,7 +23,7 @@ mod tensorboard;
 mod thread;
 
 pub use expectation::{CheckError, Checked, check_expectations};
-pub use message::{Command, Event, ProbeAnswer, Speed, StopReason};
+pub use message::{Command, Event, ProbeAnswer, Solved, Speed, StopReason};
 pub use phase::{
     Item, Parameter, PhaseAxis, PhaseMap, PhaseQuantity, PhaseRequest, PhaseWorker, contour,
     tie_boundary,

@@ -23,7 +23,7 @@ use super::{
     keyframes::Thinned,
     language::{self, LanguageRun, Resolved},
     learner::{Learner, LearnerState, grounds, total_variation},
-    message::{ProbeAnswer, StopReason},
+    message::{ProbeAnswer, Solved, StopReason},
     schedule,
     snapshot::{EditMark, History, Keyframe, Snapshot, Status},
     stop::StopWatch,
@@ -149,8 +149,10 @@ pub struct Session {
     initial: Arc<Preset>,
     preset: Preset,
     /// One per prompt; a bandit has one.
-    sources: Vec<ProblemSource>,
+    sources: Vec<Arc<ProblemSource>>,
     grounds: Vec<Ground>,
+    /// Where edits lead, if that was worked out already.
+    solved: Option<Solved>,
     /// Those of the prompt shown.
     problem: Arc<Problem>,
     analysis: Arc<Analysis>,
@@ -231,9 +233,25 @@ impl Session {
             }
             None => {
                 let source = ProblemSource::evaluate(&preset.bandit, base_dir)?;
-                Self::start_bandit(preset, base, source)
+                Self::start_bandit(preset, base, Arc::new(source))
             }
         }
+    }
+
+    /// As [`Self::new`], on a bandit whose problem and target are known.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn of_solved(solved: Solved, base_dir: Option<&Path>) -> Result<Self, SessionError> {
+        let Solved {
+            preset,
+            source,
+            problem,
+            analysis,
+        } = solved;
+        let base_dir = base_dir.map(Path::to_owned);
+        let grounds = vec![Ground { problem, analysis }];
+        Self::start_on(Arc::unwrap_or_clone(preset), base_dir, source, grounds)
     }
 
     /// As [`Self::new`], and repeats the edits of a journal at their steps.
@@ -255,12 +273,22 @@ impl Session {
     fn start_bandit(
         preset: Preset,
         base_dir: Option<PathBuf>,
-        source: ProblemSource,
+        source: Arc<ProblemSource>,
     ) -> Result<Self, SessionError> {
-        let sources = vec![source];
-        let grounds = grounds(problems(&sources, &preset)?, &preset.objective)?;
+        let sources = std::slice::from_ref(&source);
+        let grounds = grounds(problems(sources, &preset)?, &preset.objective)?;
+        Self::start_on(preset, base_dir, source, grounds)
+    }
+
+    /// A bandit on its problem.
+    fn start_on(
+        preset: Preset,
+        base_dir: Option<PathBuf>,
+        source: Arc<ProblemSource>,
+        grounds: Vec<Ground>,
+    ) -> Result<Self, SessionError> {
         let trainer = bandit_trainer(&grounds, &preset)?;
-        Self::begin(preset, base_dir, sources, grounds, trainer, None)
+        Self::begin(preset, base_dir, vec![source], grounds, trainer, None)
     }
 
     fn start_language(
@@ -284,7 +312,7 @@ impl Session {
     fn begin(
         preset: Preset,
         base_dir: Option<PathBuf>,
-        sources: Vec<ProblemSource>,
+        sources: Vec<Arc<ProblemSource>>,
         grounds: Vec<Ground>,
         trainer: Learner,
         language: Option<LanguageRun>,
@@ -301,6 +329,7 @@ impl Session {
             preset,
             sources,
             grounds,
+            solved: None,
             problem,
             analysis,
             training,
@@ -549,7 +578,10 @@ impl Session {
 }
 
 /// The problems of all prompts, hand-made changes included; a bandit's only one.
-fn problems(sources: &[ProblemSource], preset: &Preset) -> Result<Vec<Arc<Problem>>, SessionError> {
+fn problems(
+    sources: &[Arc<ProblemSource>],
+    preset: &Preset,
+) -> Result<Vec<Arc<Problem>>, SessionError> {
     let language = preset.language.as_ref();
     (sources.iter().enumerate())
         .map(|(prompt, source)| {

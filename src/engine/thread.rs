@@ -19,7 +19,7 @@ use thiserror::Error;
 
 use super::{
     edits::coalesce,
-    message::{Command, Event, Speed},
+    message::{Command, Event, Solved, Speed},
     outbox::Outbox,
     pace::{Pacer, SpeedMeter},
     run_folder::RunPicture,
@@ -106,6 +106,7 @@ impl Engine {
             run_until: None,
             epoch: 0,
             waiting: Vec::new(),
+            solved: None,
             pacer: Pacer::new(Speed::Full),
             meter: SpeedMeter::new(),
             publish: Publish::default(),
@@ -194,6 +195,8 @@ struct Worker {
     epoch: u64,
     /// Edits that take effect at this step boundary.
     waiting: Vec<Edit>,
+    /// What the next load or edits lead to, where the window said so.
+    solved: Option<Solved>,
     pacer: Pacer,
     meter: SpeedMeter,
     publish: Publish,
@@ -325,9 +328,13 @@ impl Worker {
             coalesce(&mut self.waiting, edit);
             return;
         }
+        if let Command::Solved(solved) = command {
+            self.solved = Some(solved);
+            return;
+        }
         self.apply_edits();
         match command {
-            Command::Edit(_) | Command::Shutdown => {}
+            Command::Edit(_) | Command::Solved(_) | Command::Shutdown => {}
             Command::Load {
                 preset,
                 base_dir,
@@ -339,7 +346,11 @@ impl Worker {
                 }
                 let base_dir = base_dir.as_deref();
                 let mut told = Instant::now();
+                let solved = (self.solved.take()).filter(|solved| *solved.preset == *preset);
                 let loaded = catch(|| {
+                    if let (Some(solved), None) = (solved, model) {
+                        return Session::of_solved(solved, base_dir);
+                    }
                     Session::new_with_progress(Preset::clone(&preset), base_dir, &mut |share| {
                         let Some(model) = model else { return };
                         if share >= 1.0 {
@@ -532,7 +543,8 @@ impl Worker {
             return;
         };
         let accepted = session.journal().entries().len();
-        let refused = catch(|| Ok(session.edit(edits)));
+        let solved = self.solved.take();
+        let refused = catch(|| Ok(session.edit_towards(edits, solved)));
         match refused {
             Ok(refused) => {
                 let accepted: Vec<_> = session.journal().entries()[accepted..].to_vec();

@@ -198,6 +198,9 @@ impl Workbench {
         let waker = ctx.clone();
         let (mut link, failure) = Link::spawn(move || waker.request_repaint());
         notices.extend(failure.map(Notice::Error));
+        if let Some(solved) = document.solved() {
+            link.send(Command::Solved(solved));
+        }
         link.send(Command::Load {
             preset: document.preset().clone(),
             base_dir: document.base_dir().map(std::borrow::ToOwned::to_owned),
@@ -540,6 +543,9 @@ impl Workbench {
         self.panels.sandbox.forget();
         self.progress = self.loads_a_model();
         self.snapshot = Arc::new(before_training(&self.document));
+        if let Some(solved) = self.document.solved() {
+            self.link.send(Command::Solved(solved));
+        }
         self.link.send(Command::Load {
             preset: self.document.preset().clone(),
             base_dir: self.document.base_dir().map(std::borrow::ToOwned::to_owned),

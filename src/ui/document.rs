@@ -8,6 +8,7 @@ use std::{
 
 use crate::{
     bandit::{Analysis, Problem, ProblemSource},
+    engine,
     experiment::{self, Edit, Preset},
     theory::Objective,
 };
@@ -232,6 +233,17 @@ impl Document {
     /// What is shown belongs to the preset as it stands.
     pub(crate) fn is_in_step(&self) -> bool {
         self.stale == Stale::Nothing && self.awaited == Stale::Nothing
+    }
+
+    /// Problem and target of a bandit as it stands, for whoever trains it.
+    pub(crate) fn solved(&self) -> Option<engine::Solved> {
+        let known = self.is_in_step() && self.preset.language.is_none();
+        known.then(|| engine::Solved {
+            preset: self.preset.clone(),
+            source: self.source.clone(),
+            problem: self.problem.clone(),
+            analysis: self.analysis.clone(),
+        })
     }
 
     /// Something can be undone.

@@ -37,7 +37,12 @@ impl Link {
     pub(crate) fn send(&mut self, command: Command) {
         match &command {
             // What was waiting for the old experiment is void.
-            Command::Load { .. } => self.pending.clear(),
+            Command::Load { .. } => self
+                .pending
+                .retain(|waiting| matches!(waiting, Command::Solved(_))),
+            Command::Solved(_) => self
+                .pending
+                .retain(|waiting| !matches!(waiting, Command::Solved(_))),
             Command::Edit(edit) => self
                 .pending
                 .retain(|waiting| !matches!(waiting, Command::Edit(old) if replaces(edit, old))),

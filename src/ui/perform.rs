@@ -264,7 +264,14 @@ impl Workbench {
     /// Sends edits to the trainer, after those that waited for a large problem to be solved here first.
     pub(super) fn send_edits(&mut self, edits: Vec<Edit>) {
         self.link.rest(false);
-        for edit in self.unsent.drain(..).chain(edits) {
+        let edits: Vec<Edit> = self.unsent.drain(..).chain(edits).collect();
+        if edits.is_empty() {
+            return;
+        }
+        if let Some(solved) = self.document.solved() {
+            self.link.send(Command::Solved(solved));
+        }
+        for edit in edits {
             self.link.send(Command::Edit(edit));
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{
     Analysis, Edit, EditError, Ground, Learner, Live, LmTrainer, Mistake, Objective, ProblemSource,
-    Session, SessionError, StopWatch, Training, experiment, grounds, lm, problems,
+    Session, SessionError, Solved, StopWatch, Training, experiment, grounds, lm, problems,
 };
 
 impl Session {
@@ -22,6 +22,19 @@ impl Session {
             Some((_, error)) => Err(error),
             None => Ok(()),
         }
+    }
+
+    /// As [`Self::edit`]. `solved` may be what the last of the edits leads to: what belongs to the experiment as it is then
+    /// is not worked out again.
+    pub fn edit_towards(
+        &mut self,
+        edits: impl IntoIterator<Item = Edit>,
+        solved: Option<Solved>,
+    ) -> Vec<(Edit, SessionError)> {
+        self.solved = solved;
+        let refused = self.edit(edits);
+        self.solved = None;
+        refused
     }
 
     /// Applies edits in order at this step boundary and writes them to the journal. An edit that is not accepted
@@ -114,7 +127,9 @@ impl Session {
                 let objective = self.preset.objective;
                 let kept = matches!(edit, Edit::Objective(_))
                     && ProblemSource::same_under(old, &objective);
-                let grounds = if kept {
+                let grounds = if let Some(ground) = self.solved_ground() {
+                    vec![ground]
+                } else if kept {
                     self.renewed_grounds(old, &objective)?
                 } else {
                     grounds(problems(&self.sources, &self.preset)?, &objective)?
@@ -127,6 +142,22 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    /// Problem and target of the experiment as it is now, where they are known already.
+    fn solved_ground(&mut self) -> Option<Ground> {
+        let solved = self.solved.take_if(|solved| {
+            let same_source =
+                (self.sources.first()).is_some_and(|source| Arc::ptr_eq(source, &solved.source));
+            self.language.is_none()
+                && same_source
+                && solved.preset.objective == self.preset.objective
+                && solved.preset.bandit == self.preset.bandit
+        })?;
+        Some(Ground {
+            problem: solved.problem,
+            analysis: solved.analysis,
+        })
     }
 
     /// The present problems under another objective than `old`.
