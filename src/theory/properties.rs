@@ -264,6 +264,8 @@ fn many_arms_are_solved_as_exactly_as_few() {
         (Direction::Forward, 0.0),
         (Direction::Alpha(0.5), 0.0),
         (Direction::Alpha(2.0), 0.0),
+        (Direction::Alpha(3.0), 0.0),
+        (Direction::Alpha(25.0), 0.0),
         // All arms divided alike, a bonus changes nothing but λ.
         (Direction::Reverse, 0.1),
         (Direction::Forward, 0.1),

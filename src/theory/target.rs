@@ -1,6 +1,7 @@
 //! The optimal policy of an objective, the "target" (docs/math.md section 1). One file per divergence below.
 
 mod alpha;
+mod edge;
 mod entropic;
 mod forward;
 mod reverse;

@@ -74,11 +74,12 @@ vectorised! {
 }
 
 vectorised! {
-    /// y = (best − R)/β of every arm, at most 1e300.
-    pub(super) fn below_best<A>(rewards: &[f64], best: f64, beta: f64, distance: &mut [f64]) {
+    /// y = (level − R)/β of every arm, between ±1e300.
+    pub(super) fn below<A>(rewards: &[f64], level: f64, beta: f64, distance: &mut [f64]) {
         for (y, &reward) in distance.iter_mut().zip(rewards) {
-            let own = (best - reward) / beta;
-            *y = if own < 1e300 { own } else { 1e300 };
+            let own = (level - reward) / beta;
+            let own = if own < 1e300 { own } else { 1e300 };
+            *y = if own > -1e300 { own } else { -1e300 };
         }
     }
 }
@@ -97,6 +98,20 @@ vectorised! {
             }
         }
         least.into_iter().fold(f64::MAX, f64::min)
+    }
+}
+
+vectorised! {
+    /// The largest y below `limit` in the support; −∞ if there is none.
+    pub fn farthest_below<A>(limit: f64, log_reference: &[f64], distance: &[f64]) -> f64 {
+        let mut most = [f64::NEG_INFINITY; LANES];
+        for (x, y) in log_reference.chunks(LANES).zip(distance.chunks(LANES)) {
+            for ((most, &x), &y) in most.iter_mut().zip(x).zip(y) {
+                let y = if x > f64::NEG_INFINITY && y < limit { y } else { f64::NEG_INFINITY };
+                *most = if y > *most { y } else { *most };
+            }
+        }
+        most.into_iter().fold(f64::NEG_INFINITY, f64::max)
     }
 }
 

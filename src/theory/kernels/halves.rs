@@ -152,15 +152,15 @@ pub fn poles(log_reference: &[f64], masses: &mut [f64], log_masses: &mut [f64], 
     }
 }
 
-/// y = (best − R)/β of every arm, at most 1e300.
-pub fn below_best(rewards: &[f64], best: f64, beta: f64, distance: &mut [f64]) {
+/// y = (level − R)/β of every arm, between ±1e300.
+pub fn below(rewards: &[f64], level: f64, beta: f64, distance: &mut [f64]) {
     let Some(middle) = middle(rewards.len()) else {
-        return family::below_best(rewards, best, beta, distance);
+        return family::below(rewards, level, beta, distance);
     };
     let (r, y) = (rewards.split_at(middle), distance.split_at_mut(middle));
     rayon::join(
-        || family::below_best(r.0, best, beta, y.0),
-        || family::below_best(r.1, best, beta, y.1),
+        || family::below(r.0, level, beta, y.0),
+        || family::below(r.1, level, beta, y.1),
     );
 }
 
@@ -388,7 +388,7 @@ mod tests {
     fn halves_of_the_family_passes_are_the_whole() {
         let (x, r) = problem(true);
         let mut distance = vec![0.0; ARMS];
-        below_best(&r, 1.3, 0.05, &mut distance);
+        below(&r, 1.3, 0.05, &mut distance);
         let whole: Vec<f64> = r.iter().map(|r| (1.3 - r) / 0.05).collect();
         assert_eq!(distance, whole);
         for epsilon in [-0.5, 1.0] {

@@ -21,9 +21,11 @@ pub use arith::{Arith, InstructionSet, instruction_set};
 #[doc(hidden)]
 pub use arith::{Fused, Separate};
 pub use exponential::{exp_bounded, exp_one, expm1_one};
-pub use family::{Entropic, EntropicSums, EntropicValue, NEAR, Power, PowerSums, omega_one};
+pub use family::{
+    Entropic, EntropicSums, EntropicValue, NEAR, Power, PowerSums, farthest_below, omega_one,
+};
 pub use halves::{
-    alone, alpha_divergence, below_best, distances, entropic_masses, entropic_sums, entropic_value,
+    alone, alpha_divergence, below, distances, entropic_masses, entropic_sums, entropic_value,
     pole_sums, poles, power_sums, powers, settle, survey_tilted, tilt, tilted_sum,
 };
 pub use logarithm::{ln_and_inverse, ln_one};

@@ -5,7 +5,7 @@
 //! passes; a bracket catches the rest. For α < 1, z of the best arms may be as small as (p*)^{1−α}: there the unknown is that
 //! z itself.
 
-use super::{Target, place_outside, sample::Sample, sharpen};
+use super::{Target, edge, place_outside, sample::Sample, sharpen};
 use crate::theory::kernels::{self, Power, PowerSums, Survey};
 
 /// What is solved for.
@@ -59,10 +59,24 @@ pub(super) fn solve(
         ..
     } = survey;
     let mut distance = vec![0.0; rewards.len()];
-    kernels::below_best(rewards, best, beta, &mut distance);
+    kernels::below(rewards, best, beta, &mut distance);
+    if epsilon > 1.0 {
+        let bracket = offset_bracket(log_reference, &distance, epsilon);
+        let from = Unknown::Offset(bracket.0);
+        let guess = root_of_all(log_reference, &distance, from, bracket.1, epsilon);
+        let lambda = edge::solve(
+            (log_reference, rewards),
+            (beta, epsilon),
+            &mut distance,
+            (guess.value(), bracket),
+            (&mut target.log_masses, &mut target.masses),
+        );
+        normalise(target);
+        finish(log_reference, rewards, beta, alpha, lambda, target);
+        return;
+    }
     let sums =
         |unknown: Unknown| kernels::power_sums(unknown.power(epsilon), log_reference, &distance);
-
     let mut outside_leftover = 0.0;
     let mut inside_leftover = None;
     // Arms outside the support cost a finite rate for α < 1; they win where their reward tops λ + β/(1−α).
@@ -101,20 +115,37 @@ pub(super) fn solve(
     }
     if epsilon > 0.0 {
         // An arm at the edge of being cut knows its mass to (ulp of R/β)^{1/ε} only; the rest makes up for it.
-        let sum = kernels::sum(&target.masses);
-        kernels::settle(
-            &mut target.log_masses,
-            sum.ln(),
-            &mut target.masses,
-            1.0 / sum,
-        );
+        normalise(target);
     }
     place_outside(log_reference, rewards, outside, outside_leftover, target);
-    sharpen(target);
-    target.lambda = Some(match unknown {
+    let lambda = match unknown {
         Unknown::Offset(c) => best - beta * c,
         Unknown::Floor(v) => best - beta * (v - 1.0) / epsilon,
-    });
+    };
+    finish(log_reference, rewards, beta, alpha, lambda, target);
+}
+
+fn normalise(target: &mut Target) {
+    let sum = kernels::sum(&target.masses);
+    kernels::settle(
+        &mut target.log_masses,
+        sum.ln(),
+        &mut target.masses,
+        1.0 / sum,
+    );
+}
+
+/// What follows from the masses.
+fn finish(
+    log_reference: &[f64],
+    rewards: &[f64],
+    beta: f64,
+    alpha: f64,
+    lambda: f64,
+    target: &mut Target,
+) {
+    sharpen(target);
+    target.lambda = Some(lambda);
     let cost = kernels::alpha_divergence(alpha, &target.log_masses, log_reference);
     target.optimal_value = kernels::dot(&target.masses, rewards) - beta * cost;
 }
@@ -202,7 +233,7 @@ fn lowest_floor(log_reference: &[f64], distance: &[f64], epsilon: f64) -> f64 {
     (-epsilon * log_best(log_reference, distance)).exp()
 }
 
-fn log_best(log_reference: &[f64], distance: &[f64]) -> f64 {
+pub(super) fn log_best(log_reference: &[f64], distance: &[f64]) -> f64 {
     let at_zero = |(block, distance): (&[f64], &[f64])| -> Vec<f64> {
         // Few blocks hold a best arm: looking whether one does is vector code.
         if !distance.contains(&0.0) {
@@ -223,6 +254,16 @@ fn log_best(log_reference: &[f64], distance: &[f64]) -> f64 {
 fn offset_bracket(log_reference: &[f64], distance: &[f64], epsilon: f64) -> (f64, f64) {
     let low = kernels::alone(epsilon, &[kernels::log_sum_exp(log_reference)], &[0.0]);
     let high = kernels::alone(epsilon, log_reference, distance);
+    // For α > 1 no arm of the support lies below its reference once c is the largest y.
+    let high = if epsilon > 0.0 {
+        high.min(kernels::farthest_below(
+            f64::INFINITY,
+            log_reference,
+            distance,
+        ))
+    } else {
+        high
+    };
     let low = low - 16.0 * f64::EPSILON * (1.0 + low.abs());
     let high = high + 16.0 * f64::EPSILON * (1.0 + high.abs());
     if epsilon < 0.0 {
