@@ -131,13 +131,46 @@ impl AdamW {
         norm: f64,
         learning_rate: f64,
     ) {
-        if !norm.is_finite() {
+        let Some(step) = self.begin(norm, learning_rate) else {
             return;
+        };
+        parameters
+            .par_chunks_mut(PIECE)
+            .zip(self.state.first.par_chunks_mut(PIECE))
+            .zip(self.state.second.par_chunks_mut(PIECE))
+            .zip(gradient.par_chunks(PIECE))
+            .for_each(|(((p, m), v), g)| kernels::adamw(p, m, v, g, step));
+    }
+
+    /// [`Self::step_with_norm`] that leaves the parameters as they are and writes the new ones over the gradient: whoever
+    /// exchanges the two buffers can go back. Nothing changes when the norm is not finite.
+    pub fn step_apart(
+        &mut self,
+        parameters: &[f32],
+        gradient: &mut [f32],
+        norm: f64,
+        learning_rate: f64,
+    ) {
+        let Some(step) = self.begin(norm, learning_rate) else {
+            return;
+        };
+        parameters
+            .par_chunks(PIECE)
+            .zip(self.state.first.par_chunks_mut(PIECE))
+            .zip(self.state.second.par_chunks_mut(PIECE))
+            .zip(gradient.par_chunks_mut(PIECE))
+            .for_each(|(((p, m), v), g)| kernels::adamw_apart(p, m, v, g, step));
+    }
+
+    /// The numbers of the next step; none where the gradient is broken.
+    fn begin(&mut self, norm: f64, learning_rate: f64) -> Option<AdamStep> {
+        if !norm.is_finite() {
+            return None;
         }
         self.state.steps += 1;
         let s = self.settings;
         let t = self.state.steps as i32;
-        let step = AdamStep {
+        Some(AdamStep {
             rate: learning_rate as f32,
             decay: s.weight_decay as f32,
             beta1: s.beta1 as f32,
@@ -149,13 +182,7 @@ impl AdamW {
                 Some(max) if norm > max => (max / norm) as f32,
                 _ => 1.0,
             },
-        };
-        parameters
-            .par_chunks_mut(PIECE)
-            .zip(self.state.first.par_chunks_mut(PIECE))
-            .zip(self.state.second.par_chunks_mut(PIECE))
-            .zip(gradient.par_chunks(PIECE))
-            .for_each(|(((p, m), v), g)| kernels::adamw(p, m, v, g, step));
+        })
     }
 
     /// Steps done.
@@ -199,6 +226,25 @@ mod tests {
                 q[i]
             );
         }
+    }
+
+    #[test]
+    fn a_step_apart_is_the_same_step_and_keeps_the_parameters() {
+        let mut beside = AdamW::new(3, AdamWSettings::default());
+        let mut within = beside.clone();
+        let mut parameters = [0.5f32, -1.0, 2.0];
+        for t in 1..=3 {
+            let before = parameters;
+            let g: [f32; 3] = std::array::from_fn(|i| ((t * (i + 1)) as f32 * 0.7).sin());
+            let mut next = g;
+            beside.step_apart(&before, &mut next, 2.0, 0.01);
+            within.step_with_norm(&mut parameters, &g, 2.0, 0.01);
+            assert_eq!(next, parameters);
+            assert_eq!(beside.state, within.state);
+        }
+        let mut g = [1.0f32; 3];
+        beside.step_apart(&parameters, &mut g, f64::NAN, 0.01);
+        assert_eq!((g, beside.steps()), ([1.0; 3], 3));
     }
 
     #[test]

@@ -242,16 +242,30 @@ pub(super) struct AdamStep {
     pub(super) scale: f32,
 }
 
+/// AdamW of one parameter: its next value.
+#[inline(always)]
+fn adam_one(p: f32, m: &mut f32, v: &mut f32, g: f32, s: AdamStep) -> f32 {
+    let g = g * s.scale;
+    *m = s.beta1 * *m + (1.0 - s.beta1) * g;
+    *v = s.beta2 * *v + (1.0 - s.beta2) * g * g;
+    let step = *m * s.first_correction / (v.sqrt() * s.second_correction + s.epsilon);
+    p * (1.0 - s.rate * s.decay) - s.rate * step
+}
+
 dispatched! {
     /// One AdamW pass. Bound by memory: 16 bytes read and 12 written per parameter.
     fn adamw(p: &mut [f32], m: &mut [f32], v: &mut [f32], g: &[f32], s: AdamStep) {
-        let keep = 1.0 - s.rate * s.decay;
         for (((p, m), v), g) in p.iter_mut().zip(m).zip(v).zip(g) {
-            let g = g * s.scale;
-            *m = s.beta1 * *m + (1.0 - s.beta1) * g;
-            *v = s.beta2 * *v + (1.0 - s.beta2) * g * g;
-            let step = *m * s.first_correction / (v.sqrt() * s.second_correction + s.epsilon);
-            *p = *p * keep - s.rate * step;
+            *p = adam_one(*p, m, v, *g, s);
+        }
+    }
+}
+
+dispatched! {
+    /// The same with the new parameters in place of the gradient, at the same cost: the old ones stay.
+    fn adamw_apart(p: &[f32], m: &mut [f32], v: &mut [f32], g: &mut [f32], s: AdamStep) {
+        for (((p, m), v), g) in p.iter().zip(m).zip(v).zip(g) {
+            *g = adam_one(*p, m, v, *g, s);
         }
     }
 }

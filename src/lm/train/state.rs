@@ -17,10 +17,7 @@ pub(super) enum Trained {
     /// All of the model's.
     Full(Buffer),
     /// Low-rank factors on the frozen weights.
-    Lora {
-        layout: LoraLayout,
-        factors: Vec<f32>,
-    },
+    Lora { layout: LoraLayout, factors: Buffer },
 }
 
 impl Trained {
@@ -34,7 +31,7 @@ impl Trained {
                 modules,
             } => {
                 let layout = LoraLayout::new(&model.layout, *rank, *alpha, modules)?;
-                let factors = layout.initial(seed);
+                let factors = Buffer::from(layout.initial(seed).as_slice());
                 Self::Lora { layout, factors }
             }
         })
@@ -55,6 +52,17 @@ impl Trained {
             Self::Full(values) => values,
             Self::Lora { factors, .. } => factors,
         }
+    }
+
+    /// Exchanges the parameters with as many other numbers.
+    pub(super) fn exchange(&mut self, other: &mut Buffer) {
+        std::mem::swap(
+            match self {
+                Self::Full(values) => values,
+                Self::Lora { factors, .. } => factors,
+            },
+            other,
+        );
     }
 
     pub(super) fn values_mut(&mut self) -> &mut [f32] {

@@ -61,7 +61,7 @@ pub struct Prepared {
 const OTHER_FLOOR: f64 = 1e-9;
 /// Batches whose samples the histogram covers.
 const RECENT: usize = 16;
-/// Up to this many trained numbers, the parameters before each step are kept to fall back on.
+/// Up to this many trained numbers, the whole state before each step is kept to fall back on; beyond it the parameters.
 const KEPT: usize = 1 << 22;
 
 impl Prepared {
@@ -196,6 +196,8 @@ pub struct LmTrainer {
     barren: (u32, u64),
     /// The state before the last step, while that is small enough.
     kept: Option<LmState>,
+    /// See [`KEPT`].
+    keeps: usize,
 }
 
 impl LmTrainer {
@@ -267,6 +269,7 @@ impl LmTrainer {
             facts: None,
             barren: (0, 0),
             kept: None,
+            keeps: KEPT,
         };
         trainer.evaluate()?;
         Ok(trainer)
@@ -276,7 +279,7 @@ impl LmTrainer {
     ///
     /// # Errors
     /// [`LmTrainError::NotFinite`] if it leaves the finite numbers; parameters and optimiser are then as before the step
-    /// (on models too large to keep a copy: as at the last restored state).
+    /// (on models too large to keep a copy of all, the moments have taken in the step's gradient).
     ///
     /// [`LmTrainError::Reward`] and [`LmTrainError::Stopped`] leave everything as before the step, its samples included: the
     /// next call draws the same ones.
@@ -345,19 +348,29 @@ impl LmTrainer {
             &mut self.gradient,
         );
         parts.backward = lap();
-        self.optimiser.step_with_norm(
-            self.trained.values_mut(),
-            &self.gradient,
-            facts.gradient_norm,
-            learning_rate,
-        );
-        if !facts.gradient_norm.is_finite() {
+        // Of a large model the gradient's buffer keeps the parameters before the step until the next one needs it.
+        let apart = self.kept.is_none();
+        let (norm, gradient) = (facts.gradient_norm, &mut self.gradient);
+        if apart {
+            let parameters = self.trained.values();
+            (self.optimiser).step_apart(parameters, gradient, norm, learning_rate);
+        } else {
+            let parameters = self.trained.values_mut();
+            (self.optimiser).step_with_norm(parameters, gradient, norm, learning_rate);
+        }
+        if !norm.is_finite() {
             return Err(self.fall_back("the gradient"));
+        }
+        if apart {
+            self.trained.exchange(&mut self.gradient);
         }
         parts.optimiser = lap();
         self.step += 1;
         if self.evaluate().is_err() || !self.is_finite() {
             self.step -= 1;
+            if apart {
+                self.trained.exchange(&mut self.gradient);
+            }
             return Err(self.fall_back("the policy's probabilities after the update"));
         }
         parts.evaluate = lap();

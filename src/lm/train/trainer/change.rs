@@ -3,14 +3,13 @@
 use std::sync::Arc;
 
 use super::{
-    AdamW, AdamWSettings, Buffer, From, Ground, KEPT, LanguageSpec, LmState, LmStateRef,
-    LmTrainError, LmTrainer, Objective, Optimizer, PolicyFamily, Tape, Trained, Training, Update,
-    Weigher,
+    AdamW, AdamWSettings, Buffer, From, Ground, LanguageSpec, LmState, LmStateRef, LmTrainError,
+    LmTrainer, Objective, Optimizer, PolicyFamily, Tape, Trained, Training, Update, Weigher,
 };
 
 impl LmTrainer {
     pub(super) fn keep(&mut self) {
-        if self.trained.values().len() <= KEPT {
+        if self.trained.values().len() <= self.keeps {
             self.kept = Some(self.save_state());
         }
     }
@@ -20,6 +19,8 @@ impl LmTrainer {
         if let Some(kept) = self.kept.take() {
             // The kept state is this very trainer's, so it fits.
             let _ = self.restore(&kept);
+        } else if self.evaluate().is_err() {
+            tracing::error!("the parameters before the step cannot be evaluated");
         }
         LmTrainError::NotFinite {
             step,

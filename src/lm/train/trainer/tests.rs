@@ -279,6 +279,39 @@ fn a_hopeless_learning_rate_stops_at_the_last_good_step() {
 }
 
 #[test]
+fn a_model_too_large_to_keep_trains_alike_and_keeps_its_last_good_parameters() {
+    let update = sampled(16, Advantage::MeanBaseline, KlPenalty::Matched);
+    let mut small = trainer(spec(), &[], training(update));
+    let mut large = trainer(spec(), &[], training(update));
+    large.keeps = 0;
+    for _ in 0..3 {
+        small.step().unwrap();
+        large.step().unwrap();
+    }
+    let good = large.save_state();
+    assert!(good == small.save_state());
+    let hopeless = Arc::new(Training {
+        learning_rate: 1e38,
+        ..training(update)
+    });
+    large.retrain(hopeless).unwrap();
+    let (mut good, mut before) = (good, large.masses(0).to_vec());
+    let error = loop {
+        match large.step() {
+            Ok(_) => (good, before) = (large.save_state(), large.masses(0).to_vec()),
+            Err(error) => break error,
+        }
+        assert!(good.step < 8, "a learning rate of 1e38 is no problem?");
+    };
+    let LmTrainError::NotFinite { kept, .. } = error else {
+        panic!("{error}");
+    };
+    assert_eq!((kept, large.step_count()), (good.step, good.step));
+    assert!(large.save_state().parameters == good.parameters);
+    assert_eq!(large.masses(0), before);
+}
+
+#[test]
 fn every_prompt_gets_its_share_and_its_own_arms() {
     let mut two = spec();
     two.prompts.push(PromptTask {
