@@ -4,6 +4,7 @@ use std::sync::atomic::AtomicUsize;
 
 use super::*;
 use crate::{
+    bandit::{Analysis, ProblemSource},
     engine::{StopReason, session::tests::Fault},
     experiment::{Preset, StopRule, builtin_preset},
     theory::Beta,
@@ -328,4 +329,62 @@ fn a_run_is_saved_from_the_window_and_disk_errors_are_told() {
     std::fs::write(&file, "no folder").unwrap();
     engine.send(Command::SaveRun(file)).unwrap();
     wait_for_event(&engine, |e| matches!(e, Event::Refused { .. }));
+}
+
+/// What a window would have worked out for an experiment with another β.
+fn solved(source: &Arc<ProblemSource>, preset: &Preset, beta: f64) -> Solved {
+    let mut preset = preset.clone();
+    preset.objective.beta = Beta::new(beta).unwrap();
+    let problem = source.problem(&preset.bandit, &preset.objective).unwrap();
+    let analysis = Analysis::new(&problem, &preset.objective).unwrap();
+    Solved {
+        preset: Arc::new(preset),
+        source: Arc::clone(source),
+        problem: Arc::new(problem),
+        analysis: Arc::new(analysis),
+    }
+}
+
+#[test]
+fn what_the_window_solved_is_taken_where_it_belongs() {
+    let preset = preset();
+    let source = Arc::new(ProblemSource::evaluate(&preset.bandit, None).unwrap());
+    let taken = |snapshot: &Snapshot, solved: &Solved| {
+        Arc::ptr_eq(&snapshot.problem, &solved.problem)
+            && Arc::ptr_eq(&snapshot.analysis, &solved.analysis)
+    };
+    let has_beta = |beta: f64| move |s: &Snapshot| s.objective.beta.get() == beta;
+    let engine = engine();
+    let first = solved(&source, &preset, preset.objective.beta.get());
+    engine.send(Command::Solved(first.clone())).unwrap();
+    engine.send(load(&preset, false)).unwrap();
+    assert!(taken(&wait_for(&engine, "the load", |_| true), &first));
+
+    let second = solved(&source, &preset, 0.3);
+    engine.send(Command::Solved(second.clone())).unwrap();
+    engine.send(beta_edit(&preset, 0.3)).unwrap();
+    assert!(taken(
+        &wait_for(&engine, "the edit", has_beta(0.3)),
+        &second
+    ));
+
+    // Of another β, and of another evaluation of the sources.
+    let other = Arc::new(ProblemSource::clone(&source));
+    for (beta, foreign) in [
+        (0.5, solved(&source, &preset, 0.7)),
+        (0.6, solved(&other, &preset, 0.6)),
+    ] {
+        engine.send(Command::Solved(foreign.clone())).unwrap();
+        engine.send(beta_edit(&preset, beta)).unwrap();
+        let snapshot = wait_for(&engine, "the edit", has_beta(beta));
+        assert!(!taken(&snapshot, &foreign));
+        let own = solved(&source, &preset, beta).analysis;
+        assert!(snapshot.analysis.target == own.target);
+    }
+    // It served one order only.
+    engine.send(beta_edit(&preset, 0.3)).unwrap();
+    assert!(!taken(
+        &wait_for(&engine, "the edit", has_beta(0.3)),
+        &second
+    ));
 }
