@@ -55,6 +55,9 @@ pub enum Command {
     },
     /// Write a checkpoint of a language run into this folder now.
     Checkpoint(PathBuf),
+    /// Go on from a checkpoint of a language run; what was recorded and edited before is forgotten. Answered by
+    /// [`Event::Reverted`].
+    GoOn(PathBuf),
     /// Show another prompt of a language run: problem, target and policy of the snapshots are its own from now on.
     ShowPrompt(usize),
     /// End the thread.

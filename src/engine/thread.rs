@@ -393,14 +393,15 @@ impl Worker {
             Command::Revert { step } => {
                 if let Some(session) = &mut self.session {
                     match catch(|| session.revert(step)) {
-                        Ok(step) => {
-                            let preset = Arc::new(session.preset().clone());
-                            self.outbox.send(Event::Reverted { step, preset });
-                            if self.status != Status::Running {
-                                self.status = Status::Paused;
-                            }
-                            self.changed();
-                        }
+                        Ok(step) => self.reached(step),
+                        Err(message) => self.refuse(message),
+                    }
+                }
+            }
+            Command::GoOn(checkpoint) => {
+                if let Some(session) = &mut self.session {
+                    match catch(|| session.leave_for(&checkpoint)) {
+                        Ok(step) => self.reached(step),
                         Err(message) => self.refuse(message),
                     }
                 }
@@ -452,6 +453,19 @@ impl Worker {
                 }
             }
         }
+    }
+
+    /// The session stands at another step, with the experiment as it was there.
+    fn reached(&mut self, step: u64) {
+        let Some(session) = &self.session else {
+            return;
+        };
+        let preset = Arc::new(session.preset().clone());
+        self.outbox.send(Event::Reverted { step, preset });
+        if self.status != Status::Running {
+            self.status = Status::Paused;
+        }
+        self.changed();
     }
 
     /// Says that what follows takes its time.

@@ -90,6 +90,8 @@ pub enum Action {
     },
     /// Write a checkpoint of a language model to a folder that is asked for.
     Checkpoint,
+    /// Go on from a checkpoint that is asked for.
+    GoOn,
     /// Show another prompt of a language preset.
     ShowPrompt(usize),
     /// Put another task in the place of a language preset's and begin anew.

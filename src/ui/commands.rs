@@ -110,6 +110,7 @@ commands! {
     Reseed, Run, "Reseed", "Back to step 0 with the next seed", [shift(Key::R)], Action::Reseed;
     Pin, Run, "Pin this run", "Keep the current policy to compare with", [key(Key::P)], Action::Pin;
     Checkpoint, Run, "Checkpoint now…", "Write a language model (or its LoRA adapter) and the optimiser's state to a folder", [], Action::Checkpoint;
+    GoOn, Run, "Go on from checkpoint…", "Continue a language preset from a checkpoint of it, optimiser and random numbers included", [], Action::GoOn;
     Live, Run, "Back to live", "Leave the timeline and follow the run again", [key(Key::End)], Action::Scrub(None);
 
     Tour, Help, "Guided tour", "Six steps through the idea, on the real controls", [], Action::Shell(ShellAction::Tour);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use egui::{Context, Key, Modal};
 
-use crate::figure::Figure;
+use crate::{figure::Figure, lm::checkpoint::CHECKPOINT_FILE};
 
 /// What a file is asked for.
 #[derive(Debug, Clone)]
@@ -19,6 +19,8 @@ pub(super) enum Purpose {
     SaveRun,
     /// Write a checkpoint.
     Checkpoint,
+    /// Go on from a checkpoint.
+    GoOn,
     /// Save a figure.
     Figure(Box<Figure>),
 }
@@ -123,12 +125,16 @@ impl Dialogs {
             Purpose::Save => "Save the experiment as",
             Purpose::SaveRun => "Save the run to a folder",
             Purpose::Checkpoint => "Write a checkpoint to a folder",
+            Purpose::GoOn => "Go on from a checkpoint",
             Purpose::Figure(_) => "Export the figure as",
         };
         let hint = match typed.purpose {
-            Purpose::Open => "An experiment (.ron) or a table (.csv)",
+            Purpose::Open => {
+                "An experiment (.ron), a table (.csv), or a model (.gguf, folder) for the language preset"
+            }
             Purpose::Save => "The file ends in .ron",
             Purpose::SaveRun | Purpose::Checkpoint => "The folder is made if it is not there",
+            Purpose::GoOn => "The folder of one checkpoint, such as checkpoints/step-000100",
             Purpose::Figure(_) => "The ending says what to write: .svg, .png or .csv",
         };
         let mut answer: Option<Option<PathBuf>> = None;
@@ -155,7 +161,11 @@ impl Dialogs {
             );
             let exists = path.exists();
             let (word, problem) = match typed.purpose {
-                Purpose::Open => ("Open", (!path.is_file()).then_some("There is no such file")),
+                Purpose::Open => (
+                    "Open",
+                    (!path.is_file() && !path.join("config.json").is_file())
+                        .then_some("There is no such file, and no model's folder"),
+                ),
                 Purpose::Save | Purpose::Figure(_) => {
                     let taken = exists && !path.is_dir();
                     (
@@ -167,6 +177,11 @@ impl Dialogs {
                     "Save",
                     path.is_file()
                         .then_some("This is a file; a folder is needed"),
+                ),
+                Purpose::GoOn => (
+                    "Go on",
+                    (!path.join(CHECKPOINT_FILE).is_file())
+                        .then_some("There is no checkpoint here"),
                 ),
             };
             let problem = if typed.text.trim().is_empty() {
@@ -233,7 +248,7 @@ fn ask_desktop(purpose: &Purpose, folder: &Path, name: &str) -> Option<PathBuf> 
     match purpose {
         Purpose::Open => dialog
             .set_title("Open an experiment")
-            .add_filter("Experiments and tables", &["ron", "csv"])
+            .add_filter("Experiments, tables and models", &["ron", "csv", "gguf"])
             .add_filter("All files", &["*"])
             .pick_file(),
         Purpose::Save => dialog
@@ -242,6 +257,7 @@ fn ask_desktop(purpose: &Purpose, folder: &Path, name: &str) -> Option<PathBuf> 
             .save_file(),
         Purpose::SaveRun => dialog.set_title("Folder for the run").pick_folder(),
         Purpose::Checkpoint => dialog.set_title("Folder for the checkpoint").pick_folder(),
+        Purpose::GoOn => dialog.set_title("Folder of a checkpoint").pick_folder(),
         Purpose::Figure(_) => dialog
             .set_title("Export the figure")
             .add_filter("SVG drawing", &["svg"])

@@ -16,6 +16,7 @@ mod frame_stats;
 mod layout;
 mod link;
 mod menu;
+mod opening;
 mod panels;
 mod perform;
 mod run;

@@ -1,10 +1,6 @@
 //! Carrying out what the user asked for.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use egui::{Context, Key, Modal, ViewportCommand};
 
@@ -16,14 +12,15 @@ use super::{
     dialogs::{Answer, Purpose},
     document::{Document, Origin},
     layout::Pane,
-    session::{INTERVAL_SECS, RECENT, SavedExperiment, Session},
+    opening::remember,
+    session::{INTERVAL_SECS, SavedExperiment, Session},
     theme::{self, ThemeChoice},
     view::Pin,
     widgets::number::significant,
 };
 use crate::{
     engine::{Command, Status},
-    experiment::{self, Edit, Preset},
+    experiment::{self, Edit},
     figure,
 };
 
@@ -196,6 +193,7 @@ impl Workbench {
                 let name = format!("{title}-step-{}", self.snapshot.step);
                 self.dialogs.ask(ctx, Purpose::Checkpoint, &name);
             }
+            Action::GoOn => self.dialogs.ask(ctx, Purpose::GoOn, ""),
             Action::ShowPrompt(prompt) => self.link.send(Command::ShowPrompt(prompt)),
             Action::Retask(language) => self.retask(ctx, *language),
             Action::LoadAgain => self.load(self.snapshot.status == Status::Running),
@@ -298,7 +296,7 @@ impl Workbench {
     }
 
     /// Puts another task into the experiment and begins anew.
-    fn retask(&mut self, ctx: &Context, language: experiment::LanguageSpec) {
+    pub(super) fn retask(&mut self, ctx: &Context, language: experiment::LanguageSpec) {
         let mut preset = (**self.document.preset()).clone();
         let edit = Edit::Language(Box::new(language));
         let applied = experiment::apply(&mut preset, &edit, self.document.problem().arms());
@@ -386,58 +384,6 @@ impl Workbench {
         self.notify(ctx, Notice::Done(what.to_owned()));
     }
 
-    /// Opens another experiment, asking first where unsaved changes would be lost.
-    fn replace(&mut self, ctx: &Context, preset: Box<Preset>, origin: Origin) {
-        if self.document.is_dirty() && !matches!(self.document.origin(), Origin::Builtin(_)) {
-            self.pending = Some(Pending::Open(preset, origin));
-        } else {
-            self.open_now(ctx, *preset, origin);
-        }
-    }
-
-    /// Opens another experiment, whatever is unsaved.
-    pub(super) fn open_now(&mut self, ctx: &Context, preset: Preset, origin: Origin) {
-        match Document::open(preset, origin) {
-            Ok(document) => {
-                let run = self.snapshot.status == Status::Running;
-                if let Origin::File(path) = document.origin() {
-                    remember(&mut self.recent, path);
-                }
-                let old = std::mem::replace(&mut self.document, document);
-                if old.is_dirty() {
-                    self.notify(
-                        ctx,
-                        Notice::Info("File, Reopen previous has your changes".to_owned()),
-                    );
-                }
-                let preset = Box::new((**old.preset()).clone());
-                self.previous = Some((preset, old.origin().clone(), old.is_dirty()));
-                self.load(run);
-            }
-            Err(error) => self.notify(ctx, Notice::Error(error)),
-        }
-    }
-
-    fn open_file(&mut self, ctx: &Context, path: PathBuf) {
-        let is_table = path
-            .extension()
-            .is_some_and(|ending| ending.eq_ignore_ascii_case("csv"));
-        if is_table {
-            match table_as_preset(&path) {
-                Ok(preset) => self.replace(ctx, Box::new(preset), Origin::Untitled),
-                Err(error) => self.notify(ctx, Notice::Error(error)),
-            }
-            return;
-        }
-        match open_named_file(&path) {
-            Ok(preset) => self.replace(ctx, Box::new(preset), Origin::File(path)),
-            Err(error) => {
-                self.recent.retain(|recent| *recent != path);
-                self.notify(ctx, Notice::Error(error));
-            }
-        }
-    }
-
     fn save_to(&mut self, ctx: &Context, path: PathBuf) -> bool {
         let text = experiment::to_ron(self.document.preset());
         match experiment::save_atomically(&path, text.as_bytes()) {
@@ -478,6 +424,7 @@ impl Workbench {
             }
             Purpose::SaveRun => self.link.send(Command::SaveRun(path)),
             Purpose::Checkpoint => self.link.send(Command::Checkpoint(path)),
+            Purpose::GoOn => self.link.send(Command::GoOn(path)),
             Purpose::Figure(shown) => {
                 self.in_thread(ctx, move || match figure::save(&shown, &path) {
                     Ok(()) => Notice::Done(format!("Saved {}", path.display())),
@@ -486,17 +433,6 @@ impl Workbench {
             }
         }
         self.refresh(ctx);
-    }
-
-    pub(super) fn on_files_dropped(&mut self, ctx: &Context, actions: &mut Vec<Action>) {
-        let path = ctx.input(|input| {
-            input
-                .raw
-                .dropped_files
-                .first()
-                .map(|file| file.path().to_owned())
-        });
-        actions.extend(path.map(Action::OpenFile));
     }
 
     /// Holds the window open while unsaved changes are asked about.
@@ -626,10 +562,6 @@ impl Workbench {
     }
 }
 
-fn open_named_file(path: &Path) -> Result<Preset, String> {
-    experiment::load_preset(path).map_err(|error| error.to_string())
-}
-
 fn objective_word(objective: &crate::theory::Objective) -> String {
     use crate::theory::Direction;
     let mut word = match objective.direction {
@@ -641,70 +573,6 @@ fn objective_word(objective: &crate::theory::Objective) -> String {
         word.push_str(" MARA");
     }
     word
-}
-
-/// A table of numbers as an experiment: the columns `reference` and `reward` where there are such, or the first column as
-/// rewards on a uniform reference.
-fn table_as_preset(path: &Path) -> Result<Preset, String> {
-    use crate::experiment::{Arms, BanditSpec, ModeSpec, Source};
-    use crate::theory::{Beta, Direction, Objective};
-    let shown = path.display();
-    let mut reader =
-        csv::Reader::from_path(path).map_err(|error| format!("{shown} cannot be read: {error}"))?;
-    let headers = reader
-        .headers()
-        .map_err(|error| format!("{shown} cannot be read: {error}"))?
-        .clone();
-    let rows = reader.records().count();
-    let column = |names: &[&str]| {
-        headers
-            .iter()
-            .find(|header| {
-                names
-                    .iter()
-                    .any(|name| header.trim().eq_ignore_ascii_case(name))
-            })
-            .map(str::to_owned)
-    };
-    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let from = |column| Source::Csv {
-        path: absolute.clone(),
-        column,
-    };
-    let rewards = column(&["reward", "rewards", "r"]);
-    let reference = column(&["reference", "pi_ref", "ref", "p"]);
-    let beta = Beta::new(0.1).map_err(|error| error.to_string())?;
-    Ok(Preset {
-        format: 1,
-        title: path.file_stem().map_or_else(
-            || "Table".to_owned(),
-            |stem| stem.to_string_lossy().into_owned(),
-        ),
-        summary: format!("Read from {shown}."),
-        look_for: String::new(),
-        bandit: BanditSpec {
-            arms: Arms::Line {
-                count: rows,
-                range: None,
-            },
-            reference: reference.map_or(Source::Constant(1.0), |name| from(Some(name))),
-            rewards: from(rewards),
-            modes: ModeSpec::default(),
-            reward_edits: Vec::new(),
-            reference_edits: Vec::new(),
-        },
-        language: None,
-        objective: Objective::new(Direction::Reverse, beta),
-        training: crate::experiment::Training::default(),
-        expectations: Vec::new(),
-    })
-}
-
-fn remember(recent: &mut Vec<PathBuf>, path: &Path) {
-    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    recent.retain(|other| *other != path);
-    recent.insert(0, path);
-    recent.truncate(RECENT);
 }
 
 /// A title as a file name.

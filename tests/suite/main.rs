@@ -18,3 +18,4 @@ mod saving;
 mod task;
 mod tensorboard;
 mod window;
+mod window_language;

@@ -14,13 +14,13 @@ use modescope::{
     ui::{Workbench, WorkbenchOptions},
 };
 
-struct Bench {
+pub(crate) struct Bench {
     options: WorkbenchOptions,
     workbench: Option<Workbench>,
 }
 
 impl Bench {
-    fn workbench(&self) -> &Workbench {
+    pub(crate) fn workbench(&self) -> &Workbench {
         self.workbench.as_ref().expect("made in the first frame")
     }
 }
@@ -52,12 +52,12 @@ fn open_sized(
     harness
 }
 
-fn open(options: WorkbenchOptions) -> Harness<'static, Bench> {
+pub(crate) fn open(options: WorkbenchOptions) -> Harness<'static, Bench> {
     open_sized(options, Vec2::new(1280.0, 800.0), 1.0)
 }
 
 /// Paused, nothing kept, nothing offered.
-fn quiet() -> WorkbenchOptions {
+pub(crate) fn quiet() -> WorkbenchOptions {
     WorkbenchOptions {
         open: Some("figure-5".to_owned()),
         plain_dialogs: true,
@@ -88,7 +88,7 @@ fn beta(harness: &Harness<'_, Bench>) -> f64 {
 }
 
 /// Runs a command of the palette by typing its name.
-fn command(harness: &mut Harness<'_, Bench>, name: &str) {
+pub(crate) fn command(harness: &mut Harness<'_, Bench>, name: &str) {
     harness.key_press_modifiers(Modifiers::COMMAND, Key::K);
     harness.run_steps(2);
     harness.event(egui::Event::Text(name.to_owned()));
@@ -480,7 +480,11 @@ fn a_paused_window_asks_for_no_more_frames() {
 }
 
 /// Draws frames until something holds, for up to ten seconds.
-fn wait_until(harness: &mut Harness<'_, Bench>, what: &str, holds: impl Fn(&Workbench) -> bool) {
+pub(crate) fn wait_until(
+    harness: &mut Harness<'_, Bench>,
+    what: &str,
+    holds: impl Fn(&Workbench) -> bool,
+) {
     let end = std::time::Instant::now() + std::time::Duration::from_secs(10);
     while std::time::Instant::now() < end {
         harness.run_steps(1);
@@ -583,7 +587,7 @@ fn the_copied_command_line_repeats_the_experiment() {
 }
 
 /// A task for the embedded model, two prompts, 32 samples per step.
-const LANGUAGE: &str = r#"(
+pub(crate) const LANGUAGE: &str = r#"(
     format: 1,
     title: "One or two",
     language: (

@@ -6,8 +6,8 @@ use std::{
 };
 
 use super::{
-    LearnerState, Live, Metric, Recorder, SavedState, Session, SessionError, Shown, bandit_trainer,
-    grounds, lm, problems,
+    Journal, LearnerState, Live, Marks, Metric, Recorder, SavedState, Session, SessionError, Shown,
+    bandit_trainer, grounds, lm, problems,
 };
 
 impl Session {
@@ -113,6 +113,27 @@ impl Session {
         self.states.truncate(0);
         self.shown = Shown::default();
         self.at_boundary()
+    }
+
+    /// As [`Self::go_on_from`] in the midst of another run: what was recorded and edited so far is forgotten, and the present
+    /// experiment is the one that the journal starts from. Returns the step reached.
+    ///
+    /// # Errors
+    /// As [`Self::go_on_from`]; the session is then as before.
+    pub fn leave_for(&mut self, checkpoint: &Path) -> Result<u64, SessionError> {
+        self.replay.clear();
+        self.go_on_from(checkpoint)?;
+        self.failed = false;
+        self.initial = Arc::new(self.preset.clone());
+        self.journal = Journal::default();
+        self.marks = Marks::default();
+        self.checkpoints.clear();
+        let live = Arc::new(Live::of(&self.preset));
+        self.checkpoints
+            .push((self.step, checkpoint.to_owned(), live));
+        self.shown = Shown::default();
+        self.set_boundary();
+        Ok(self.step)
     }
 
     /// Goes back to the nearest saved state at or before `step` and to the experiment as it was then. Training from

@@ -22,6 +22,9 @@ use super::{
     train::{LmState, LmStateRef},
 };
 
+/// The file that makes a folder a checkpoint.
+pub const CHECKPOINT_FILE: &str = "trainer.json";
+
 /// What a checkpoint is made of.
 #[derive(Debug, Clone)]
 pub struct Checkpoint<'a> {
@@ -173,7 +176,7 @@ fn write(writer: &FolderWriter, checkpoint: &Checkpoint) -> Result<(), LmError> 
     }
     let moments = state::moments(checkpoint)?;
     writer.write("optimizer.safetensors", |out| save_tensors(out, &moments))?;
-    writer.write_json("trainer.json", &state::trainer_json(checkpoint))
+    writer.write_json(CHECKPOINT_FILE, &state::trainer_json(checkpoint))
 }
 
 /// Reads where a run stood from a checkpoint of the same model and choice of trained parameters.

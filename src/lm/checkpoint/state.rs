@@ -112,7 +112,7 @@ pub(super) fn load(
     lora: Option<&LoraLayout>,
 ) -> Result<LmState, LmError> {
     let trainer = read_trainer(folder)?;
-    let path = folder.join("trainer.json");
+    let path = folder.join(super::CHECKPOINT_FILE);
     let malformed = |why: String| LmError::Malformed {
         path: path.clone(),
         why,
@@ -183,7 +183,7 @@ pub(super) fn load(
 }
 
 fn read_trainer(folder: &Path) -> Result<Trainer, LmError> {
-    let path = folder.join("trainer.json");
+    let path = folder.join(super::CHECKPOINT_FILE);
     let text = std::fs::read_to_string(&path).map_err(|source| LmError::Read {
         path: path.clone(),
         source,

@@ -322,7 +322,10 @@ impl LmTrainer {
             ..StepFacts::default()
         };
         let choices = match self.training.update {
-            Update::Exact | Update::NaturalGradient => self.exact_choices(),
+            Update::Exact | Update::NaturalGradient => {
+                self.records = Arc::new([]);
+                self.exact_choices()
+            }
             update @ (Update::Sampled { batch, .. } | Update::Dap { batch }) => {
                 let counts = self.counts(batch);
                 let drawn = self.draw(&counts)?;

@@ -555,6 +555,15 @@ fn checkpoints_ui(ui: &mut Ui, view: &View, actions: &mut Vec<Action>) {
         {
             actions.push(Action::Checkpoint);
         }
+        if ui
+            .add_enabled(ready, Button::new("Go on from…"))
+            .on_hover_text(
+                "Continue from a checkpoint of this preset, optimiser and random numbers included",
+            )
+            .clicked()
+        {
+            actions.push(Action::GoOn);
+        }
         if let Some(frame) = view.scrub
             && ui
                 .button(format!("Back to step {}", frame.step))

@@ -297,8 +297,8 @@ fn update_ui(ui: &mut Ui, training: &mut Training, language: bool) {
         ),
     ];
     if language {
-        // What is not an answer has no exact gradient.
-        choices.retain(|choice| matches!(choice.value, Kind::Sampled | Kind::Dap));
+        // The natural gradient needs the table.
+        choices.retain(|choice| choice.value != Kind::Natural);
     }
     combo(
         ui,
