@@ -165,11 +165,13 @@ fn style(dark: bool) -> egui::Style {
     style
 }
 
-/// The four greys of a theme, darkest text first.
+/// The greys of a theme.
 struct Greys {
     panel: Color32,
     raised: Color32,
     sunk: Color32,
+    /// Under typed text: told apart from panels and from windows above them.
+    field: Color32,
     faint: Color32,
     line: Color32,
     control: [Color32; 3],
@@ -184,6 +186,7 @@ fn visuals(dark: bool) -> Visuals {
             panel: rgb(0x17, 0x1A, 0x1F),
             raised: rgb(0x1F, 0x23, 0x29),
             sunk: rgb(0x10, 0x13, 0x17),
+            field: rgb(0x10, 0x13, 0x17),
             faint: rgb(0x1C, 0x20, 0x26),
             line: rgb(0x2E, 0x34, 0x3C),
             control: [
@@ -200,6 +203,7 @@ fn visuals(dark: bool) -> Visuals {
             panel: rgb(0xF6, 0xF7, 0xF9),
             raised: rgb(0xFF, 0xFF, 0xFF),
             sunk: rgb(0xFF, 0xFF, 0xFF),
+            field: rgb(0xEA, 0xED, 0xF1),
             faint: rgb(0xEE, 0xF0, 0xF3),
             line: rgb(0xD5, 0xDA, 0xE0),
             control: [
@@ -216,6 +220,7 @@ fn visuals(dark: bool) -> Visuals {
     visuals.window_fill = grey.raised;
     visuals.window_stroke = egui::Stroke::new(1.0, grey.line);
     visuals.extreme_bg_color = grey.sunk;
+    visuals.text_edit_bg_color = Some(grey.field);
     visuals.faint_bg_color = grey.faint;
     visuals.code_bg_color = grey.faint;
     visuals.weak_text_color = Some(theme.muted);
