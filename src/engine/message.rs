@@ -160,9 +160,11 @@ pub enum Event {
     },
     /// A file or folder was written.
     Saved(PathBuf),
-    /// Training failed or the trainer panicked; the last good state is kept and `Reset` starts over.
+    /// Training failed or the trainer panicked; the last good state is kept.
     Failed {
         /// One line for the user.
         message: String,
+        /// The run stands at its last good step and may go on from there; else only `Reset` starts over.
+        may_go_on: bool,
     },
 }

@@ -99,6 +99,7 @@ mod tests {
         }
         outbox.send(Event::Failed {
             message: "first".to_owned(),
+            may_go_on: false,
         });
         for step in 100..500 {
             outbox.send(edited(step));
@@ -110,7 +111,7 @@ mod tests {
             let empty = outbox.flush();
             for event in receiver.try_iter() {
                 match event {
-                    Event::Failed { message } => {
+                    Event::Failed { message, .. } => {
                         assert_eq!(message, "first");
                         failures += 1;
                     }

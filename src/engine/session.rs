@@ -381,7 +381,9 @@ impl Session {
         }
         self.resting = matches!(
             advanced,
-            Err(SessionError::Language(LmTrainError::Reward(_)))
+            Err(SessionError::Language(
+                LmTrainError::Reward(_) | LmTrainError::NotFinite { .. }
+            ))
         );
         self.failed = advanced.is_err() && !self.resting;
         advanced

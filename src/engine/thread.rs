@@ -621,7 +621,10 @@ impl Worker {
                 }
             }
             Err(message) if session.is_resting() => {
-                self.outbox.send(Event::Failed { message });
+                self.outbox.send(Event::Failed {
+                    message,
+                    may_go_on: true,
+                });
                 self.settle(Status::Paused);
             }
             Err(message) => self.fail(message),
@@ -640,7 +643,10 @@ impl Worker {
         if let Some(session) = &mut self.session {
             session.mark_failed();
         }
-        self.outbox.send(Event::Failed { message });
+        self.outbox.send(Event::Failed {
+            message,
+            may_go_on: false,
+        });
         self.settle(Status::Failed);
     }
 

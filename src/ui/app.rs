@@ -347,10 +347,15 @@ impl Workbench {
             Event::Saved(path) => {
                 self.notify(ctx, Notice::Done(format!("Saved {}", path.display())))
             }
-            Event::Failed { message } => self.notify(
-                ctx,
-                Notice::Error(format!("Training stopped: {message}. Reset starts over.")),
-            ),
+            Event::Failed { message, may_go_on } => {
+                let then = if may_go_on {
+                    "The run stands at its last good step: change what caused it and go on, or go back on the timeline."
+                } else {
+                    "Reset starts over."
+                };
+                let text = format!("Training stopped: {message}. {then}");
+                self.notify(ctx, Notice::Error(text));
+            }
         }
     }
 

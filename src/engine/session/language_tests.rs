@@ -197,3 +197,25 @@ fn a_checkpoint_of_another_model_size_is_refused_by_name() {
             .is_err()
     );
 }
+
+#[test]
+fn a_run_that_left_the_finite_numbers_goes_on_from_its_last_good_step() {
+    let mut session = Session::new(preset(), None).unwrap();
+    steps(&mut session, 2);
+    let gentle = session.preset().training.clone();
+    let with_rate = |learning_rate| {
+        Edit::Training(Box::new(Training {
+            learning_rate,
+            ..gentle.clone()
+        }))
+    };
+    assert!(session.edit([with_rate(1e38)]).is_empty());
+    let error = (0..8).find_map(|_| session.advance(Budget::steps(1), &|| false).err());
+    let error = error.unwrap().to_string();
+    let good = session.step();
+    assert!(error.contains(&format!("as after step {good}")), "{error}");
+    assert!(!session.is_failed() && session.policy().iter().all(|p| p.is_finite()));
+    assert!(session.revert(2).unwrap() == 2 && session.edit([with_rate(1e-3)]).is_empty());
+    steps(&mut session, 1);
+    assert_eq!(session.step(), 3);
+}

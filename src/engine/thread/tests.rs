@@ -166,7 +166,7 @@ fn a_failing_trainer_is_told_and_a_reset_works_again() {
     ] {
         let engine = Engine::spawn_with(Arc::new(|| {}), prepare).unwrap();
         engine.send(load(&preset(), true)).unwrap();
-        let Event::Failed { message } =
+        let Event::Failed { message, .. } =
             wait_for_event(&engine, |e| matches!(e, Event::Failed { .. }))
         else {
             unreachable!();
