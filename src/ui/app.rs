@@ -43,6 +43,7 @@ use super::{
 use crate::{
     engine::{Command, Event, History, Keyframe, ProbeAnswer, Snapshot, Speed, Status, StopReason},
     experiment::{self, Edit, Preset},
+    lm::checkpoint::CHECKPOINT_FILE,
     theory::{Beta, Metrics},
 };
 
@@ -96,6 +97,8 @@ pub(super) enum Pending {
     Quit,
     /// Replace the experiment.
     Open(Box<Preset>, Origin),
+    /// Either of them, though what a language model was trained is in no checkpoint.
+    LoseTraining(Box<Self>),
 }
 
 /// Everything in the window.
@@ -127,6 +130,8 @@ pub struct Workbench {
     epoch: u64,
     pub(super) saved_then: Option<Pending>,
     pub(super) quitting: bool,
+    /// Seconds of training at the last checkpoint of this run.
+    pub(super) kept_secs: f64,
     /// Edits applied to the document in this frame and not yet sent to the trainer.
     pub(super) edits: Vec<Edit>,
     /// Edits that wait until the window has solved its large problem.
@@ -236,6 +241,7 @@ impl Workbench {
             epoch: 0,
             saved_then: None,
             quitting: false,
+            kept_secs: 0.0,
             edits: Vec::new(),
             unsent: Vec::new(),
             previous: None,
@@ -345,6 +351,9 @@ impl Workbench {
                 self.notify(ctx, Notice::Done(format!("Continuing from step {step}")));
             }
             Event::Saved(path) => {
+                if path.join(CHECKPOINT_FILE).is_file() {
+                    self.kept_secs = self.snapshot.elapsed_secs;
+                }
                 self.notify(ctx, Notice::Done(format!("Saved {}", path.display())))
             }
             Event::Failed { message, may_go_on } => {
@@ -539,6 +548,7 @@ impl Workbench {
     /// Starts the trainer on the document.
     pub(super) fn load(&mut self, run: bool) {
         self.loading = true;
+        self.kept_secs = 0.0;
         self.unsent.clear();
         self.link.rest(false);
         self.scrub = None;

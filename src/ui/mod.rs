@@ -14,6 +14,7 @@ mod document;
 mod figures;
 mod frame_stats;
 mod layout;
+mod leaving;
 mod link;
 mod menu;
 mod opening;

@@ -22,7 +22,7 @@ impl Workbench {
         if self.document.is_dirty() && !matches!(self.document.origin(), Origin::Builtin(_)) {
             self.pending = Some(Pending::Open(preset, origin));
         } else {
-            self.open_now(ctx, *preset, origin);
+            self.leave(ctx, Pending::Open(preset, origin));
         }
     }
 

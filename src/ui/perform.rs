@@ -2,11 +2,11 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use egui::{Context, Key, Modal, ViewportCommand};
+use egui::{Context, ViewportCommand};
 
 use super::{
     action::{Action, Notice, ShellAction, TextCopy},
-    app::{Pending, Workbench},
+    app::Workbench,
     chart::steps_label,
     clipboard,
     dialogs::{Answer, Purpose},
@@ -384,7 +384,7 @@ impl Workbench {
         self.notify(ctx, Notice::Done(what.to_owned()));
     }
 
-    fn save_to(&mut self, ctx: &Context, path: PathBuf) -> bool {
+    pub(super) fn save_to(&mut self, ctx: &Context, path: PathBuf) -> bool {
         let text = experiment::to_ron(self.document.preset());
         match experiment::save_atomically(&path, text.as_bytes()) {
             Ok(()) => {
@@ -419,7 +419,7 @@ impl Workbench {
                 };
                 let saved = self.save_to(ctx, path);
                 if let Some(then) = self.saved_then.take().filter(|_| saved) {
-                    self.go_on(ctx, then);
+                    self.leave(ctx, then);
                 }
             }
             Purpose::SaveRun => self.link.send(Command::SaveRun(path)),
@@ -433,92 +433,6 @@ impl Workbench {
             }
         }
         self.refresh(ctx);
-    }
-
-    /// Holds the window open while unsaved changes are asked about.
-    pub(super) fn on_close_request(&mut self, ctx: &Context) {
-        if !ctx.input(|input| input.viewport().close_requested()) || self.quitting {
-            return;
-        }
-        // With a session kept, nothing is lost by closing; without one, ask.
-        let would_lose = self.document.is_dirty()
-            && matches!(self.document.origin(), Origin::File(_) | Origin::Untitled);
-        if would_lose {
-            ctx.send_viewport_cmd(ViewportCommand::CancelClose);
-            self.pending = Some(Pending::Quit);
-        }
-    }
-
-    /// Asks what to do about unsaved changes, if something waits for it.
-    pub(super) fn pending_ui(&mut self, ctx: &Context) {
-        let Some(pending) = self.pending.clone() else {
-            return;
-        };
-        enum Choice {
-            Save,
-            Discard,
-            Cancel,
-        }
-        let mut choice = None;
-        let response = Modal::new(egui::Id::unique("unsaved changes")).show(ctx, |ui| {
-            ui.set_width((ctx.content_rect().width() - 60.0).clamp(120.0, 400.0));
-            ui.heading("Save the changes?");
-            ui.label(format!(
-                "{} has changes that are not saved.",
-                self.document.preset().title
-            ));
-            ui.add_space(10.0);
-            ui.horizontal_wrapped(|ui| {
-                if ui.button("Save").clicked() || ui.input(|input| input.key_pressed(Key::Enter)) {
-                    choice = Some(Choice::Save);
-                }
-                let word = match pending {
-                    Pending::Quit => "Close without saving",
-                    Pending::Open(..) => "Open without saving",
-                };
-                if ui.button(word).clicked() {
-                    choice = Some(Choice::Discard);
-                }
-                if ui.button("Cancel").clicked() {
-                    choice = Some(Choice::Cancel);
-                }
-            });
-        });
-        if response.should_close() && choice.is_none() {
-            choice = Some(Choice::Cancel);
-        }
-        match choice {
-            None => {}
-            Some(Choice::Cancel) => self.pending = None,
-            Some(Choice::Discard) => {
-                self.pending = None;
-                self.go_on(ctx, pending);
-            }
-            Some(Choice::Save) => {
-                self.pending = None;
-                match self.document.origin().clone() {
-                    Origin::File(path) => {
-                        if self.save_to(ctx, path) {
-                            self.go_on(ctx, pending);
-                        }
-                    }
-                    Origin::Untitled | Origin::Builtin(_) => {
-                        self.saved_then = Some(pending);
-                        self.perform(ctx, vec![Action::SaveAs]);
-                    }
-                }
-            }
-        }
-    }
-
-    fn go_on(&mut self, ctx: &Context, pending: Pending) {
-        match pending {
-            Pending::Quit => {
-                self.quitting = true;
-                ctx.send_viewport_cmd(ViewportCommand::Close);
-            }
-            Pending::Open(preset, origin) => self.open_now(ctx, *preset, origin),
-        }
     }
 
     /// Writes the session if it is time for it, or at once.
