@@ -101,7 +101,7 @@ fn log_probs(config: &ModelConfig, weights: &HashMap<String, Tensor>, tokens: &[
 fn python() -> Option<PathBuf> {
     let path = std::env::var_os("MODESCOPE_PYTHON").map(PathBuf::from);
     if path.is_none() {
-        eprintln!("skipped: MODESCOPE_PYTHON does not name a Python with transformers and peft");
+        crate::say_skipped("MODESCOPE_PYTHON does not name a Python with transformers and peft");
     }
     path
 }
