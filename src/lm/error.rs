@@ -32,14 +32,14 @@ pub enum LmError {
         why: String,
     },
     /// A name that no model has, and no path either.
-    #[error(
-        "no model is called {name:?} and no such path exists; known are {known} (\"modescope model import PATH\" adds one)"
-    )]
+    #[error("no model is called {name:?} and no such path exists; known are {known} ({advice})")]
     NoSuchModel {
         /// What was asked for.
         name: String,
         /// The names there are.
         known: String,
+        /// How to get it.
+        advice: String,
     },
     /// A repository of the Hugging Face hub that could not be fetched.
     #[error("cannot fetch {repository} from {endpoint}: {why}")]
