@@ -69,6 +69,21 @@ pub enum LmError {
         /// What is wrong, with field and value.
         why: String,
     },
+    /// A checkpoint of another model, task or choice of trained parameters.
+    #[error(
+        "{} belongs to another experiment: {field} is {there} there and {here} in this run; a run goes on only with the same",
+        path.display()
+    )]
+    OtherExperiment {
+        /// The checkpoint.
+        path: PathBuf,
+        /// The first field that differs.
+        field: String,
+        /// Its value in the checkpoint.
+        there: String,
+        /// Its value in the run.
+        here: String,
+    },
     /// A tensor that is missing or of the wrong shape.
     #[error("tensor {name}: {why}")]
     Tensor {

@@ -21,6 +21,7 @@ mod model_store;
 mod models;
 mod presets;
 mod run;
+mod run_folder;
 mod saving;
 mod task;
 mod tensorboard;
