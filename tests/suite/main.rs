@@ -13,6 +13,7 @@ mod finding;
 mod fuzz;
 mod gguf;
 mod golden;
+mod language_messages;
 mod lm;
 mod lm_fast;
 mod model_files;
