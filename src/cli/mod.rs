@@ -12,7 +12,7 @@ mod target;
 mod validate;
 
 use std::{
-    io::{self, Write as _},
+    io::{self, IsTerminal as _, Write as _},
     process::ExitCode,
 };
 
@@ -88,7 +88,7 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&format!("{error:#}"));
+            complain(&chain(&error));
             ExitCode::FAILURE
         }
     }
@@ -138,6 +138,18 @@ fn usage(error: &clap::Error) -> ExitCode {
     }
 }
 
+/// An error with its causes, each told once: many errors tell their cause themselves.
+fn chain(error: &anyhow::Error) -> String {
+    let mut told = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !told.contains(&cause) {
+            told.push_str(": ");
+            told.push_str(&cause);
+        }
+    }
+    told
+}
+
 /// One line on standard error; nothing can be done when that is closed as well.
 fn complain(message: &str) {
     let _ = writeln!(io::stderr(), "modescope: {}", one_line(message));
@@ -183,6 +195,29 @@ fn start_log() -> anyhow::Result<()> {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
         .try_init()
         .map_err(|error| anyhow::anyhow!("the log could not be started: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+
+    use super::chain;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let missing = || std::io::Error::other("no such file");
+        let inner = crate::lm::LmError::Read {
+            path: "a/b".into(),
+            source: missing(),
+        };
+        assert_eq!(chain(&inner.into()), "cannot read a/b: no such file");
+        let with_context = Err::<(), _>(missing()).context("c.ron").err();
+        assert_eq!(
+            with_context.as_ref().map(chain).as_deref(),
+            Some("c.ron: no such file")
+        );
+    }
 }

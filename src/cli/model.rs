@@ -22,7 +22,7 @@ Examples:
   modescope model score --model embedded --raw --prompt 'pick 1 or 2:' --answers 1,2
   modescope model score --model SmolLM2-135M-Instruct.Q4_1.gguf --answers 1,2 \\
       --prompt 'Pick 1 or 2 at random. Reply with a single digit and nothing else.' \\
-      --prefill 'My pick: '";
+      --prefill 'My pick: ' --first-token";
 
 const NAMES: &str = "\
 A model is \"embedded\", a name that `modescope model list` shows, or the path of a
@@ -60,7 +60,7 @@ enum Command {
     /// Write a model as a Hugging Face folder: a GGUF file converted to f32, an adapter added to its base
     #[command(after_help = NAMES)]
     Export(Export),
-    /// Exact log-probabilities of answers to a prompt, end token included
+    /// Exact log-probabilities of answers to a prompt, end token included (or of their first tokens)
     #[command(after_help = EXAMPLES)]
     Score(Score),
 }
@@ -118,6 +118,9 @@ struct Score {
     /// The answers, separated by commas
     #[arg(long, required = true, value_delimiter = ',')]
     answers: Vec<String>,
+    /// Only the first token of each answer counts, as in presets with matching FirstToken
+    #[arg(long)]
+    first_token: bool,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -402,7 +405,11 @@ fn score(args: &Score) -> anyhow::Result<()> {
         prefill: args.prefill.clone(),
     }
     .tokens(&loaded)?;
-    let scores = lm::score_answers(&model, &loaded, &prompt, &args.answers)?;
+    let scores = if args.first_token {
+        lm::score_first_tokens(&model, &loaded, &prompt, &args.answers)?
+    } else {
+        lm::score_answers(&model, &loaded, &prompt, &args.answers)?
+    };
     let rest = 1.0 - scores.iter().map(|s| s.log_prob.exp()).sum::<f64>();
     let mut out = io::stdout().lock();
     if args.json {

@@ -16,8 +16,9 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::open::{Opened, open_changed};
 use crate::{
-    engine::{Budget, Ended, RunFolder, Session, StopReason, Summary},
+    engine::{Budget, Ended, Outcome, RunFolder, Session, SessionError, StopReason, Summary},
     experiment::{Journal, StopRule},
+    lm::{Ground, LmTrainError, LmTrainer},
     theory::Metric,
 };
 
@@ -79,26 +80,37 @@ pub(super) struct Args {
 }
 
 pub(super) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
-    let mut session = session(args)?;
+    // From the very start: a reward program is asked before the first step, and must not outlive this process.
+    let interrupted = watch_for_interrupt()?;
+    let mut session = match session(args, &interrupted) {
+        Err(error) if interrupted.load(Ordering::Relaxed) && is_stopped(&error) => {
+            note("stopped before the first step");
+            return Ok(ExitCode::from(INTERRUPTED));
+        }
+        session => session?,
+    };
     let mut folder = match &args.out {
         Some(path) => Some(RunFolder::create(path, &mut session, args.overwrite)?),
         None => None,
     };
-    let interrupted = watch_for_interrupt()?;
+    if let Some(warning) = session.language().and_then(off_policy) {
+        note(&warning);
+    }
     let ended = match train(&mut session, folder.as_mut(), &interrupted, args.json) {
         Ok(ended) => ended,
         Err(error) => {
-            if let Some(folder) = folder {
+            if let Some(folder) = &mut folder {
                 let summary = Summary::of(&mut session, Ended::Failed, false);
-                // The first error is the one to tell.
-                let _ = folder.finish(&mut session, &summary);
+                folder.finish(&mut session, &summary);
+                warn_of(folder);
             }
             return Err(error);
         }
     };
     let summary = Summary::of(&mut session, ended, true);
-    if let Some(folder) = folder {
-        folder.finish(&mut session, &summary)?;
+    if let Some(folder) = &mut folder {
+        folder.finish(&mut session, &summary);
+        warn_of(folder);
     }
     let mut out = BufWriter::new(io::stdout().lock());
     if args.json {
@@ -108,15 +120,47 @@ pub(super) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
         write_table(&mut out, &session, &summary)?;
     }
     out.flush()?;
+    let is_incomplete = folder.is_some_and(|folder| folder.is_incomplete());
     Ok(match ended {
         Ended::Interrupted => ExitCode::from(INTERRUPTED),
         Ended::Failed => ExitCode::FAILURE,
+        Ended::Running | Ended::Steps | Ended::Converged | Ended::Seconds if is_incomplete => {
+            ExitCode::FAILURE
+        }
         Ended::Running | Ended::Steps | Ended::Converged | Ended::Seconds => ExitCode::SUCCESS,
     })
 }
 
+/// Says what of a run folder could not be written.
+fn warn_of(folder: &mut RunFolder) {
+    for warning in folder.take_warnings() {
+        note(&format!("modescope: {}", super::one_line(&warning)));
+    }
+}
+
+/// What to know of samples that do not come from the policy that is trained.
+fn off_policy(trainer: &LmTrainer) -> Option<String> {
+    let spec = trainer.spec();
+    let samples = !trainer.samples_per_step().is_empty();
+    (samples && (spec.temperature != 1.0 || spec.top_p != 1.0)).then(|| {
+        format!(
+            "off-policy: language.temperature = {} and language.top_p = {} draw samples from another distribution than the \
+             one that is trained, so the gradient is biased; 1 for both is on-policy",
+            spec.temperature, spec.top_p
+        )
+    })
+}
+
+/// Whether a session was not started because somebody stopped it.
+fn is_stopped(error: &anyhow::Error) -> bool {
+    matches!(
+        error.downcast_ref(),
+        Some(SessionError::Language(LmTrainError::Stopped))
+    )
+}
+
 /// The run at step 0, as preset and options want it.
-fn session(args: &Args) -> anyhow::Result<Session> {
+fn session(args: &Args, stop: &Arc<AtomicBool>) -> anyhow::Result<Session> {
     let Opened {
         mut preset,
         base_dir,
@@ -143,7 +187,7 @@ fn session(args: &Args) -> anyhow::Result<Session> {
         }
         None => Journal::default(),
     };
-    let mut session = Session::replay(preset, base_dir.as_deref(), &journal)?;
+    let mut session = Session::replay_unless(preset, base_dir.as_deref(), &journal, stop)?;
     if let Some(checkpoint) = &args.from {
         session.go_on_from(checkpoint)?;
     }
@@ -182,8 +226,8 @@ fn train(
     interrupted: &Arc<AtomicBool>,
     quiet: bool,
 ) -> anyhow::Result<Ended> {
-    session.stop_when(interrupted);
     let mut progress = Progress::new(session, quiet);
+    tell(session);
     loop {
         let mut budget = Budget::until(Instant::now() + REPORT_PERIOD);
         if let Some(due) = folder
@@ -195,8 +239,10 @@ fn train(
         let stopped = session.advance(budget, &|| interrupted.load(Ordering::Relaxed));
         // What was recorded until a failure is worth keeping, too.
         if let Some(folder) = &mut folder {
-            folder.append(session)?;
+            folder.append(session);
+            warn_of(folder);
         }
+        tell(session);
         let ended = match stopped? {
             Some(StopReason::Steps) => Some(Ended::Steps),
             Some(StopReason::Converged) => Some(Ended::Converged),
@@ -209,10 +255,14 @@ fn train(
             progress.finish();
             return Ok(ended);
         }
-        if let Some(message) = session.take_notice() {
-            note(&message);
-        }
         progress.show(session);
+    }
+}
+
+/// Says what there is to know of a run and was not told yet.
+fn tell(session: &mut Session) {
+    while let Some(message) = session.take_notice() {
+        note(&message);
     }
 }
 
@@ -276,7 +326,7 @@ impl Progress {
 /// Speed, time left and how training goes, in one line.
 fn state(session: &mut Session) -> String {
     let elapsed = session.elapsed().as_secs_f64();
-    let speed = session.step() as f64 / elapsed.max(1e-9);
+    let speed = session.steps_per_second();
     let metrics = session.metrics();
     let stop = session.preset().training.stop;
     let by_steps = stop
@@ -315,9 +365,14 @@ fn write_table(out: &mut impl io::Write, session: &Session, summary: &Summary) -
         Ended::Failed => "failed",
     };
     writeln!(out, "{}", summary.title)?;
+    let now = if summary.steps_now == summary.steps {
+        String::new()
+    } else {
+        format!(", {} of them now,", summary.steps_now)
+    };
     writeln!(
         out,
-        "{} steps in {:.2} s ({:.0} steps/s), {ended}, seed {}\n",
+        "{} steps{now} in {:.2} s ({:.0} steps/s), {ended}, seed {}\n",
         summary.steps, summary.seconds, summary.steps_per_second, summary.seed
     )?;
     let mut rows = vec![["".to_owned(), "policy".to_owned(), "target".to_owned()]];
@@ -336,10 +391,28 @@ fn write_table(out: &mut impl io::Write, session: &Session, summary: &Summary) -
         ]);
     }
     write_columns(out, &rows)?;
-    if !summary.modes.is_empty() {
+    let grounds = session.grounds();
+    if let (Some(outcome), Some(ground)) = (&summary.outcome, grounds.first()) {
+        write_outcome(out, ground, outcome)?;
+    }
+    for (index, (prompt, ground)) in summary.prompts.iter().zip(grounds).enumerate() {
+        let prefill = match prompt.prefill.as_str() {
+            "" => String::new(),
+            prefill => format!(", answered from {prefill:?} on"),
+        };
+        writeln!(out, "\nprompt {index}: {:?}{prefill}", prompt.prompt)?;
+        write_outcome(out, ground, &prompt.outcome)?;
+    }
+    Ok(())
+}
+
+/// Modes, arms and the sentence of a bandit or of one prompt.
+fn write_outcome(out: &mut impl io::Write, ground: &Ground, outcome: &Outcome) -> io::Result<()> {
+    let Ground { problem, analysis } = ground;
+    if !outcome.modes.is_empty() {
         writeln!(out)?;
         let mut rows = vec![["mode", "reference", "target", "policy"].map(str::to_owned)];
-        for mode in summary.modes.iter().take(SHOWN_ARMS) {
+        for mode in outcome.modes.iter().take(SHOWN_ARMS) {
             rows.push([
                 mode.label.clone(),
                 number(mode.reference),
@@ -348,44 +421,31 @@ fn write_table(out: &mut impl io::Write, session: &Session, summary: &Summary) -
             ]);
         }
         write_columns(out, &rows)?;
-        if let Some(more) = summary
-            .modes
-            .len()
-            .checked_sub(SHOWN_ARMS)
-            .filter(|&n| n > 0)
-        {
+        if let Some(more) = (outcome.modes.len().checked_sub(SHOWN_ARMS)).filter(|&n| n > 0) {
             writeln!(out, "and {more} more modes")?;
         }
     }
-    if summary.arms <= SHOWN_ARMS {
+    if outcome.arms <= SHOWN_ARMS {
         writeln!(out)?;
-        let problem = session.problem();
         let reference = problem.reference.masses();
         let mut rows = vec![["arm", "reward", "reference", "target", "policy"].map(str::to_owned)];
         for (arm, reference) in reference.into_iter().enumerate() {
             let at = |masses: &Option<Vec<f64>>| {
-                masses
-                    .as_ref()
-                    .and_then(|m| m.get(arm).copied())
-                    .map_or_else(String::new, number)
+                (masses.as_ref().and_then(|m| m.get(arm).copied())).map_or_else(String::new, number)
             };
+            let reward = analysis.rewards.get(arm).copied();
             rows.push([
                 problem.arm_label(arm),
-                session
-                    .analysis()
-                    .rewards
-                    .get(arm)
-                    .copied()
-                    .map_or_else(String::new, number),
+                reward.map_or_else(String::new, number),
                 number(reference),
-                at(&summary.target),
-                at(&summary.policy),
+                at(&outcome.target),
+                at(&outcome.policy),
             ]);
         }
         write_columns(out, &rows)?;
     }
-    if !summary.sentence.is_empty() {
-        writeln!(out, "\n{}", summary.sentence)?;
+    if !outcome.sentence.is_empty() {
+        writeln!(out, "\n{}", outcome.sentence)?;
     }
     Ok(())
 }

@@ -6,16 +6,19 @@ use std::{
     process::ExitCode,
 };
 
+use candle_core::Device;
+
 use crate::{
     bandit::{Analysis, ProblemSource, check_file},
     engine::check_expectations,
     experiment::{LoadError, Preset},
+    lm::{self, LanguageModel, ModelStore, Prepared, store::EMBEDDED},
 };
 
 /// Check preset files: every mistake on a line of its own, as FILE:LINE:COLUMN: field: what is accepted.
 ///
-/// Reads the file, checks every value, evaluates its formulas, lists and CSV files, and solves for the target. Trains
-/// nothing unless asked with --run. Exit code 1 if there is any mistake.
+/// Reads the file, checks every value, evaluates its formulas, lists and CSV files, and solves for the target. Prompts and
+/// answers of a language preset are checked against the embedded model, where that is the one they name. Trains nothing unless asked with --run. Exit code 1 if there is any mistake.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -40,7 +43,8 @@ pub(super) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
             found = unmet(path);
         }
         if found.is_empty() {
-            writeln!(out, "{}: no mistakes", path.display())?;
+            let missing = missing_model(path).unwrap_or_default();
+            writeln!(out, "{}: no mistakes{missing}", path.display())?;
         }
         for line in &found {
             writeln!(out, "{}", super::one_line(line))?;
@@ -82,6 +86,16 @@ fn check(path: &Path) -> Vec<String> {
     }
 }
 
+/// What to know of a preset whose model is not there: it may be on the machine where it runs.
+fn missing_model(path: &Path) -> Option<String> {
+    let language = check_file(path).ok()?.language?;
+    let found = ModelStore::of_user().resolve(&language.model, path.parent());
+    let error = super::one_line(&found.err()?.to_string());
+    Some(format!(
+        " in what can be checked without its model ({error})"
+    ))
+}
+
 /// Expectations that do not come out, as lines.
 fn unmet(path: &Path) -> Vec<String> {
     let shown = path.display();
@@ -106,6 +120,13 @@ fn unmet(path: &Path) -> Vec<String> {
 
 /// A preset that reads well may still ask for something that has no target.
 fn solve(path: &Path, preset: &Preset) -> anyhow::Result<()> {
+    if let Some(language) = &preset.language
+        && language.model == EMBEDDED
+    {
+        // The one model that is always there and read in no time.
+        let model = LanguageModel::new(lm::embedded(&Device::Cpu)?)?;
+        Prepared::check(&model, language, &preset.training)?;
+    }
     let problem = ProblemSource::evaluate(&preset.bandit, path.parent())?
         .problem(&preset.bandit, &preset.objective)?;
     Analysis::new(&problem, &preset.objective)?;

@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, Weak},
+    sync::{Arc, Mutex, Weak, atomic::AtomicBool},
     time::Instant,
 };
 
@@ -14,12 +14,16 @@ use super::{
 };
 use crate::{
     bandit::ProblemSource,
-    experiment::{BanditSpec, LanguageSpec, Preset},
+    experiment::{BanditSpec, LanguageSpec, Matching, Preset},
     lm::{self, LanguageModel, LmTrainer, Prepared, StepParts},
 };
 
 /// Batches without any acceptable answer after which the user is told.
 const BARREN: u32 = 10;
+/// Below this many acceptable answers per batch, most batches hold none for a long time.
+const RARE: f64 = 0.1;
+/// A policy with less than this share of the reference's acceptable mass has left the answers.
+const LEFT: f64 = 0.1;
 /// Steps over which tokens per second are averaged.
 const RECENT: usize = 32;
 
@@ -38,6 +42,10 @@ pub(super) struct LanguageRun {
     series_at: Option<(u64, Instant)>,
     /// The user has been told that no answer comes up.
     told_barren: bool,
+    /// The user has been told, if it is so, that batches will hardly hold an answer.
+    told_rare: Option<bool>,
+    /// The user has been told that the reward program pays for something that is no answer.
+    told_paid: bool,
 }
 
 /// An experiment on a language model, ready for its trainer.
@@ -55,6 +63,7 @@ impl LanguageRun {
         mut preset: Preset,
         model: Arc<LanguageModel>,
         base_dir: Option<&Path>,
+        stop: &Arc<AtomicBool>,
     ) -> Result<Resolved, SessionError> {
         let modes = preset.bandit.modes.clone();
         let edits = std::mem::take(&mut preset.bandit.reward_edits);
@@ -62,7 +71,12 @@ impl LanguageRun {
             return Err(SessionError::NoLanguage);
         };
         language.absorb_rewards(&edits);
-        let prepared = Prepared::new(Arc::clone(&model), Arc::new(language.clone()), base_dir)?;
+        let prepared = Prepared::new(
+            Arc::clone(&model),
+            Arc::new(language.clone()),
+            base_dir,
+            stop,
+        )?;
         if let Some(rewards) = prepared.program_rewards() {
             for (task, rewards) in language.prompts.iter_mut().zip(rewards) {
                 for (answer, reward) in task.answers.iter_mut().zip(rewards) {
@@ -95,6 +109,8 @@ impl LanguageRun {
                 series: Arc::new([]),
                 series_at: None,
                 told_barren: false,
+                told_rare: None,
+                told_paid: false,
             },
             prepared,
             preset,
@@ -127,8 +143,53 @@ impl LanguageRun {
         }
     }
 
-    /// Says once that no acceptable answer comes up, and what to change.
+    /// The next thing that the user should know and has not been told.
     pub(super) fn notice(&mut self, trainer: &LmTrainer) -> Option<String> {
+        if self.told_rare.is_none() {
+            let rare = self.rare(trainer);
+            self.told_rare = Some(rare.is_some());
+            if rare.is_some() {
+                return rare;
+            }
+        }
+        if !self.told_paid
+            && let Some((prompt, text, reward)) = trainer.paid_other()
+        {
+            self.told_paid = true;
+            let failure = trainer.spec().failure_reward;
+            return Some(format!(
+                "the reward program gives {reward} to {text:?}, which is not among the answers: E[R], J, the target and the \
+                 distance to it count it as “other”, with language.failure_reward = {failure}; add it to \
+                 language.prompts.{prompt}.answers, or set language.failure_reward to what it gives everything else"
+            ));
+        }
+        self.barren(trainer)
+    }
+
+    /// Before the first step: which prompt's batches will hardly hold an acceptable answer, and what to change.
+    fn rare(&self, trainer: &LmTrainer) -> Option<String> {
+        let samples = trainer.samples_per_step();
+        let expected = |prompt: usize, count: u32| {
+            let valid = self.masses.get(prompt).map_or(0.0, |masses| valid(masses));
+            (prompt, count, valid, f64::from(count) * valid)
+        };
+        let (prompt, count, valid, expected) = (samples.iter().enumerate())
+            .map(|(prompt, &count)| expected(prompt, count))
+            .min_by(|a, b| a.3.total_cmp(&b.3))
+            .filter(|(.., expected)| *expected < RARE)?;
+        let named = match samples.len() {
+            1 => String::new(),
+            _ => format!(" to language.prompts.{prompt}"),
+        };
+        Some(format!(
+            "under the reference P(valid){named} is {valid:.1e}: of the {count} samples of a step about {expected:.1e} are \
+             acceptable answers, so training will hardly see one; {}",
+            advice(trainer)
+        ))
+    }
+
+    /// Once no acceptable answer has come up for some time: why, and what to change.
+    fn barren(&mut self, trainer: &LmTrainer) -> Option<String> {
         let (batches, samples) = trainer.barren();
         if batches == 0 {
             self.told_barren = false;
@@ -137,12 +198,29 @@ impl LanguageRun {
             return None;
         }
         self.told_barren = true;
-        let valid = (self.masses.iter())
-            .map(|masses| masses.iter().rev().skip(1).sum::<f64>())
+        if self.told_rare == Some(true) {
+            return None;
+        }
+        let reference = self
+            .masses
+            .iter()
+            .map(|masses| valid(masses))
             .fold(0.0, f64::max);
+        let policy = (0..self.masses.len())
+            .map(|prompt| valid(trainer.masses(prompt)))
+            .fold(0.0, f64::max);
+        if policy < LEFT * reference {
+            return Some(format!(
+                "no acceptable answer in {samples} samples: the policy has left the answers, P(valid) is {policy:.1e} now and \
+                 {reference:.1e} under the reference; go back to an earlier step or reset, then take a smaller \
+                 training.learning_rate (now {}) or a larger objective.beta (now {})",
+                trainer.training().learning_rate,
+                trainer.objective().beta.get(),
+            ));
+        }
         Some(format!(
-            "no acceptable answer in {samples} samples; under the reference P(valid) is {valid:.1e}: let the prompt or its prefill \
-             lead to an answer, use matching FirstToken, raise max_new_tokens or take a larger batch"
+            "no acceptable answer in {samples} samples; under the reference P(valid) is {reference:.1e}: {}",
+            advice(trainer)
         ))
     }
 
@@ -159,10 +237,10 @@ impl LanguageRun {
             self.series = self.timing.series().into();
             self.series_at = Some((step, Instant::now()));
         }
-        let valid: f64 = self
+        let valid = self
             .masses
             .get(self.shown)
-            .map_or(0.0, |masses| masses.iter().rev().skip(1).sum());
+            .map_or(0.0, |masses| valid(masses));
         LanguageSnapshot {
             spec: Arc::clone(trainer.spec()),
             model: self.model.info.name.as_str().into(),
@@ -174,6 +252,24 @@ impl LanguageRun {
             tokens_per_second: self.tokens_per_second(),
             timing: Arc::clone(&self.series),
             reference_valid: valid,
+        }
+    }
+}
+
+/// The mass of all arms but the last, which is everything else.
+fn valid(masses: &[f64]) -> f64 {
+    masses.iter().rev().skip(1).sum()
+}
+
+/// What makes acceptable answers more frequent.
+fn advice(trainer: &LmTrainer) -> &'static str {
+    match trainer.spec().matching {
+        Matching::FirstToken => {
+            "let the prompt or its prefill lead to an answer, or take a larger training.update.batch"
+        }
+        Matching::Exact | Matching::Regex(_) | Matching::Tagged { .. } => {
+            "let the prompt or its prefill lead to an answer, use matching FirstToken, raise max_new_tokens or take a larger \
+             training.update.batch"
         }
     }
 }

@@ -1,12 +1,12 @@
 //! What a language model's run writes beside the metrics: `samples.jsonl`, and TensorBoard scalars in `tensorboard/`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{
     run_folder::RunFolderError,
-    samples_log::{DEFAULT_LIMIT_BYTES, SampleLine, SamplesLog},
+    samples_log::{DEFAULT_LIMIT_BYTES, SampleLine, SamplesLog, SamplesLogError},
     session::{Row, StepLog},
-    tensorboard::{EventWriter, now_secs},
+    tensorboard::{EventWriter, is_event_file, now_secs},
 };
 use crate::{experiment::LanguageSpec, lm::StepParts};
 
@@ -32,26 +32,53 @@ impl LanguageLog {
         })
     }
 
-    /// Writes steps and measurements, in order, and lets readers see them.
+    /// Removes the events of an earlier run: TensorBoard would draw both as one.
+    pub(super) fn clear(folder: &Path) -> Result<(), RunFolderError> {
+        let events = folder.join(EVENTS);
+        let Ok(entries) = std::fs::read_dir(&events) else {
+            return Ok(());
+        };
+        for entry in entries.flatten() {
+            if is_event_file(&entry.file_name().to_string_lossy()) {
+                let path = entry.path();
+                std::fs::remove_file(&path).map_err(|error| io_error(&path, error))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes steps and measurements, in order, and lets readers see them; returns what became of each file.
     pub(super) fn append(
         &mut self,
         spec: &LanguageSpec,
         steps: &[StepLog],
         rows: &[Row],
-    ) -> Result<(), RunFolderError> {
-        let refused =
-            |error: super::samples_log::SamplesLogError| io_error(&error.path, error.error);
+    ) -> [(PathBuf, Result<(), RunFolderError>); 2] {
+        let samples = self
+            .write_samples(spec, steps)
+            .map_err(RunFolderError::from);
+        let scalars = self.write_scalars(steps, rows);
+        let path = self.events.path();
+        [
+            (self.samples.path().to_owned(), samples),
+            (path.to_owned(), scalars.map_err(|e| io_error(path, e))),
+        ]
+    }
+
+    fn write_samples(
+        &mut self,
+        spec: &LanguageSpec,
+        steps: &[StepLog],
+    ) -> Result<(), SamplesLogError> {
         for step in steps {
             if self.samples.wants(step.step) {
                 let lines: Vec<SampleLine<'_>> = (step.samples.iter())
                     .map(|sample| SampleLine::of(step.step, sample, spec))
                     .collect();
-                self.samples.append(step.step, &lines).map_err(refused)?;
+                self.samples.append(step.step, &lines)?;
             }
         }
-        self.samples.flush().map_err(refused)?;
-        let outcome = self.write_scalars(steps, rows);
-        outcome.map_err(|error| io_error(self.events.path(), error))
+        self.samples.flush()
     }
 
     fn write_scalars(&mut self, steps: &[StepLog], rows: &[Row]) -> std::io::Result<()> {

@@ -32,6 +32,6 @@ pub use run_folder::{RunFolder, RunFolderError};
 pub use samples_log::{DEFAULT_LIMIT_BYTES, SampleLine, SamplesLog, SamplesLogError};
 pub use session::{Budget, Row, Session, SessionError, StepLog};
 pub use snapshot::{EditMark, History, Keyframe, LanguageSnapshot, Series, Snapshot, Status};
-pub use summary::{Ended, ModeSummary, Summary};
+pub use summary::{Ended, ModeSummary, Outcome, PromptSummary, Summary};
 pub use tensorboard::{EventWriter, now_secs};
 pub use thread::{Engine, SendRefused};

@@ -124,6 +124,12 @@ impl SamplesLog {
         })
     }
 
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Whether a step's samples would be written now, so that nobody prepares lines for nothing.
     #[must_use]
     pub fn wants(&self, step: u64) -> bool {

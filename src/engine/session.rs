@@ -11,7 +11,10 @@ mod view;
 use std::{
     collections::VecDeque,
     path::{Path, PathBuf},
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -65,6 +68,16 @@ pub enum SessionError {
     /// A language model's files.
     #[error(transparent)]
     Model(#[from] LmError),
+    /// A step that nothing is kept of.
+    #[error(
+        "step {step} cannot be gone back to: no state of it or of an earlier step is kept; {kept}"
+    )]
+    NotKept {
+        /// The step.
+        step: u64,
+        /// Where the run can go, in words.
+        kept: String,
+    },
     /// Something that only a language preset has.
     #[error("this needs a language preset; the present one is a bandit")]
     NoLanguage,
@@ -161,14 +174,21 @@ pub struct Session {
     language: Option<LanguageRun>,
     /// Checkpoints of a language run written so far, with the experiment as it was.
     checkpoints: Vec<(u64, PathBuf, Arc<Live>)>,
+    /// The checkpoint that the run went on from.
+    origin: Option<PathBuf>,
     /// Steps of a language run since they were last taken, where somebody wants them.
     step_log: Option<Vec<StepLog>>,
     failed: bool,
     /// The last step failed without harm.
     resting: bool,
+    /// Once set, a reward program is no longer waited for.
+    stop_waiting: Arc<AtomicBool>,
 
     step: u64,
+    /// Time spent training, and the steps done in it: a run that went on from a checkpoint or went back has another step
+    /// number.
     elapsed: Duration,
+    steps_done: u64,
     stop: StopWatch,
     chunk: u64,
     /// The step at which something is to be recorded, checked or edited next.
@@ -213,23 +233,25 @@ impl Session {
     /// # Errors
     /// Whatever is wrong with the preset, as one line.
     pub fn new(preset: Preset, base_dir: Option<&Path>) -> Result<Self, SessionError> {
-        Self::new_with_progress(preset, base_dir, &mut |_| {})
+        Self::new_with_progress(preset, base_dir, &Arc::default(), &mut |_| {})
     }
 
-    /// As [`Self::new`], saying on the way what share of a language model is read, from 0 to 1.
+    /// As [`Self::new`], saying on the way what share of a language model is read, from 0 to 1. From when `stop` is set, a
+    /// reward program is no longer waited for, now and as long as the session lives.
     ///
     /// # Errors
-    /// As [`Self::new`].
+    /// As [`Self::new`], and [`LmTrainError::Stopped`].
     pub fn new_with_progress(
         preset: Preset,
         base_dir: Option<&Path>,
+        stop: &Arc<AtomicBool>,
         progress: lm::Progress<'_>,
     ) -> Result<Self, SessionError> {
         let base = base_dir.map(Path::to_owned);
         match &preset.language {
             Some(language) => {
                 let model = language::load(&language.model, base_dir, progress)?;
-                Self::start_language(preset, base, model)
+                Self::start_language(preset, base, model, stop)
             }
             None => {
                 let source = ProblemSource::evaluate(&preset.bandit, base_dir)?;
@@ -263,7 +285,20 @@ impl Session {
         base_dir: Option<&Path>,
         journal: &Journal,
     ) -> Result<Self, SessionError> {
-        let mut session = Self::new(preset, base_dir)?;
+        Self::replay_unless(preset, base_dir, journal, &Arc::default())
+    }
+
+    /// As [`Self::replay`]; from when `stop` is set, a reward program is no longer waited for.
+    ///
+    /// # Errors
+    /// As [`Self::replay`], and [`LmTrainError::Stopped`].
+    pub fn replay_unless(
+        preset: Preset,
+        base_dir: Option<&Path>,
+        journal: &Journal,
+        stop: &Arc<AtomicBool>,
+    ) -> Result<Self, SessionError> {
+        let mut session = Self::new_with_progress(preset, base_dir, stop, &mut |_| {})?;
         session.replay = journal.entries().to_vec().into();
         session.replay_due()?;
         session.set_boundary();
@@ -295,18 +330,26 @@ impl Session {
         preset: Preset,
         base_dir: Option<PathBuf>,
         model: Arc<LanguageModel>,
+        stop: &Arc<AtomicBool>,
     ) -> Result<Self, SessionError> {
+        if stop.load(Ordering::Relaxed) {
+            return Err(LmTrainError::Stopped.into());
+        }
         let Resolved {
             run,
             prepared,
             preset,
             sources,
-        } = LanguageRun::resolve(preset, model, base_dir.as_deref())?;
+        } = LanguageRun::resolve(preset, model, base_dir.as_deref(), stop)?;
         let grounds = grounds(problems(&sources, &preset)?, &preset.objective)?;
         let training = Arc::new(preset.training.clone());
         let trainer = LmTrainer::new(prepared, grounds.clone(), preset.objective, training)?;
         let trainer = Learner::Language(Box::new(trainer));
-        Self::begin(preset, base_dir, sources, grounds, trainer, Some(run))
+        let session = Self::begin(preset, base_dir, sources, grounds, trainer, Some(run))?;
+        Ok(Self {
+            stop_waiting: Arc::clone(stop),
+            ..session
+        })
     }
 
     fn begin(
@@ -336,11 +379,14 @@ impl Session {
             trainer,
             language,
             checkpoints: Vec::new(),
+            origin: None,
             step_log: None,
             failed: false,
             resting: false,
+            stop_waiting: Arc::default(),
             step: 0,
             elapsed: Duration::ZERO,
+            steps_done: 0,
             chunk: 1,
             boundary: 0,
             recorder: Recorder::new(),
@@ -391,6 +437,7 @@ impl Session {
 
     /// From when `flag` is set, a language run no longer waits for its reward program.
     pub fn stop_when(&mut self, flag: &Arc<AtomicBool>) {
+        self.stop_waiting = Arc::clone(flag);
         if let Some(trainer) = self.trainer.language_mut() {
             trainer.stop_when(Arc::clone(flag));
         }
@@ -457,6 +504,7 @@ impl Session {
             tests::Fault::strike(self.fault, self.step)?;
             let report = self.trainer.step()?;
             self.step += 1;
+            self.steps_done += 1;
             self.recorder.record_step(self.step, &report);
             if let (Some(run), Some(trainer)) = (&mut self.language, self.trainer.language()) {
                 run.record(self.step, trainer);

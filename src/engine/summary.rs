@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::session::Session;
 use crate::{
     bandit,
+    lm::Ground,
     theory::{Metric, Metrics},
 };
 
@@ -19,18 +20,31 @@ pub struct Summary {
     pub ended: Ended,
     /// Steps done.
     pub steps: u64,
+    /// Those of them done in `seconds`: fewer where the run went on from a checkpoint.
+    pub steps_now: u64,
     /// Seconds spent training.
     pub seconds: f64,
-    /// Mean speed over the whole run.
+    /// Mean speed over these seconds.
     pub steps_per_second: f64,
     /// Seed of the random streams.
     pub seed: u64,
-    /// Number of arms.
-    pub arms: usize,
-    /// Every metric of the policy by its key; absent where it is not defined.
+    /// Every metric of the policy by its key, the mean over the prompts; absent where it is not defined.
     pub metrics: BTreeMap<&'static str, Option<f64>>,
     /// The same of the target.
     pub target_metrics: BTreeMap<&'static str, Option<f64>>,
+    /// What is known of the arms; left out where there are several prompts, each with its own.
+    #[serde(flatten)]
+    pub outcome: Option<Outcome>,
+    /// Each prompt of a language model's run that has several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub prompts: Vec<PromptSummary>,
+}
+
+/// What a bandit's arms, or a prompt's answers, came to.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Outcome {
+    /// Number of arms.
+    pub arms: usize,
     /// Mass on each mode.
     pub modes: Vec<ModeSummary>,
     /// What the target looks like and why, in words.
@@ -41,6 +55,18 @@ pub struct Summary {
     /// The target's masses, one per arm; left out of run folders, where `target.csv` has them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<Vec<f64>>,
+}
+
+/// One prompt of several.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct PromptSummary {
+    /// The prompt's text.
+    pub prompt: String,
+    /// The first words of the model's turn.
+    pub prefill: String,
+    /// What its answers came to.
+    #[serde(flatten)]
+    pub outcome: Outcome,
 }
 
 /// Why a run ended.
@@ -80,43 +106,45 @@ impl Summary {
     /// Sums up a run as it stands. `masses` says whether policy and target are wanted arm by arm.
     pub fn of(session: &mut Session, ended: Ended, masses: bool) -> Self {
         let metrics = session.metrics();
-        let policy = session.policy().to_vec();
-        let (problem, analysis) = (session.problem(), session.analysis());
-        let seconds = session.elapsed().as_secs_f64();
-        let policy_modes = bandit::mode_masses(problem, &policy);
-        let modes = problem
-            .modes
-            .iter()
-            .zip(&analysis.reference_modes)
-            .zip(&analysis.target_modes)
-            .zip(policy_modes)
-            .map(|(((mode, &reference), &target), policy)| ModeSummary {
-                label: mode.label.clone(),
-                arms: mode.arms.len(),
-                reference,
-                target,
-                policy,
-            })
+        let grounds = session.grounds().to_vec();
+        let mut outcomes: Vec<Outcome> = (grounds.iter().enumerate())
+            .map(|(prompt, ground)| Outcome::of(ground, session.policy_of(prompt), masses))
             .collect();
+        let mut target_metrics = Metrics::default();
+        for &metric in Metric::ALL {
+            let of = |ground: &Ground| ground.analysis.target_metrics.get(metric);
+            let sum: f64 = grounds.iter().map(of).sum();
+            target_metrics.set(metric, sum / grounds.len().max(1) as f64);
+        }
+        let (outcome, prompts) = match outcomes.len() {
+            1 => (outcomes.pop(), Vec::new()),
+            _ => (None, prompts(session, outcomes)),
+        };
         Self {
             title: session.preset().title.clone(),
             ended,
             steps: session.step(),
-            seconds,
-            steps_per_second: if seconds > 0.0 {
-                session.step() as f64 / seconds
-            } else {
-                0.0
-            },
+            steps_now: session.steps_done(),
+            seconds: session.elapsed().as_secs_f64(),
+            steps_per_second: session.steps_per_second(),
             seed: session.preset().training.seed,
-            arms: problem.arms(),
             metrics: by_key(&metrics),
-            target_metrics: by_key(&analysis.target_metrics),
-            modes,
-            sentence: analysis.sentence.clone(),
-            target: masses.then(|| analysis.target.masses.clone()),
-            policy: masses.then_some(policy),
+            target_metrics: by_key(&target_metrics),
+            outcome,
+            prompts,
         }
+    }
+
+    /// The same without the masses arm by arm.
+    #[must_use]
+    pub(super) fn without_masses(&self) -> Self {
+        let mut summary = self.clone();
+        let prompts = summary.prompts.iter_mut().map(|prompt| &mut prompt.outcome);
+        for outcome in summary.outcome.iter_mut().chain(prompts) {
+            outcome.policy = None;
+            outcome.target = None;
+        }
+        summary
     }
 
     /// A metric of the policy, NaN where it is not defined.
@@ -127,6 +155,42 @@ impl Summary {
             .copied()
             .flatten()
             .unwrap_or(f64::NAN)
+    }
+}
+
+/// Outcomes with the texts of their prompts.
+fn prompts(session: &Session, outcomes: Vec<Outcome>) -> Vec<PromptSummary> {
+    let tasks = (session.preset().language.as_ref()).map_or(&[][..], |language| &language.prompts);
+    (outcomes.into_iter().zip(tasks))
+        .map(|(outcome, task)| PromptSummary {
+            prompt: task.prompt.clone(),
+            prefill: task.prefill.clone(),
+            outcome,
+        })
+        .collect()
+}
+
+impl Outcome {
+    fn of(Ground { problem, analysis }: &Ground, policy: &[f64], masses: bool) -> Self {
+        let modes = (problem.modes.iter())
+            .zip(&analysis.reference_modes)
+            .zip(&analysis.target_modes)
+            .zip(bandit::mode_masses(problem, policy))
+            .map(|(((mode, &reference), &target), policy)| ModeSummary {
+                label: mode.label.clone(),
+                arms: mode.arms.len(),
+                reference,
+                target,
+                policy,
+            })
+            .collect();
+        Self {
+            arms: problem.arms(),
+            modes,
+            sentence: analysis.sentence.clone(),
+            policy: masses.then(|| policy.to_vec()),
+            target: masses.then(|| analysis.target.masses.clone()),
+        }
     }
 }
 

@@ -28,6 +28,16 @@ mod field {
     pub(super) const VALUE_SIMPLE_VALUE: u32 = 2;
 }
 
+/// Whether a file of this name was written by an [`EventWriter`].
+pub(super) fn is_event_file(name: &str) -> bool {
+    name.starts_with(NAME_START) && name.contains(NAME_MIDDLE)
+}
+
+/// Readers want "tfevents" in the name and sort files by the time that follows it.
+const NAME_START: &str = "events.out.tfevents.";
+/// Who wrote it.
+const NAME_MIDDLE: &str = ".modescope.";
+
 /// One event file that grows by whole records. Dropping it writes what still waits; call [`EventWriter::flush`] to learn
 /// of errors.
 #[derive(Debug)]
@@ -53,9 +63,8 @@ impl EventWriter {
     pub fn create_at(dir: &Path, wall_time_secs: f64) -> io::Result<Self> {
         static FILES: AtomicU64 = AtomicU64::new(0);
         fs::create_dir_all(dir)?;
-        // Readers want "tfevents" in the name and sort files by the time that follows it.
         let name = format!(
-            "events.out.tfevents.{:010}.modescope.{}.{}",
+            "{NAME_START}{:010}{NAME_MIDDLE}{}.{}",
             wall_time_secs.max(0.0) as u64,
             std::process::id(),
             FILES.fetch_add(1, Ordering::Relaxed),

@@ -351,7 +351,9 @@ impl Worker {
                     if let (Some(solved), None) = (solved, model) {
                         return Session::of_solved(solved, base_dir);
                     }
-                    Session::new_with_progress(Preset::clone(&preset), base_dir, &mut |share| {
+                    let (preset, stop) =
+                        (Preset::clone(&preset), Arc::clone(&self.shared.shutdown));
+                    Session::new_with_progress(preset, base_dir, &stop, &mut |share| {
                         let Some(model) = model else { return };
                         if share >= 1.0 {
                             let what = format!("asking {model} for the prompt's answers");
@@ -508,11 +510,15 @@ impl Worker {
             .language
             .is_some()
             .then(|| Arc::new(session.preset().clone()));
+        let notices: Vec<String> = std::iter::from_fn(|| session.take_notice()).collect();
         self.restarted(run);
         self.outbox.send(Event::Loaded {
             epoch: self.epoch,
             resolved,
         });
+        for message in notices {
+            self.outbox.send(Event::Notice { message });
+        }
     }
 
     /// A session stands at step 0: show it.
@@ -605,7 +611,7 @@ impl Worker {
         let advanced = catch(|| session.advance(budget, &interrupted));
         let step = session.step();
         self.pacer.done(step - before);
-        if let Some(message) = session.take_notice() {
+        while let Some(message) = session.take_notice() {
             self.outbox.send(Event::Notice { message });
             self.publish.wake = true;
         }

@@ -5,6 +5,8 @@
 //! (docs/math.md section 6). [`LanguageSpec::bandit`] says so to the rest of the workbench; only the reference masses
 //! have to wait until the model is loaded.
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use super::preset::{Arms, BanditSpec, LabelledMode, ModeSpec, Source};
@@ -110,6 +112,9 @@ pub enum Matching {
 pub struct RewardProgramSpec {
     /// The program and its arguments.
     pub command: Vec<String>,
+    /// Where it runs, and where relative paths in the command begin; the preset's folder if absent.
+    #[serde(default)]
+    pub folder: Option<PathBuf>,
     /// How long it may take for one batch, in seconds, > 0.
     #[serde(default = "default_timeout")]
     pub timeout_secs: f64,

@@ -239,6 +239,7 @@ const LANGUAGE: Shape = Shape::Struct(&[
         "program",
         Shape::Maybe(&Shape::Struct(&[
             need("command", Shape::List(&Shape::Text)),
+            may("folder", Shape::Maybe(&Shape::Text)),
             may("timeout_secs", Shape::Number),
         ])),
     ),

@@ -32,14 +32,14 @@ pub enum LmError {
         why: String,
     },
     /// A name that no model has, and no path either.
-    #[error(
-        "no model is called {name:?} and no such path exists; known are {known} (\"modescope model import PATH\" adds one)"
-    )]
+    #[error("no model is called {name:?} and no such path exists; known are {known} ({advice})")]
     NoSuchModel {
         /// What was asked for.
         name: String,
         /// The names there are.
         known: String,
+        /// How to get it.
+        advice: String,
     },
     /// A repository of the Hugging Face hub that could not be fetched.
     #[error("cannot fetch {repository} from {endpoint}: {why}")]
@@ -68,6 +68,21 @@ pub enum LmError {
         path: PathBuf,
         /// What is wrong, with field and value.
         why: String,
+    },
+    /// A checkpoint of another model, task or choice of trained parameters.
+    #[error(
+        "{} belongs to another experiment: {field} is {there} there and {here} in this run; a run goes on only with the same",
+        path.display()
+    )]
+    OtherExperiment {
+        /// The checkpoint.
+        path: PathBuf,
+        /// The first field that differs.
+        field: String,
+        /// Its value in the checkpoint.
+        there: String,
+        /// Its value in the run.
+        here: String,
     },
     /// A tensor that is missing or of the wrong shape.
     #[error("tensor {name}: {why}")]

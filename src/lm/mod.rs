@@ -28,7 +28,7 @@ pub use error::LmError;
 pub use estimate::{BatchSize, MemoryEstimate, TuneSize, estimate};
 pub use language_model::LanguageModel;
 pub use model::Model;
-pub use score::{AnswerScore, PromptSpec, score_answers};
+pub use score::{AnswerScore, PromptSpec, score_answers, score_first_tokens};
 pub use store::{ModelSource, ModelStore, StoredModel, open};
 pub use tokenizer::LmTokenizer;
 pub use train::{

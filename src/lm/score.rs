@@ -27,7 +27,7 @@ pub struct PromptSpec {
 pub struct AnswerScore {
     /// The answer as written.
     pub text: String,
-    /// Its tokens, the end token last (where the model has one).
+    /// Its tokens, the end token last (where the model has one); the first token alone where only that counts.
     pub tokens: Vec<u32>,
     /// Natural-log probability of each token given all before it.
     pub token_log_probs: Vec<f64>,
@@ -90,17 +90,45 @@ pub fn score_answers(
     prompt: &[u32],
     answers: &[String],
 ) -> Result<Vec<AnswerScore>, LmError> {
+    score(model, loaded, prompt, answers, false)
+}
+
+/// As [`score_answers`], of each answer's first token alone: what presets with `matching: FirstToken` go by.
+///
+/// # Errors
+/// When an answer has no tokens, two answers share their first one, or the prompt is longer than the context.
+pub fn score_first_tokens(
+    model: &Model,
+    loaded: &LoadedModel,
+    prompt: &[u32],
+    answers: &[String],
+) -> Result<Vec<AnswerScore>, LmError> {
+    score(model, loaded, prompt, answers, true)
+}
+
+fn score(
+    model: &Model,
+    loaded: &LoadedModel,
+    prompt: &[u32],
+    answers: &[String],
+    first_only: bool,
+) -> Result<Vec<AnswerScore>, LmError> {
     let mut tokens = Vec::with_capacity(answers.len());
     for answer in answers {
         let mut ids = loaded.tokenizer.encode_continuation(answer)?;
-        ids.extend(loaded.tokenizer.end_token());
+        if first_only {
+            ids.truncate(1);
+        } else {
+            ids.extend(loaded.tokenizer.end_token());
+        }
         if ids.is_empty() {
             return Err(LmError::Request(format!("answer {answer:?} has no tokens")));
         }
         if let Some(twin) = tokens.iter().position(|other| *other == ids) {
             return Err(LmError::Request(format!(
-                "answers {:?} and {answer:?} have the same tokens; each answer must differ",
-                answers.get(twin).map_or("", String::as_str)
+                "answers {:?} and {answer:?} have the same {}; each answer must differ",
+                answers.get(twin).map_or("", String::as_str),
+                if first_only { "first token" } else { "tokens" },
             )));
         }
         tokens.push(ids);

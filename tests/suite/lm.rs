@@ -391,8 +391,8 @@ fn real_model() -> Option<PathBuf> {
     match path {
         Some(path) if path.is_file() => Some(path),
         _ => {
-            eprintln!(
-                "skipped: MODESCOPE_SMOLLM2_GGUF does not name SmolLM2-135M-Instruct.Q4_1.gguf (see the README)"
+            crate::say_skipped(
+                "MODESCOPE_SMOLLM2_GGUF does not name SmolLM2-135M-Instruct.Q4_1.gguf (see the README)",
             );
             None
         }

@@ -10,10 +10,11 @@ use std::{
 };
 
 use candle_core::{Device, Tensor};
+use modescope::experiment::{AnswerSpec, LanguageSpec, Matching, PromptTask, builtin_preset};
 use modescope::lm::{
     ChatTemplate, Family, LanguageModel, LmState, LoadedModel, Message, Model, ModelConfig,
     ModelFile, ModelInfo, RopeScaling,
-    checkpoint::{Checkpoint, CheckpointFolder, load_checkpoint},
+    checkpoint::{Checkpoint, CheckpointFolder, Experiment, load_checkpoint},
     embedded,
     export::{Adapter, HubFolder, config_json, loaded_tensors, save_adapter, save_hub_folder},
     fast::{AdamWState, LoraLayout, LoraModule},
@@ -101,7 +102,7 @@ fn log_probs(config: &ModelConfig, weights: &HashMap<String, Tensor>, tokens: &[
 fn python() -> Option<PathBuf> {
     let path = std::env::var_os("MODESCOPE_PYTHON").map(PathBuf::from);
     if path.is_none() {
-        eprintln!("skipped: MODESCOPE_PYTHON does not name a Python with transformers and peft");
+        crate::say_skipped("MODESCOPE_PYTHON does not name a Python with transformers and peft");
     }
     path
 }
@@ -285,6 +286,26 @@ fn adapters_have_the_names_shapes_and_settings_of_peft() {
     ] {
         assert_eq!(config[field], value, "{field}");
     }
+    // The whole file: every key is a field of peft's `LoraConfig`.
+    assert_eq!(
+        config,
+        json!({
+            "peft_type": "LORA",
+            "task_type": "CAUSAL_LM",
+            "base_model_name_or_path": "Qwen/Qwen3-0.6B",
+            "r": 5,
+            "lora_alpha": 7.5,
+            "target_modules": ["q_proj", "v_proj", "down_proj"],
+            "lora_dropout": 0.0,
+            "bias": "none",
+            "fan_in_fan_out": false,
+            "inference_mode": true,
+            "init_lora_weights": true,
+            "modules_to_save": null,
+            "use_rslora": false,
+            "use_dora": false,
+        })
+    );
     let header = header(&folder.join("adapter_model.safetensors"));
     let mut expected = HashMap::new();
     for layer in 0..2 {
@@ -303,6 +324,7 @@ fn adapters_have_the_names_shapes_and_settings_of_peft() {
     assert_eq!(header.len(), expected.len() + 1);
     for (name, shape) in expected {
         assert_eq!(header[&name]["shape"], shape, "{name}");
+        assert_eq!(header[&name]["dtype"], "F32", "{name}");
     }
 }
 
@@ -315,9 +337,30 @@ fn state(step: u64, count: usize) -> LmState {
             second: random(count, step + 200).iter().map(|v| v.abs()).collect(),
             steps: step as u32,
         },
-        drawn_words: (u128::MAX - 5, 17),
+        drawn_words: ((1 << 68) - 5, 17),
         anchors: vec![None, Some(3)],
         known: Vec::new(),
+    }
+}
+
+/// A task of two prompts with three answers each.
+fn spec() -> LanguageSpec {
+    let task = |prompt: &str| PromptTask {
+        prompt: prompt.to_owned(),
+        raw: true,
+        prefill: String::new(),
+        answers: ["a", "b", "c"]
+            .map(|text| AnswerSpec {
+                text: text.to_owned(),
+                reward: 1.0,
+                label: None,
+            })
+            .to_vec(),
+    };
+    LanguageSpec {
+        model: "tiny".to_owned(),
+        prompts: vec![task("one"), task("two")],
+        ..builtin_preset("lm-one-or-two").unwrap().language.unwrap()
     }
 }
 
@@ -326,10 +369,16 @@ fn checkpoints_come_back_bit_for_bit_full_and_adapted_and_only_the_wanted_ones_s
     let parent = tempfile::tempdir().unwrap();
     let model = LanguageModel::new(tiny(Family::Qwen2, true, RopeScaling::None)).unwrap();
     let lora = LoraLayout::new(&model.layout, 2, 4.0, &LoraModule::ALL).unwrap();
+    let spec = spec();
     for (name, lora, count) in [
         ("full", None, model.layout.len()),
         ("lora", Some(&lora), lora.len()),
     ] {
+        let experiment = Experiment {
+            model: &model,
+            lora,
+            spec: &spec,
+        };
         let folder = CheckpointFolder::new(&parent.path().join(name), 2, true);
         assert!(folder.list().is_empty() && folder.latest().is_none());
         for (step, score) in [
@@ -340,34 +389,39 @@ fn checkpoints_come_back_bit_for_bit_full_and_adapted_and_only_the_wanted_ones_s
         ] {
             let state = state(step, count);
             let checkpoint = Checkpoint {
-                model: &model,
-                lora,
+                experiment,
                 state: (&state).into(),
                 score,
-                base_name: "tiny",
             };
             let place = folder.save(&checkpoint).unwrap();
             assert!(place.ends_with(format!("step-0000{step}")));
-            assert_eq!(load_checkpoint(&place, &model, lora).unwrap(), state);
+            assert_eq!(load_checkpoint(&place, &experiment).unwrap(), state);
         }
         let steps: Vec<u64> = folder.list().iter().map(|c| c.step).collect();
         assert_eq!(steps, [20, 30, 40]);
         assert_eq!(folder.latest().unwrap().step, 40);
         let best = folder.best().unwrap();
         assert_eq!((best.step, best.score), (20, Some(0.9)));
-        folder.forget_after(20).unwrap();
+        folder.clear(Some(&best.path)).unwrap();
         assert_eq!(folder.latest().unwrap().step, 20);
 
         // Another choice of trained parameters, a cut file and a missing one are told.
         let other = LoraLayout::new(&model.layout, 3, 4.0, &LoraModule::ALL).unwrap();
-        let error = load_checkpoint(&best.path, &model, Some(&other))
+        let others = Experiment {
+            lora: Some(&other),
+            ..experiment
+        };
+        let error = load_checkpoint(&best.path, &others)
             .unwrap_err()
             .to_string();
-        assert!(error.contains("this run trains LoRA of rank 3"), "{error}");
+        assert!(
+            error.contains("language.tune") && error.contains("LoRA of rank 3"),
+            "{error}"
+        );
         let optimizer = best.path.join("optimizer.safetensors");
         let bytes = std::fs::read(&optimizer).unwrap();
         std::fs::write(&optimizer, &bytes[..bytes.len() / 2]).unwrap();
-        let error = load_checkpoint(&best.path, &model, lora)
+        let error = load_checkpoint(&best.path, &experiment)
             .unwrap_err()
             .to_string();
         assert!(
@@ -377,7 +431,7 @@ fn checkpoints_come_back_bit_for_bit_full_and_adapted_and_only_the_wanted_ones_s
         std::fs::remove_file(best.path.join("trainer.json")).unwrap();
         assert!(folder.best().is_none());
         assert!(
-            load_checkpoint(&best.path, &model, lora)
+            load_checkpoint(&best.path, &experiment)
                 .unwrap_err()
                 .to_string()
                 .contains("trainer.json")
@@ -394,12 +448,15 @@ fn a_checkpoint_of_a_full_fine_tune_is_a_model_and_leftovers_of_a_killed_process
     std::fs::create_dir(&leftover).unwrap();
     std::fs::write(leftover.join("model.safetensors"), "half").unwrap();
     let folder = CheckpointFolder::new(parent.path(), 1, false);
+    let spec = spec();
     let checkpoint = Checkpoint {
-        model: &model,
-        lora: None,
+        experiment: Experiment {
+            model: &model,
+            lora: None,
+            spec: &spec,
+        },
         state: (&state).into(),
         score: Some(f64::NAN),
-        base_name: "tiny",
     };
     let place = folder.save(&checkpoint).unwrap();
     assert!(!leftover.exists());
@@ -421,4 +478,185 @@ fn a_checkpoint_of_a_full_fine_tune_is_a_model_and_leftovers_of_a_killed_process
     let again = LanguageModel::new(loaded).unwrap();
     assert_eq!(*again.weights, state.parameters);
     assert_eq!(again.layout, model.layout);
+}
+
+/// A small model, its checkpoints at some steps in one folder, and what they belong to.
+fn saved<'a>(
+    root: &Path,
+    experiment: Experiment<'a>,
+    steps: &[u64],
+    by_hand: bool,
+) -> Vec<PathBuf> {
+    let folder = CheckpointFolder::new(root, 2, false);
+    (steps.iter())
+        .map(|step| {
+            let state = state(*step, experiment.model.layout.len());
+            let checkpoint = Checkpoint {
+                experiment,
+                state: (&state).into(),
+                score: None,
+            };
+            match by_hand {
+                true => folder.save_by_hand(&checkpoint, &[]).unwrap(),
+                false => folder.save(&checkpoint).unwrap(),
+            }
+        })
+        .collect()
+}
+
+#[test]
+fn a_new_checkpoint_stays_beside_those_of_later_steps_and_those_that_somebody_asked_for() {
+    let parent = tempfile::tempdir().unwrap();
+    let root = parent.path();
+    let model = LanguageModel::new(tiny(Family::Llama, true, RopeScaling::None)).unwrap();
+    let spec = spec();
+    let experiment = Experiment {
+        model: &model,
+        lora: None,
+        spec: &spec,
+    };
+    let steps = || -> Vec<(u64, bool)> {
+        let all = CheckpointFolder::new(root, 2, false).list();
+        all.iter().map(|c| (c.step, c.by_hand)).collect()
+    };
+    // An earlier run went further.
+    saved(root, experiment, &[100, 200, 300], false);
+    assert_eq!(steps(), [(200, false), (300, false)]);
+    saved(root, experiment, &[10, 20, 30], false);
+    assert_eq!(
+        steps(),
+        [(20, false), (30, false), (200, false), (300, false)]
+    );
+    // One more of a step that is there does not take its place.
+    let by_hand = saved(root, experiment, &[5, 15, 25, 25], true);
+    assert!(by_hand[3].ends_with("step-000025-2"), "{by_hand:?}");
+    saved(root, experiment, &[25, 40], false);
+    let hand: Vec<(u64, bool)> = steps().into_iter().filter(|(_, hand)| *hand).collect();
+    assert_eq!(hand, [(5, true), (15, true), (25, true), (25, true)]);
+    CheckpointFolder::new(root, 2, false).clear(None).unwrap();
+    assert_eq!(steps(), hand);
+}
+
+#[test]
+fn a_checkpoint_of_another_experiment_is_refused_by_the_name_of_the_field() {
+    let parent = tempfile::tempdir().unwrap();
+    let model = LanguageModel::new(tiny(Family::Llama, true, RopeScaling::None)).unwrap();
+    let other_model = LanguageModel::new(tiny(Family::Qwen2, true, RopeScaling::None)).unwrap();
+    let spec = spec();
+    let experiment = Experiment {
+        model: &model,
+        lora: None,
+        spec: &spec,
+    };
+    let place = &saved(parent.path(), experiment, &[3], false)[0];
+    let refusal = |change: &dyn Fn(&mut LanguageSpec), model: &LanguageModel| {
+        let mut spec = spec.clone();
+        change(&mut spec);
+        let experiment = Experiment {
+            model,
+            lora: None,
+            spec: &spec,
+        };
+        load_checkpoint(place, &experiment)
+            .err()
+            .map_or_else(String::new, |error| error.to_string())
+    };
+    let answer = |spec: &mut LanguageSpec| spec.prompts[1].answers[2].text = "d".to_owned();
+    for (says, refused) in [
+        ("language.model", refusal(&|_| {}, &other_model)),
+        (
+            "language.matching",
+            refusal(&|s| s.matching = Matching::FirstToken, &model),
+        ),
+        (
+            "language.prompts is",
+            refusal(&|s| s.prompts.truncate(1), &model),
+        ),
+        (
+            "language.prompts.1.prompt",
+            refusal(&|s| s.prompts[1].prompt.push('?'), &model),
+        ),
+        (
+            "language.prompts.0.raw",
+            refusal(&|s| s.prompts[0].raw = false, &model),
+        ),
+        (
+            "language.prompts.0.prefill",
+            refusal(&|s| s.prompts[0].prefill.push('I'), &model),
+        ),
+        ("language.prompts.1.answers", refusal(&answer, &model)),
+    ] {
+        assert!(refused.contains(says), "{says}: {refused}");
+        assert!(!refused.contains('\n'), "{refused}");
+    }
+    // Another name of the same model, other rewards and settings are no other experiment.
+    let same = |spec: &mut LanguageSpec| {
+        spec.model = "elsewhere".to_owned();
+        spec.prompts[0].answers[0].reward = 0.5;
+        spec.temperature = 0.5;
+    };
+    assert_eq!(refusal(&same, &model), "");
+}
+
+#[test]
+fn numbers_that_no_run_leaves_in_a_checkpoint_are_refused_by_name() {
+    let parent = tempfile::tempdir().unwrap();
+    let model = LanguageModel::new(tiny(Family::Llama, true, RopeScaling::None)).unwrap();
+    let spec = spec();
+    let experiment = Experiment {
+        model: &model,
+        lora: None,
+        spec: &spec,
+    };
+    let place = &saved(parent.path(), experiment, &[3], false)[0];
+    let path = place.join("trainer.json");
+    let good: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let one = 1.0f32.to_bits();
+    let minus = (-1.0f32).to_bits();
+    for (field, value, says) in [
+        ("anchors", json!([99, null]), "anchors.0 = 99"),
+        ("anchors", json!([null]), "1 entries"),
+        ("known", json!([[2, [1], [minus]]]), "prompt 2"),
+        ("known", json!([[0, [1_000_000], [minus]]]), "token 1000000"),
+        ("known", json!([[0, [1], []]]), "0 log-probabilities"),
+        ("known", json!([[0, [], []]]), "0 tokens"),
+        ("known", json!([[0, [1], [one]]]), "the bits of 1"),
+        (
+            "known",
+            json!([[0, [1], [f32::NAN.to_bits()]]]),
+            "the bits of NaN",
+        ),
+        ("optimizer_steps", json!(0), "optimizer_steps = 0"),
+        ("step", json!(1u64 << 63), "9223372036854775808"),
+        (
+            "drawn_words",
+            json!([(1u128 << 68).to_string(), "0"]),
+            "drawn_words.0",
+        ),
+        ("format", json!(1), "format = 1"),
+    ] {
+        let mut bad = good.clone();
+        bad[field] = value;
+        std::fs::write(&path, bad.to_string()).unwrap();
+        let error = load_checkpoint(place, &experiment).unwrap_err().to_string();
+        assert!(
+            error.contains(says) && error.contains("trainer.json"),
+            "{error}"
+        );
+    }
+    std::fs::write(&path, good.to_string()).unwrap();
+    load_checkpoint(place, &experiment).unwrap();
+
+    // A tensor with a number that is not finite, or a second moment below zero.
+    let optimizer = place.join("optimizer.safetensors");
+    let bytes = std::fs::read(&optimizer).unwrap();
+    for (value, says) in [(f32::NAN, "NaN"), (-1.0, "at least 0")] {
+        let mut bad = bytes.clone();
+        // The second moments come last in the alphabet.
+        let end = bad.len();
+        bad[end - 4..].copy_from_slice(&value.to_le_bytes());
+        std::fs::write(&optimizer, bad).unwrap();
+        let error = load_checkpoint(place, &experiment).unwrap_err().to_string();
+        assert!(error.contains("second.") && error.contains(says), "{error}");
+    }
 }

@@ -15,10 +15,10 @@ fn every_stated_expectation_of_every_preset_holds() {
         let start = std::time::Instant::now();
         let preset = parse_preset(builtin.text).unwrap();
         if !model_is_here(&preset) {
-            println!(
-                "{}: skipped, MODESCOPE_SMOLLM2_GGUF does not name its model",
+            crate::say_skipped(&format!(
+                "{}: MODESCOPE_SMOLLM2_GGUF does not name its model",
                 builtin.name
-            );
+            ));
             continue;
         }
         for checked in check_expectations(&preset, None).unwrap() {

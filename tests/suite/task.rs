@@ -243,6 +243,7 @@ proptest! {
 fn the_example_program_rewards_even_numbers() {
     let spec = RewardProgramSpec {
         command: ["python3", "reward_program.py"].map(str::to_owned).to_vec(),
+        folder: None,
         timeout_secs: 20.0,
     };
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("presets");
@@ -276,6 +277,7 @@ for line in sys.stdin:
     let mut preset = builtin_preset("lm-one-or-two").unwrap();
     preset.language.as_mut().unwrap().program = Some(RewardProgramSpec {
         command: ["python3", "reward.py"].map(str::to_owned).to_vec(),
+        folder: None,
         timeout_secs: 30.0,
     });
     Session::new(preset, Some(folder)).unwrap()

@@ -197,7 +197,8 @@ impl Session {
         };
         let spec = Arc::new(spec.clone());
         let base_dir = self.base_dir.as_deref();
-        let prepared = lm::Prepared::new(Arc::clone(&run.model), spec, base_dir)?;
+        let prepared =
+            lm::Prepared::new(Arc::clone(&run.model), spec, base_dir, &self.stop_waiting)?;
         let trainer = LmTrainer::new(
             prepared,
             self.grounds.clone(),

@@ -161,7 +161,7 @@ fn a_run_goes_on_from_a_checkpoint_exactly_where_it_stopped() {
         steps(&mut first, 2);
         let written = first.checkpoint(folder.path()).unwrap();
         let trainer = first.language().unwrap();
-        let read = lm::checkpoint::load_checkpoint(&written, trainer.model(), trainer.lora());
+        let read = lm::checkpoint::load_checkpoint(&written, &trainer.experiment());
         assert!(read.unwrap() == trainer.save_state(), "{tune}");
         steps(&mut first, 3);
 
@@ -218,4 +218,158 @@ fn a_run_that_left_the_finite_numbers_goes_on_from_its_last_good_step() {
     assert!(session.revert(2).unwrap() == 2 && session.edit([with_rate(1e-3)]).is_empty());
     steps(&mut session, 1);
     assert_eq!(session.step(), 3);
+}
+
+#[test]
+fn going_back_to_what_is_not_kept_is_refused_and_loses_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut first = Session::new(preset(), None).unwrap();
+    steps(&mut first, 4);
+    let written = first.checkpoint(folder.path()).unwrap();
+    let mut second = Session::new(preset(), None).unwrap();
+    // As with a model too large to keep states of.
+    second.states = Thinned::new(2, u64::MAX);
+    second.go_on_from(&written).unwrap();
+    steps(&mut second, 3);
+    second.checkpoint(folder.path()).unwrap();
+    let policy = second.policy().to_vec();
+    let error = second.revert(2).unwrap_err().to_string();
+    for says in ["step 2 ", "step 7, which is kept", "step 0, by Reset"] {
+        assert!(error.contains(says), "{error}");
+    }
+    assert_eq!((second.step(), second.policy()), (7, policy.as_slice()));
+    steps(&mut second, 1);
+    assert_eq!(second.revert(8).unwrap(), 7);
+    assert_eq!(second.policy(), policy);
+    assert_eq!(second.revert(0).unwrap(), 0);
+}
+
+#[test]
+fn going_back_to_a_checkpoint_on_the_disk_repeats_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut session = Session::new(preset(), None).unwrap();
+    steps(&mut session, 3);
+    session.checkpoint(folder.path()).unwrap();
+    steps(&mut session, 2);
+    let policy = session.policy().to_vec();
+    // As with a model too large to keep states of.
+    session.states.truncate(0);
+    session.states = Thinned::new(2, u64::MAX);
+    assert_eq!(session.revert(4).unwrap(), 3);
+    assert!(session.revert(1).is_err());
+    steps(&mut session, 2);
+    assert_eq!(session.policy(), policy);
+}
+
+#[test]
+fn a_speed_counts_the_steps_of_its_own_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut first = Session::new(preset(), None).unwrap();
+    steps(&mut first, 4);
+    let written = first.checkpoint(folder.path()).unwrap();
+    let mut second = Session::new(preset(), None).unwrap();
+    second.go_on_from(&written).unwrap();
+    assert_eq!(second.steps_per_second(), 0.0);
+    steps(&mut second, 3);
+    assert_eq!((second.step(), second.steps_done()), (7, 3));
+    let expected = 3.0 / second.elapsed().as_secs_f64();
+    assert!((second.steps_per_second() / expected - 1.0).abs() < 1e-9);
+}
+
+#[test]
+fn a_reward_program_is_not_waited_for_once_somebody_wants_to_stop() {
+    let mut asked = preset();
+    set_path(
+        &mut asked,
+        "language.program=(command: [\"sleep\", \"60\"], timeout_secs: 60)",
+    )
+    .unwrap();
+    let stop = Arc::new(AtomicBool::new(false));
+    let setter = {
+        let stop = Arc::clone(&stop);
+        std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(300));
+            stop.store(true, Ordering::Relaxed);
+        })
+    };
+    let begun = Instant::now();
+    let started = Session::new_with_progress(asked, None, &stop, &mut |_| {});
+    setter.join().unwrap();
+    assert!(matches!(
+        started,
+        Err(SessionError::Language(LmTrainError::Stopped))
+    ));
+    assert!(begun.elapsed() < Duration::from_secs(20));
+}
+
+#[test]
+fn answers_that_will_hardly_be_sampled_are_told_before_the_first_step() {
+    let mut rare = preset();
+    set_path(
+        &mut rare,
+        "language.prompts.0.answers=[(text: \"red\"), (text: \"blue\")]",
+    )
+    .unwrap();
+    let mut session = Session::new(rare.clone(), None).unwrap();
+    let notice = session.take_notice().unwrap();
+    assert!(
+        notice.contains("P(valid)") && notice.contains("32"),
+        "{notice}"
+    );
+    assert_eq!(session.take_notice(), None);
+    // Once is enough, however long none comes up.
+    steps(&mut session, 12);
+    assert_eq!(session.take_notice(), None);
+    // Without samples there is nothing to miss.
+    set_path(&mut rare, "training.update=Exact").unwrap();
+    assert_eq!(Session::new(rare, None).unwrap().take_notice(), None);
+    assert_eq!(Session::new(preset(), None).unwrap().take_notice(), None);
+}
+
+#[test]
+fn a_policy_that_left_the_answers_is_told_apart_from_a_prompt_that_does_not_lead_to_them() {
+    let mut wild = preset();
+    set_path(&mut wild, "training.learning_rate=1").unwrap();
+    let mut session = Session::new(wild, None).unwrap();
+    let notice = (0..60).find_map(|_| {
+        steps(&mut session, 1);
+        session.take_notice()
+    });
+    let notice = notice.unwrap();
+    for says in [
+        "has left",
+        "training.learning_rate (now 1)",
+        "objective.beta (now 0.1)",
+    ] {
+        assert!(notice.contains(says), "{notice}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_program_that_pays_for_something_else_than_an_answer_is_told_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = "import json, sys\nfor line in sys.stdin:\n    r = json.loads(line)\n    \
+                  print(json.dumps({'id': r['id'], 'reward': 0.75}), flush=True)\n";
+    std::fs::write(folder.path().join("reward.py"), script).unwrap();
+    let mut paid = preset();
+    for set in [
+        "language.program=(command: [\"python3\", \"reward.py\"], timeout_secs: 30)",
+        "training.update.batch=512",
+    ] {
+        set_path(&mut paid, set).unwrap();
+    }
+    let mut session = Session::new(paid, Some(folder.path())).unwrap();
+    assert_eq!(session.take_notice(), None);
+    steps(&mut session, 1);
+    let notice = session.take_notice().unwrap();
+    for says in [
+        "gives 0.75 to",
+        "failure_reward = 0",
+        "language.prompts.0.answers",
+    ] {
+        assert!(notice.contains(says), "{notice}");
+    }
+    steps(&mut session, 1);
+    assert_eq!(session.take_notice(), None);
 }

@@ -7,8 +7,8 @@ use std::{
 };
 
 use super::{
-    Analysis, HISTORY_PERIOD, Journal, LmTrainer, Metrics, Preset, ProbeAnswer, Problem, Row,
-    SampleRecord, Session, SessionError, Snapshot, Status, StepLog, bandit, lm,
+    Analysis, Ground, HISTORY_PERIOD, Journal, LmTrainer, Metrics, Preset, ProbeAnswer, Problem,
+    Row, SampleRecord, Session, SessionError, Snapshot, Status, StepLog, bandit, lm,
 };
 
 impl Session {
@@ -146,6 +146,39 @@ impl Session {
     pub fn log_policy(&mut self) -> &[f64] {
         self.trainer
             .log_masses(self.language.as_ref().map_or(0, |run| run.shown))
+    }
+
+    /// The masses of one prompt's answers under the policy, or of a bandit's arms.
+    pub fn policy_of(&mut self, prompt: usize) -> &[f64] {
+        self.trainer.masses(prompt)
+    }
+
+    /// Their natural logarithms.
+    pub fn log_policy_of(&mut self, prompt: usize) -> &[f64] {
+        self.trainer.log_masses(prompt)
+    }
+
+    /// Problem and target of every prompt; of a bandit the only one.
+    #[must_use]
+    pub fn grounds(&self) -> &[Ground] {
+        &self.grounds
+    }
+
+    /// Steps per second of training, over the time in [`Self::elapsed`]; 0 before the first step.
+    #[must_use]
+    pub fn steps_per_second(&self) -> f64 {
+        let seconds = self.elapsed.as_secs_f64();
+        if seconds > 0.0 {
+            self.steps_done as f64 / seconds
+        } else {
+            0.0
+        }
+    }
+
+    /// Steps done in the time in [`Self::elapsed`]: fewer than [`Self::step`] where the run went on from a checkpoint.
+    #[must_use]
+    pub fn steps_done(&self) -> u64 {
+        self.steps_done
     }
 
     /// The language model's trainer, where there is one.

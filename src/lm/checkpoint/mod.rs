@@ -4,12 +4,16 @@
 //! Beside the model (or the adapter) lie `optimizer.safetensors`, the moments of AdamW under the names of what they belong
 //! to with `first.` or `second.` in front, and `trainer.json`, which is written last.
 
+mod identity;
 mod rotation;
 mod state;
+mod tensors;
 
 use std::path::{Path, PathBuf};
 
+pub use identity::Experiment;
 pub use rotation::superfluous;
+pub use state::OpenCheckpoint;
 
 use super::{
     error::LmError,
@@ -17,8 +21,6 @@ use super::{
         Adapter, FolderWriter, HubFolder, flat_tensors, save_tensors, write_adapter, write_error,
         write_hub_folder,
     },
-    fast::LoraLayout,
-    language_model::LanguageModel,
     train::{LmState, LmStateRef},
 };
 
@@ -28,16 +30,12 @@ pub const CHECKPOINT_FILE: &str = "trainer.json";
 /// What a checkpoint is made of.
 #[derive(Debug, Clone)]
 pub struct Checkpoint<'a> {
-    /// The model that is trained or adapted.
-    pub model: &'a LanguageModel,
-    /// The adapters' layout where low-rank factors are trained; none for a full fine-tune.
-    pub lora: Option<&'a LoraLayout>,
+    /// What it belongs to.
+    pub experiment: Experiment<'a>,
     /// Where the run stands.
     pub state: LmStateRef<'a>,
     /// What [`CheckpointFolder::best`] goes by, larger is better; none for "not measured".
     pub score: Option<f64>,
-    /// Name of the model that the run began with, for an adapter's `base_model_name_or_path`.
-    pub base_name: &'a str,
 }
 
 /// What is known of a checkpoint without reading it.
@@ -47,6 +45,8 @@ pub struct CheckpointInfo {
     pub step: u64,
     /// What it was judged by.
     pub score: Option<f64>,
+    /// Whether somebody asked for it, so that it stays until somebody removes it.
+    pub by_hand: bool,
     /// Its folder.
     pub path: PathBuf,
 }
@@ -74,23 +74,64 @@ impl CheckpointFolder {
         }
     }
 
-    /// Writes a checkpoint, then removes those that need not be kept; returns its folder. One of the same step is replaced.
+    /// Writes a run's own checkpoint, then removes those before it that need not be kept; returns its folder. One of the
+    /// same step is replaced. Those that somebody asked for, and those of later steps (of another run, or of a future that
+    /// this one went back from), are left alone.
     ///
     /// # Errors
     /// Names the file that cannot be written (a full disk, say). Every older checkpoint is still there then.
-    pub fn save(&self, checkpoint: &Checkpoint) -> Result<PathBuf, LmError> {
-        let place = self.root.join(format!("step-{:06}", checkpoint.state.step));
-        self.remove_leftovers();
-        let writer = FolderWriter::begin(&place)?;
-        write(&writer, checkpoint)?;
-        writer.finish()?;
-        let all = self.list();
-        for index in superfluous(&all, self.keep, self.keep_best) {
-            if let Some(old) = all.get(index) {
+    pub fn save(&self, checkpoint: &Checkpoint<'_>) -> Result<PathBuf, LmError> {
+        let step = checkpoint.state.step;
+        let place = self.place(step, |path| {
+            !state::info(path).is_ok_and(|info| info.by_hand)
+        });
+        self.write_to(&place, checkpoint, false)?;
+        let mut own = self.list();
+        own.retain(|other| !other.by_hand && other.step <= step);
+        for index in superfluous(&own, self.keep, self.keep_best) {
+            if let Some(old) = own.get(index) {
                 std::fs::remove_dir_all(&old.path).map_err(|e| write_error(&old.path, e))?;
             }
         }
         Ok(place)
+    }
+
+    /// Writes a checkpoint that somebody asked for; returns its folder. Nothing makes room for it, and it makes room for
+    /// nothing. Where its step has one already that is not among `own`, it gets a name beside that.
+    ///
+    /// # Errors
+    /// As [`Self::save`].
+    pub fn save_by_hand(
+        &self,
+        checkpoint: &Checkpoint<'_>,
+        own: &[&Path],
+    ) -> Result<PathBuf, LmError> {
+        let place = self.place(checkpoint.state.step, |path| own.contains(&path));
+        self.write_to(&place, checkpoint, true)?;
+        Ok(place)
+    }
+
+    /// The first name for a step that is free or `may_replace`.
+    fn place(&self, step: u64, may_replace: impl Fn(&Path) -> bool) -> PathBuf {
+        let mut place = self.root.join(format!("step-{step:06}"));
+        let mut number = 1u64;
+        while place.is_dir() && !may_replace(&place) {
+            number += 1;
+            place = self.root.join(format!("step-{step:06}-{number}"));
+        }
+        place
+    }
+
+    fn write_to(
+        &self,
+        place: &Path,
+        checkpoint: &Checkpoint<'_>,
+        by_hand: bool,
+    ) -> Result<(), LmError> {
+        self.remove_leftovers();
+        let writer = FolderWriter::begin(place)?;
+        write(&writer, checkpoint, by_hand)?;
+        writer.finish()
     }
 
     /// Every complete checkpoint, by step.
@@ -106,7 +147,7 @@ impl CheckpointFolder {
                 state::info(&path).ok()
             })
             .collect();
-        all.sort_by_key(|checkpoint| checkpoint.step);
+        all.sort_by(|a, b| (a.step, &a.path).cmp(&(b.step, &b.path)));
         all
     }
 
@@ -124,13 +165,19 @@ impl CheckpointFolder {
         all.into_iter().nth(index)
     }
 
-    /// Removes checkpoints of steps after `step`: those of a future that a run went back from.
+    /// Removes what runs wrote by themselves, except `kept`: another run begins here. What somebody asked for stays.
     ///
     /// # Errors
     /// When a folder cannot be removed.
-    pub fn forget_after(&self, step: u64) -> Result<(), LmError> {
+    pub fn clear(&self, kept: Option<&Path>) -> Result<(), LmError> {
+        let same = |path: &Path| {
+            kept.is_some_and(|kept| match (kept.canonicalize(), path.canonicalize()) {
+                (Ok(kept), Ok(path)) => kept == path,
+                _ => kept == path,
+            })
+        };
         for checkpoint in self.list() {
-            if checkpoint.step > step {
+            if !checkpoint.by_hand && !same(&checkpoint.path) {
                 std::fs::remove_dir_all(&checkpoint.path)
                     .map_err(|e| write_error(&checkpoint.path, e))?;
             }
@@ -151,10 +198,11 @@ impl CheckpointFolder {
     }
 }
 
-fn write(writer: &FolderWriter, checkpoint: &Checkpoint) -> Result<(), LmError> {
+fn write(writer: &FolderWriter, checkpoint: &Checkpoint<'_>, by_hand: bool) -> Result<(), LmError> {
     let Checkpoint {
-        model, lora, state, ..
+        experiment, state, ..
     } = checkpoint;
+    let Experiment { model, lora, spec } = experiment;
     match lora {
         None => write_hub_folder(
             writer,
@@ -170,23 +218,31 @@ fn write(writer: &FolderWriter, checkpoint: &Checkpoint) -> Result<(), LmError> 
             &Adapter {
                 layout,
                 factors: state.parameters,
-                base_name: checkpoint.base_name,
+                base_name: &spec.model,
             },
         )?,
     }
     let moments = state::moments(checkpoint)?;
     writer.write("optimizer.safetensors", |out| save_tensors(out, &moments))?;
-    writer.write_json(CHECKPOINT_FILE, &state::trainer_json(checkpoint))
+    writer.write_json(CHECKPOINT_FILE, &state::trainer_json(checkpoint, by_hand))
 }
 
-/// Reads where a run stood from a checkpoint of the same model and choice of trained parameters.
+/// Looks through a checkpoint without reading it into memory.
 ///
 /// # Errors
-/// Names the file that is missing or damaged, or the tensor that does not fit.
-pub fn load_checkpoint(
+/// Names the file that is missing or damaged, the tensor or number that does not fit, or the field in which the
+/// checkpoint's experiment is another one.
+pub fn open_checkpoint(
     folder: &Path,
-    model: &LanguageModel,
-    lora: Option<&LoraLayout>,
-) -> Result<LmState, LmError> {
-    state::load(folder, model, lora)
+    experiment: &Experiment<'_>,
+) -> Result<OpenCheckpoint, LmError> {
+    OpenCheckpoint::open(folder, experiment)
+}
+
+/// Reads where a run of the same experiment stood.
+///
+/// # Errors
+/// As [`open_checkpoint`].
+pub fn load_checkpoint(folder: &Path, experiment: &Experiment<'_>) -> Result<LmState, LmError> {
+    open_checkpoint(folder, experiment)?.into_state()
 }

@@ -34,6 +34,7 @@ mod tests {
         let one = |(step, score): (usize, &Option<f64>)| CheckpointInfo {
             step: step as u64,
             score: *score,
+            by_hand: false,
             path: PathBuf::new(),
         };
         scores.iter().enumerate().map(one).collect()

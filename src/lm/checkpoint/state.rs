@@ -1,8 +1,7 @@
 //! A run's state as files: `trainer.json` and `optimizer.safetensors`.
 
-use std::{collections::HashMap, path::Path, sync::Arc};
+use std::{path::Path, sync::Arc};
 
-use candle_core::{Device, Tensor, safetensors};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -10,11 +9,12 @@ use super::{
     super::{
         error::LmError,
         export::{ADAPTER_WEIGHTS, ExportTensor, adapter_tensors, flat_tensors},
-        fast::{AdamWState, LoraLayout, Span},
-        language_model::LanguageModel,
+        fast::{AdamWState, Span},
         train::{KnownReference, LmState},
     },
     Checkpoint, CheckpointInfo,
+    identity::{Experiment, Identity},
+    tensors::TensorFile,
 };
 
 /// What `trainer.json` holds beside the tensors.
@@ -23,45 +23,41 @@ struct Trainer {
     format: u32,
     step: u64,
     score: Option<f64>,
+    /// Somebody wanted this one: it is not among those that make room for later ones.
+    by_hand: bool,
     optimizer_steps: u32,
     /// 128-bit counts as text: JSON's numbers do not hold them everywhere.
     drawn_words: (String, String),
     anchors: Vec<Option<u32>>,
     /// What was asked of the reference: prompt, tokens, and the bits of each token's log-probability.
     known: Vec<(usize, Vec<u32>, Vec<u32>)>,
-    lora: Option<Lora>,
+    experiment: Identity,
 }
 
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct Lora {
-    rank: usize,
-    alpha: f64,
-    modules: Vec<String>,
+/// The only part that is read of every checkpoint in a folder.
+#[derive(Debug, Deserialize)]
+struct Head {
+    format: u32,
+    step: u64,
+    score: Option<f64>,
+    #[serde(default)]
+    by_hand: bool,
 }
 
-impl Lora {
-    fn of(layout: &LoraLayout) -> Self {
-        Self {
-            rank: layout.rank(),
-            alpha: layout.alpha(),
-            modules: layout
-                .modules()
-                .iter()
-                .map(|m| m.name().to_owned())
-                .collect(),
-        }
-    }
-}
+/// The only format there is; the first one did not say which experiment it belonged to.
+const FORMAT: u32 = 2;
+/// ChaCha counts 2^64 blocks of 16 words.
+const MAX_DRAWN_WORDS: u128 = (1 << 68) - 1;
+/// Rounding may lift the logarithm of a probability of one this far above zero.
+const LOG_SLACK: f32 = 1e-3;
 
-/// The only format there is.
-const FORMAT: u32 = 1;
-
-pub(super) fn trainer_json(checkpoint: &Checkpoint) -> Value {
+pub(super) fn trainer_json(checkpoint: &Checkpoint<'_>, by_hand: bool) -> Value {
     let state = &checkpoint.state;
     let trainer = Trainer {
         format: FORMAT,
         step: state.step,
         score: checkpoint.score.filter(|score| score.is_finite()),
+        by_hand,
         optimizer_steps: state.optimiser.steps,
         drawn_words: (
             state.drawn_words.0.to_string(),
@@ -74,7 +70,7 @@ pub(super) fn trainer_json(checkpoint: &Checkpoint) -> Value {
                 (known.prompt, known.tokens.clone(), bits.collect())
             })
             .collect(),
-        lora: checkpoint.lora.map(Lora::of),
+        experiment: Identity::of(&checkpoint.experiment),
     };
     // A struct of numbers and texts is always JSON.
     serde_json::to_value(trainer).unwrap_or_default()
@@ -83,169 +79,260 @@ pub(super) fn trainer_json(checkpoint: &Checkpoint) -> Value {
 /// Both moments of every trained tensor.
 pub(super) fn moments<'a>(checkpoint: &Checkpoint<'a>) -> Result<Vec<ExportTensor<'a>>, LmError> {
     let optimiser: &'a AdamWState = checkpoint.state.optimiser;
+    let Experiment { model, lora, .. } = checkpoint.experiment;
     let mut all = Vec::new();
-    for (prefix, values) in [("first", &optimiser.first), ("second", &optimiser.second)] {
-        let tensors = match checkpoint.lora {
-            None => flat_tensors(&checkpoint.model.layout, values)?,
+    for (prefix, values) in [(FIRST, &optimiser.first), (SECOND, &optimiser.second)] {
+        let tensors = match lora {
+            None => flat_tensors(&model.layout, values)?,
             Some(layout) => adapter_tensors(layout, values)?,
         };
         all.extend(tensors.into_iter().map(|tensor| ExportTensor {
-            name: format!("{prefix}.{}", tensor.name),
+            name: format!("{prefix}{}", tensor.name),
             ..tensor
         }));
     }
     Ok(all)
 }
 
+/// Before the names of the moments' tensors.
+const FIRST: &str = "first.";
+const SECOND: &str = "second.";
+
 pub(super) fn info(folder: &Path) -> Result<CheckpointInfo, LmError> {
-    let trainer = read_trainer(folder)?;
+    let head: Head = read_json(folder)?;
+    check_format(folder, head.format)?;
     Ok(CheckpointInfo {
-        step: trainer.step,
-        score: trainer.score,
+        step: head.step,
+        score: head.score,
+        by_hand: head.by_hand,
         path: folder.to_owned(),
     })
 }
 
-pub(super) fn load(
-    folder: &Path,
-    model: &LanguageModel,
-    lora: Option<&LoraLayout>,
-) -> Result<LmState, LmError> {
-    let trainer = read_trainer(folder)?;
-    let path = folder.join(super::CHECKPOINT_FILE);
-    let malformed = |why: String| LmError::Malformed {
-        path: path.clone(),
-        why,
-    };
-    let (saved, wanted) = (&trainer.lora, lora.map(Lora::of));
-    if *saved != wanted {
-        let words = |lora: &Option<Lora>| match lora {
-            None => "all parameters".to_owned(),
-            Some(lora) => format!(
-                "LoRA of rank {}, alpha {} on {}",
-                lora.rank,
-                lora.alpha,
-                lora.modules.join(", ")
+/// A checkpoint that was looked through and fits: from here on only the disk can fail.
+#[derive(Debug)]
+pub struct OpenCheckpoint {
+    rest: StateRest,
+    names: Vec<(String, Span)>,
+    len: usize,
+    weights: TensorFile,
+    moments: TensorFile,
+}
+
+/// All of a state but its large buffers.
+#[derive(Debug, Clone)]
+pub(in crate::lm) struct StateRest {
+    pub(in crate::lm) step: u64,
+    pub(in crate::lm) optimiser_steps: u32,
+    pub(in crate::lm) drawn_words: (u128, u128),
+    pub(in crate::lm) anchors: Vec<Option<u32>>,
+    pub(in crate::lm) known: Vec<Arc<KnownReference>>,
+}
+
+impl OpenCheckpoint {
+    pub(super) fn open(folder: &Path, experiment: &Experiment<'_>) -> Result<Self, LmError> {
+        let head: Head = read_json(folder)?;
+        check_format(folder, head.format)?;
+        let trainer: Trainer = read_json(folder)?;
+        trainer
+            .experiment
+            .check(&Identity::of(experiment), folder)?;
+        let Experiment { model, lora, .. } = experiment;
+        let names: Vec<(String, Span)> = match lora {
+            None => model.layout.tensors().to_vec(),
+            Some(layout) => layout
+                .tensors()
+                .map(|(name, span)| (name.to_owned(), span))
+                .collect(),
+        };
+        let len = lora.map_or(model.layout.len(), |layout| layout.len());
+        let mut weights = TensorFile::open(&folder.join(match lora {
+            None => "model.safetensors",
+            Some(_) => ADAPTER_WEIGHTS,
+        }))?;
+        weights.check(&names, "", f32::NEG_INFINITY)?;
+        let mut moments = TensorFile::open(&folder.join("optimizer.safetensors"))?;
+        moments.check(&names, FIRST, f32::NEG_INFINITY)?;
+        moments.check(&names, SECOND, 0.0)?;
+        Ok(Self {
+            rest: trainer.checked(folder, experiment)?,
+            names,
+            len,
+            weights,
+            moments,
+        })
+    }
+
+    /// Steps done.
+    #[must_use]
+    pub fn step(&self) -> u64 {
+        self.rest.step
+    }
+
+    /// All of the state but its large buffers.
+    pub(in crate::lm) fn rest(&self) -> &StateRest {
+        &self.rest
+    }
+
+    /// Numbers that are trained.
+    pub(in crate::lm) fn trained(&self) -> usize {
+        self.len
+    }
+
+    /// Reads the trained numbers into place.
+    pub(in crate::lm) fn read_parameters(&mut self, to: &mut [f32]) -> Result<(), LmError> {
+        self.weights.read(&self.names, "", to)
+    }
+
+    /// Reads the optimiser's moments into place.
+    pub(in crate::lm) fn read_moments(
+        &mut self,
+        first: &mut [f32],
+        second: &mut [f32],
+    ) -> Result<(), LmError> {
+        self.moments.read(&self.names, FIRST, first)?;
+        self.moments.read(&self.names, SECOND, second)
+    }
+
+    /// The whole state, in memory of its own.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn into_state(mut self) -> Result<LmState, LmError> {
+        let mut parameters = vec![0.0; self.len];
+        let (mut first, mut second) = (parameters.clone(), parameters.clone());
+        self.read_parameters(&mut parameters)?;
+        self.read_moments(&mut first, &mut second)?;
+        let rest = self.rest;
+        Ok(LmState {
+            step: rest.step,
+            parameters,
+            optimiser: AdamWState {
+                first,
+                second,
+                steps: rest.optimiser_steps,
+            },
+            drawn_words: rest.drawn_words,
+            anchors: rest.anchors,
+            known: rest.known,
+        })
+    }
+}
+
+impl Trainer {
+    /// The numbers, each of which a run of the experiment could have left.
+    fn checked(self, folder: &Path, experiment: &Experiment<'_>) -> Result<StateRest, LmError> {
+        let refuse = |field: &str, value: &dyn ToString, accepted: String| LmError::Malformed {
+            path: folder.join(super::CHECKPOINT_FILE),
+            why: format!(
+                "{field} = {} is not accepted; {accepted}",
+                value.to_string()
             ),
         };
-        return Err(malformed(format!(
-            "it trains {}, this run trains {}; a run goes on only from one that trains the same",
-            words(saved),
-            words(&wanted)
-        )));
-    }
-    let names: Vec<(&str, Span)> = match lora {
-        None => (model.layout.tensors().iter())
-            .map(|(name, span)| (name.as_str(), *span))
-            .collect(),
-        Some(layout) => layout.tensors().collect(),
-    };
-    let weights = match lora {
-        None => "model.safetensors",
-        Some(_) => ADAPTER_WEIGHTS,
-    };
-    let parameters = flatten(&folder.join(weights), &names, &[""])?.swap_remove(0);
-    let mut moments = flatten(
-        &folder.join("optimizer.safetensors"),
-        &names,
-        &["first.", "second."],
-    )?;
-    let words = |text: &str| {
-        text.parse::<u128>().map_err(|_| {
-            malformed(format!(
-                "drawn_words = {text:?} is not accepted; it must be a whole number"
-            ))
-        })
-    };
-    Ok(LmState {
-        step: trainer.step,
-        parameters,
-        optimiser: AdamWState {
-            second: moments.pop().unwrap_or_default(),
-            first: moments.pop().unwrap_or_default(),
-            steps: trainer.optimizer_steps,
-        },
-        drawn_words: (
-            words(&trainer.drawn_words.0)?,
-            words(&trainer.drawn_words.1)?,
-        ),
-        anchors: trainer.anchors,
-        known: (trainer.known.into_iter())
-            .map(|(prompt, tokens, bits)| {
-                Arc::new(KnownReference {
-                    prompt,
-                    tokens,
-                    log_probs: bits.into_iter().map(f32::from_bits).collect(),
+        let Experiment { model, spec, .. } = experiment;
+        if u64::from(self.optimizer_steps) != self.step {
+            let accepted = match u32::try_from(self.step) {
+                Ok(step) => format!("{step} is, as step = {step} says"),
+                Err(_) => format!(
+                    "step = {} is not either, {} at most is",
+                    self.step,
+                    u32::MAX
+                ),
+            };
+            return Err(refuse("optimizer_steps", &self.optimizer_steps, accepted));
+        }
+        let words = |index: usize, text: &str| {
+            let field = format!("drawn_words.{index}");
+            (text.parse().ok())
+                .filter(|words| *words <= MAX_DRAWN_WORDS)
+                .ok_or_else(|| {
+                    let accepted = format!("a whole number up to {MAX_DRAWN_WORDS} is");
+                    refuse(&field, &format!("{text:?}"), accepted)
                 })
-            })
-            .collect(),
+        };
+        let drawn_words = (
+            words(0, &self.drawn_words.0)?,
+            words(1, &self.drawn_words.1)?,
+        );
+        if self.anchors.len() != spec.prompts.len() {
+            return Err(refuse(
+                "anchors",
+                &format!("{} entries", self.anchors.len()),
+                format!("{} are, one per prompt", spec.prompts.len()),
+            ));
+        }
+        for (prompt, (anchor, task)) in self.anchors.iter().zip(&spec.prompts).enumerate() {
+            // The last arm is everything else.
+            let last = task.answers.len();
+            if let Some(anchor) = anchor.filter(|anchor| *anchor as usize > last) {
+                let accepted = format!("null or an arm from 0 to {last} is");
+                return Err(refuse(&format!("anchors.{prompt}"), &anchor, accepted));
+            }
+        }
+        let vocabulary = model.layout.config().vocab_size;
+        let mut known = Vec::with_capacity(self.known.len());
+        for (place, (prompt, tokens, bits)) in self.known.into_iter().enumerate() {
+            let field = format!("known.{place}");
+            if prompt >= spec.prompts.len() {
+                let accepted = format!("a prompt below {} is", spec.prompts.len());
+                return Err(refuse(&field, &format!("prompt {prompt}"), accepted));
+            }
+            if let Some(token) = tokens.iter().find(|t| **t as usize >= vocabulary) {
+                let accepted = format!("a token below {vocabulary} is");
+                return Err(refuse(&field, &format!("token {token}"), accepted));
+            }
+            if tokens.is_empty() || bits.len() != tokens.len() {
+                return Err(refuse(
+                    &field,
+                    &format!(
+                        "{} log-probabilities for {} tokens",
+                        bits.len(),
+                        tokens.len()
+                    ),
+                    "at least one token and as many log-probabilities are".to_owned(),
+                ));
+            }
+            let log_probs: Vec<f32> = bits.into_iter().map(f32::from_bits).collect();
+            let wrong = |p: &&f32| !p.is_finite() || **p > LOG_SLACK;
+            if let Some(log_prob) = log_probs.iter().find(wrong) {
+                let accepted = "the bits of a finite number up to 0 are".to_owned();
+                let value = format!("the bits of {log_prob}");
+                return Err(refuse(&field, &value, accepted));
+            }
+            known.push(Arc::new(KnownReference {
+                prompt,
+                tokens,
+                log_probs,
+            }));
+        }
+        Ok(StateRest {
+            step: self.step,
+            optimiser_steps: self.optimizer_steps,
+            drawn_words,
+            anchors: self.anchors,
+            known,
+        })
+    }
+}
+
+fn check_format(folder: &Path, format: u32) -> Result<(), LmError> {
+    if format == FORMAT {
+        return Ok(());
+    }
+    Err(LmError::Malformed {
+        path: folder.join(super::CHECKPOINT_FILE),
+        why: format!("format = {format} is not accepted; this version reads {FORMAT}"),
     })
 }
 
-fn read_trainer(folder: &Path) -> Result<Trainer, LmError> {
+fn read_json<T: serde::de::DeserializeOwned>(folder: &Path) -> Result<T, LmError> {
     let path = folder.join(super::CHECKPOINT_FILE);
     let text = std::fs::read_to_string(&path).map_err(|source| LmError::Read {
         path: path.clone(),
         source,
     })?;
-    let malformed = |why: String| LmError::Malformed {
-        path: path.clone(),
-        why,
-    };
-    let trainer: Trainer = serde_json::from_str(&text).map_err(|e| malformed(e.to_string()))?;
-    if trainer.format != FORMAT {
-        return Err(malformed(format!(
-            "format = {} is not accepted; this version reads {FORMAT}",
-            trainer.format
-        )));
-    }
-    Ok(trainer)
-}
-
-/// The tensors of a file as flat buffers, one per prefix of the names.
-fn flatten(
-    path: &Path,
-    names: &[(&str, Span)],
-    prefixes: &[&str],
-) -> Result<Vec<Vec<f32>>, LmError> {
-    let mut tensors: HashMap<String, Tensor> =
-        safetensors::load(path, &Device::Cpu).map_err(|e| LmError::Malformed {
-            path: path.to_owned(),
-            why: format!(
-                "it cannot be read ({}); it may be truncated",
-                e.to_string().lines().next().unwrap_or_default()
-            ),
-        })?;
-    let len = names
-        .iter()
-        .map(|(_, span)| span.range().end)
-        .max()
-        .unwrap_or(0);
-    prefixes
-        .iter()
-        .map(|prefix| {
-            let mut flat = vec![0.0f32; len];
-            for (name, span) in names {
-                let name = format!("{prefix}{name}");
-                let wrong = |why: String| LmError::Tensor {
-                    why: format!("{} {why}", path.display()),
-                    name: name.clone(),
-                };
-                let tensor = tensors
-                    .remove(&name)
-                    .ok_or_else(|| wrong("does not have it".to_owned()))?;
-                let values = tensor.flatten_all()?.to_vec1::<f32>()?;
-                if values.len() != span.range().len() {
-                    return Err(wrong(format!(
-                        "has it with shape {:?}; {} by {} is needed",
-                        tensor.dims(),
-                        span.rows,
-                        span.columns
-                    )));
-                }
-                flat[span.range()].copy_from_slice(&values);
-            }
-            Ok(flat)
-        })
-        .collect()
+    serde_json::from_str(&text).map_err(|error| LmError::Malformed {
+        path,
+        why: error.to_string(),
+    })
 }

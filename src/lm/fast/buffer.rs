@@ -61,7 +61,7 @@ impl DerefMut for Buffer {
 }
 
 /// `len` zeros in a plain vector.
-pub(super) fn zeros(len: usize) -> Vec<f32> {
+pub(in crate::lm) fn zeros(len: usize) -> Vec<f32> {
     let mut values = Vec::with_capacity(len);
     on_large_pages(&values);
     values.resize(len, 0.0);

@@ -24,6 +24,7 @@ mod trie;
 pub use adamw::{AdamW, AdamWSettings, AdamWState};
 pub use backward::{Backward, Choice};
 pub use buffer::Buffer;
+pub(super) use buffer::zeros;
 pub use forward::Tape;
 pub use layout::{Layout, Span};
 pub use lora::{LoraLayout, LoraModule};

@@ -188,6 +188,13 @@ impl ModelStore {
         Err(LmError::NoSuchModel {
             name: name.to_owned(),
             known: known.join(", "),
+            advice: if is_repository(name) {
+                format!(
+                    "\"modescope model fetch {name}\" gets a repository of the Hugging Face hub"
+                )
+            } else {
+                "\"modescope model import PATH\" adds one".to_owned()
+            },
         })
     }
 
@@ -235,6 +242,21 @@ impl ModelStore {
         }
         models
     }
+}
+
+/// Whether a name is one of the hub's, `org/name`, rather than a path.
+fn is_repository(name: &str) -> bool {
+    let plain = |part: &str| {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        !part.is_empty() && !part.starts_with('.') && part.chars().all(allowed)
+    };
+    let name = name
+        .split_once('@')
+        .map_or(name, |(repository, _)| repository);
+    let is_file = [".gguf", ".safetensors"]
+        .iter()
+        .any(|end| name.ends_with(end));
+    !is_file && (name.split_once('/')).is_some_and(|(org, rest)| plain(org) && plain(rest))
 }
 
 fn last_name(path: &Path) -> String {

@@ -38,14 +38,31 @@ pub(super) struct Task {
 }
 
 impl Task {
-    /// Tokenises a task and checks it against its model.
+    /// Tokenises a task, checks it against its model and starts its reward program.
     pub(super) fn new(
         model: &LanguageModel,
         spec: &LanguageSpec,
         base_dir: Option<&Path>,
+        stop: &Arc<AtomicBool>,
     ) -> Result<Self, LmTrainError> {
-        let reward = |error: &dyn ToString| LmTrainError::Reward(error.to_string());
-        let judge = Judge::new(spec).map_err(|error| reward(&error))?;
+        let task = Self::without_program(model, spec)?;
+        let program = (spec.program.as_ref())
+            .map(|program| RewardProgram::start(program, base_dir))
+            .transpose()
+            .map_err(|error| LmTrainError::Reward(error.to_string()))?;
+        Ok(Self {
+            program,
+            stop: Arc::clone(stop),
+            ..task
+        })
+    }
+
+    /// Tokenises a task and checks it against its model.
+    pub(super) fn without_program(
+        model: &LanguageModel,
+        spec: &LanguageSpec,
+    ) -> Result<Self, LmTrainError> {
+        let judge = Judge::new(spec).map_err(|error| LmTrainError::Reward(error.to_string()))?;
         let first_only = spec.matching == Matching::FirstToken;
         let end = model.tokenizer.end_token();
         if end.is_none() && !first_only {
@@ -65,13 +82,21 @@ impl Task {
             };
             let prompt = model.prompt_tokens(&prompt)?;
             let context = model.layout.config().context;
+            if max_tokens > context {
+                return Err(LmTrainError::field(
+                    "language.max_new_tokens",
+                    max_tokens,
+                    format!("at most {context} are, the context of the model"),
+                ));
+            }
             if prompt.len() + max_tokens > context + 1 {
                 return Err(LmTrainError::field(
                     format!("language.prompts.{index}.prompt"),
                     format!("a prompt of {} tokens", prompt.len()),
                     format!(
-                        "at most {} are, for {max_tokens} more in a context of {context}",
-                        (context + 1).saturating_sub(max_tokens)
+                        "at most {} are, for {max_tokens} more in a context of {context}: a shorter prompt, or a smaller \
+                         language.max_new_tokens",
+                        context + 1 - max_tokens
                     ),
                 ));
             }
@@ -110,20 +135,21 @@ impl Task {
             prompts.push(PromptTokens { prompt, answers });
         }
         let by_tokens = matches!(spec.matching, Matching::Exact | Matching::FirstToken);
-        let program = spec
-            .program
-            .as_ref()
-            .map(|program| RewardProgram::start(program, base_dir))
-            .transpose()
-            .map_err(|error| reward(&error))?;
         Ok(Self {
             judge: (!by_tokens).then_some(judge),
-            program,
+            program: None,
             stop: Arc::default(),
             prompts,
             end,
             max_tokens,
         })
+    }
+
+    /// The arm of everything that is no acceptable answer to a prompt.
+    pub(super) fn other(&self, prompt: usize) -> usize {
+        self.prompts
+            .get(prompt)
+            .map_or(0, |tokens| tokens.answers.len())
     }
 
     /// The arm that a completion counts as.

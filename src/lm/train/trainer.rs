@@ -2,6 +2,7 @@
 
 mod batch;
 mod change;
+mod resume;
 mod view;
 
 use std::{
@@ -26,7 +27,7 @@ use super::{
 };
 use crate::{
     bandit::{Analysis, Drawn, Problem, StepReport, Weighed, Weigher},
-    experiment::{LanguageSpec, Optimizer, PolicyFamily, Start as From, Training, Update},
+    experiment::{LanguageSpec, Optimizer, PolicyFamily, Start as From, Training, Tune, Update},
     lm::{
         LanguageModel,
         fast::{AdamW, AdamWSettings, Backward, Buffer, Choice, LoraLayout, Tape, Trie},
@@ -65,7 +66,8 @@ const RECENT: usize = 16;
 const KEPT: usize = 1 << 22;
 
 impl Prepared {
-    /// Tokenises the task and scores all answers under the frozen model.
+    /// Tokenises the task and scores all answers under the frozen model. From when `stop` is set, a reward program is no
+    /// longer waited for.
     ///
     /// # Errors
     /// A task that does not fit the model; see [`LmTrainError`].
@@ -73,8 +75,9 @@ impl Prepared {
         model: Arc<LanguageModel>,
         spec: Arc<LanguageSpec>,
         base_dir: Option<&Path>,
+        stop: &Arc<AtomicBool>,
     ) -> Result<Self, LmTrainError> {
-        let mut task = Task::new(&model, &spec, base_dir)?;
+        let mut task = Task::new(&model, &spec, base_dir, stop)?;
         let network = model.network()?;
         let prompts: Vec<Vec<u32>> = task.prompts.iter().map(|p| p.prompt.clone()).collect();
         let mut reference = Reference::new(network, &prompts)?;
@@ -100,6 +103,27 @@ impl Prepared {
             reference,
             masses,
         })
+    }
+
+    /// Looks whether a task and its training fit a model, without asking the model or a reward program anything.
+    ///
+    /// # Errors
+    /// A task that does not fit the model; see [`LmTrainError`].
+    pub fn check(
+        model: &LanguageModel,
+        spec: &LanguageSpec,
+        training: &Training,
+    ) -> Result<(), LmTrainError> {
+        let task = Task::without_program(model, spec)?;
+        if let Tune::Lora {
+            rank,
+            alpha,
+            modules,
+        } = &spec.tune
+        {
+            LoraLayout::new(&model.layout, *rank, *alpha, modules)?;
+        }
+        check_training(training, task.prompts.len())
     }
 
     /// Raw rewards of each prompt's answers where a program gives them instead of the preset.
@@ -194,6 +218,9 @@ pub struct LmTrainer {
     facts: Option<StepFacts>,
     /// Batches in a row, and samples in them, without a single acceptable answer.
     barren: (u32, u64),
+    /// A completion that is no acceptable answer and that the reward program paid something else than `failure_reward`:
+    /// its prompt, text and raw reward.
+    paid_other: Option<(usize, Arc<str>, f64)>,
     /// The state before the last step, while that is small enough.
     kept: Option<LmState>,
     /// See [`KEPT`].
@@ -268,6 +295,7 @@ impl LmTrainer {
             records: Arc::new([]),
             facts: None,
             barren: (0, 0),
+            paid_other: None,
             kept: None,
             keeps: KEPT,
         };

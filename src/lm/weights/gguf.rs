@@ -37,19 +37,6 @@ pub(super) fn verify(path: &Path) -> Result<(ModelInfo, LmTokenizer), LmError> {
             continue;
         };
         check_type(name, tensor.ggml_dtype)?;
-        let blocks = tensor.shape.elem_count() / tensor.ggml_dtype.block_size();
-        let end = content.tensor_data_offset
-            + tensor.offset
-            + (blocks * tensor.ggml_dtype.type_size()) as u64;
-        if end > info.file_bytes {
-            return Err(LmError::Tensor {
-                name: name.clone(),
-                why: format!(
-                    "it ends at byte {end} but the file has {}; the file is truncated",
-                    info.file_bytes
-                ),
-            });
-        }
         found.insert(hub_name, tensor.shape.dims());
     }
     check_dims(&info.config, &found)?;
@@ -231,6 +218,8 @@ fn info(path: &Path, content: &Content) -> Result<ModelInfo, LmError> {
         qkv_bias: family == Family::Qwen2,
     };
     config.check()?;
+    let file_bytes = std::fs::metadata(path).map_or(0, |m| m.len());
+    check_length(content, file_bytes)?;
     Ok(ModelInfo {
         name: metadata
             .text("general.name")
@@ -244,8 +233,31 @@ fn info(path: &Path, content: &Content) -> Result<ModelInfo, LmError> {
                 .values()
                 .map(|t| format!("{:?}", t.ggml_dtype)),
         ),
-        file_bytes: std::fs::metadata(path).map_or(0, |m| m.len()),
+        file_bytes,
     })
+}
+
+/// Looks whether every tensor lies within the file, and names the one that reaches furthest beyond it.
+fn check_length(content: &Content, file_bytes: u64) -> Result<(), LmError> {
+    let end = |tensor: &TensorInfo| {
+        let blocks = tensor.shape.elem_count() / tensor.ggml_dtype.block_size();
+        let bytes = blocks.saturating_mul(tensor.ggml_dtype.type_size()) as u64;
+        (content.tensor_data_offset)
+            .saturating_add(tensor.offset)
+            .saturating_add(bytes)
+    };
+    let last = (content.tensor_infos.iter())
+        .map(|(name, tensor)| (end(tensor), name))
+        .max();
+    match last {
+        Some((end, name)) if end > file_bytes => Err(LmError::Tensor {
+            name: name.clone(),
+            why: format!(
+                "it ends at byte {end} but the file has {file_bytes}; the file is truncated"
+            ),
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// What GGUF files may hold, as its tools write the names.

@@ -9,7 +9,8 @@ use candle_core::{DType, Device, safetensors::MmapedSafetensors};
 
 use super::{
     super::{chat::ChatTemplate, config::ModelConfig, error::LmError, tokenizer::LmTokenizer},
-    LoadedModel, ModelInfo, Progress, check_dims, count_types, read_text,
+    LoadedModel, ModelInfo, Progress, check_dims, count_types, pickle_in, pickle_refused,
+    read_text,
 };
 
 pub(super) fn inspect(folder: &Path) -> Result<ModelInfo, LmError> {
@@ -166,7 +167,10 @@ fn weight_files(folder: &Path) -> Result<Vec<PathBuf>, LmError> {
     if files.is_empty() {
         return Err(LmError::NotAModel {
             path: folder.to_owned(),
-            why: "the folder has no *.safetensors".to_owned(),
+            why: match pickle_in(folder) {
+                Some(name) => pickle_refused(&name),
+                None => "the folder has no *.safetensors".to_owned(),
+            },
         });
     }
     Ok(files)

@@ -41,7 +41,10 @@ impl ModelFile {
             return if path.join("config.json").is_file() {
                 Ok(Self::HubFolder(path.to_owned()))
             } else {
-                Err(refuse("the folder has no config.json"))
+                Err(refuse(&match pickle_in(path) {
+                    Some(name) => pickle_refused(&name),
+                    None => "the folder has no config.json".to_owned(),
+                }))
             };
         }
         if !path.exists() {
@@ -55,12 +58,33 @@ impl ModelFile {
                     None => Err(refuse("there is no config.json beside the weights")),
                 }
             }
-            Some("bin" | "pt" | "pth" | "ckpt" | "pkl") => Err(refuse(
-                "pickle files are refused because loading one can run any code",
-            )),
+            Some(extension) if PICKLES.contains(&extension) => Err(refuse(PICKLES_REFUSED)),
             _ => Err(refuse("the file type is not known")),
         }
     }
+}
+
+/// Extensions of pickle files.
+const PICKLES: [&str; 5] = ["bin", "pt", "pth", "ckpt", "pkl"];
+const PICKLES_REFUSED: &str = "pickle files are refused because loading one can run any code";
+
+/// The name of a pickle file in a folder, where there is one.
+fn pickle_in(folder: &Path) -> Option<String> {
+    let entries = std::fs::read_dir(folder).ok()?;
+    let mut names: Vec<String> = entries
+        .filter_map(|entry| {
+            let path = entry.ok()?.path();
+            let extension = path.extension()?.to_str()?.to_ascii_lowercase();
+            let is_pickle = PICKLES.contains(&extension.as_str());
+            is_pickle.then(|| path.file_name().map(|n| n.to_string_lossy().into_owned()))?
+        })
+        .collect();
+    names.sort();
+    names.into_iter().next()
+}
+
+fn pickle_refused(name: &str) -> String {
+    format!("the folder has its weights in {name} only, and {PICKLES_REFUSED}")
 }
 
 /// What can be told of a model without reading its weights.

@@ -147,7 +147,7 @@ pub struct RewardProgram {
 }
 
 impl RewardProgram {
-    /// Starts the program in `base_dir`, the preset's folder, where relative paths in the command begin.
+    /// Starts the program in its folder, or in `base_dir`, the preset's: relative paths in the command begin there.
     ///
     /// # Errors
     /// When the command is empty, the time-out is not usable, or the program does not start.
@@ -165,7 +165,11 @@ impl RewardProgram {
         }
         let mut program = Self {
             command: spec.command.clone(),
-            folder: base_dir.map(Path::to_owned),
+            folder: match (base_dir, &spec.folder) {
+                (Some(base), Some(folder)) => Some(base.join(folder)),
+                (None, Some(folder)) => Some(folder.clone()),
+                (base, None) => base.map(Path::to_owned),
+            },
             timeout: Duration::from_secs_f64(secs),
             running: None,
             failures: 0,

@@ -17,6 +17,7 @@ for line in sys.stdin:
 fn python(source: &str, timeout_secs: f64) -> RewardProgramSpec {
     RewardProgramSpec {
         command: ["python3", "-c", source].map(str::to_owned).to_vec(),
+        folder: None,
         timeout_secs,
     }
 }
@@ -24,6 +25,7 @@ fn python(source: &str, timeout_secs: f64) -> RewardProgramSpec {
 fn shell(source: &str, timeout_secs: f64) -> RewardProgramSpec {
     RewardProgramSpec {
         command: ["sh", "-c", source].map(str::to_owned).to_vec(),
+        folder: None,
         timeout_secs,
     }
 }
@@ -211,6 +213,7 @@ fn a_program_that_reads_nothing_is_late_not_waited_for() {
 fn commands_that_cannot_start_are_refused_at_once() {
     let spec = |command: &[&str], timeout_secs| RewardProgramSpec {
         command: command.iter().map(|&word| word.to_owned()).collect(),
+        folder: None,
         timeout_secs,
     };
     let refusal =
@@ -233,6 +236,7 @@ fn relative_programs_start_in_the_presets_folder() {
     fs::write(folder.path().join("reward.py"), GOOD).unwrap();
     let spec = RewardProgramSpec {
         command: ["python3", "reward.py"].map(str::to_owned).to_vec(),
+        folder: None,
         timeout_secs: 10.0,
     };
     let mut program = RewardProgram::start(&spec, Some(folder.path())).unwrap();

@@ -161,6 +161,14 @@ impl LmTrainer {
         let Some(replies) = self.task.program_rewards(&requests)? else {
             return Ok(Vec::new());
         };
+        if self.paid_other.is_none() {
+            let other = self.task.other(prompt);
+            let paid = (batch.iter().zip(&replies).zip(texts)).find(|((drawn, reply), _)| {
+                drawn.arm == other && reply.reward != spec.failure_reward
+            });
+            self.paid_other =
+                paid.map(|((_, reply), text)| (prompt, text.as_str().into(), reply.reward));
+        }
         for (drawn, reply) in batch.iter_mut().zip(&replies) {
             drawn.reward = Some(self.objective.effective_reward(reply.reward));
         }

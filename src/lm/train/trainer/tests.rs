@@ -47,7 +47,7 @@ fn trainer(spec: LanguageSpec, sets: &[&str], training: Training) -> LmTrainer {
     }
     let objective = preset.objective;
     let spec = Arc::new(spec);
-    let prepared = Prepared::new(model(), Arc::clone(&spec), None).unwrap();
+    let prepared = Prepared::new(model(), Arc::clone(&spec), None, &Arc::default()).unwrap();
     let grounds = (prepared.masses().iter().enumerate())
         .map(|(prompt, masses)| {
             let bandit = spec.bandit(prompt, Some(masses.clone())).unwrap();
@@ -347,7 +347,7 @@ fn what_does_not_fit_the_model_is_named() {
     let refused = |change: fn(&mut LanguageSpec)| {
         let mut spec = spec();
         change(&mut spec);
-        Prepared::new(model(), Arc::new(spec), None)
+        Prepared::new(model(), Arc::new(spec), None, &Arc::default())
             .unwrap_err()
             .to_string()
     };

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    LanguageModel, LanguageSpec, LmTrainError, LmTrainer, LoraLayout, Metric, Metrics, PromptState,
-    SampleRecord, StepFacts, StepReport, Tape, Trained, Trie,
+    LanguageModel, LanguageSpec, LmTrainError, LmTrainer, LoraLayout, Metric, Metrics, Objective,
+    PromptState, SampleRecord, StepFacts, StepReport, Tape, Trained, Training, Trie, Update,
 };
 
 impl LmTrainer {
@@ -102,6 +102,35 @@ impl LmTrainer {
     #[must_use]
     pub fn barren(&self) -> (u32, u64) {
         self.barren
+    }
+
+    /// A completion that is no acceptable answer and that the reward program paid something else than `failure_reward`: its
+    /// prompt, text and raw reward.
+    #[must_use]
+    pub fn paid_other(&self) -> Option<(usize, &str, f64)> {
+        let (prompt, text, reward) = self.paid_other.as_ref()?;
+        Some((*prompt, text, *reward))
+    }
+
+    /// Samples that a step draws of each prompt; none where the update is exact.
+    #[must_use]
+    pub fn samples_per_step(&self) -> Vec<u32> {
+        match self.training.update {
+            Update::Exact | Update::NaturalGradient => Vec::new(),
+            Update::Sampled { batch, .. } | Update::Dap { batch } => self.counts(batch),
+        }
+    }
+
+    /// The training description in force.
+    #[must_use]
+    pub fn training(&self) -> &Training {
+        &self.training
+    }
+
+    /// The objective in force.
+    #[must_use]
+    pub fn objective(&self) -> &Objective {
+        &self.objective
     }
 
     /// Distinct completions of the last batch, most frequent first.
