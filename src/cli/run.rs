@@ -47,7 +47,8 @@ Examples:
   modescope run runs/a/preset.ron --journal runs/a/journal.jsonl
                                            repeat a run with its edits
 
-Ctrl-C ends the run and prints what there is; the exit code is then 130.")]
+Ctrl-C ends the run and prints what there is; the exit code is then 130. A
+second Ctrl-C ends it at once.")]
 pub(super) struct Args {
     /// A built-in preset (`modescope presets` lists them) or a preset file
     #[arg(value_name = "PRESET|FILE")]
@@ -194,7 +195,8 @@ fn session(args: &Args, stop: &Arc<AtomicBool>) -> anyhow::Result<Session> {
     Ok(session)
 }
 
-/// A flag that Ctrl-C and a polite kill set, so that a run ends with what there is.
+/// A flag that Ctrl-C and a polite kill set, so that a run ends with what there is. The second of them ends the process at
+/// once: a model that takes minutes to load, or a long step, need not be waited for.
 #[cfg(unix)]
 fn watch_for_interrupt() -> anyhow::Result<Arc<AtomicBool>> {
     const SIGINT: i32 = 2;
@@ -202,8 +204,16 @@ fn watch_for_interrupt() -> anyhow::Result<Arc<AtomicBool>> {
     let interrupted = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         let flag = Arc::clone(&interrupted);
-        let set = move || flag.store(true, Ordering::Relaxed);
-        // SAFETY: setting an atomic flag is all that the handler does, and that is safe in a signal handler.
+        let set = move || {
+            if flag.swap(true, Ordering::Relaxed) {
+                // SAFETY: ends the process without running anything, which is safe in a signal handler.
+                #[expect(unsafe_code, reason = "the only way out of a signal handler")]
+                unsafe {
+                    libc::_exit(INTERRUPTED.into())
+                }
+            }
+        };
+        // SAFETY: the handler sets an atomic flag or ends the process, and both are safe in a signal handler.
         #[expect(
             unsafe_code,
             reason = "a signal handler; the only way to hear of Ctrl-C"
