@@ -173,6 +173,11 @@ impl RunFolder {
         summary: &Summary,
     ) -> Result<(), RunFolderError> {
         self.append(session)?;
+        if let Some(row) = last_row(session) {
+            let mut line = String::new();
+            push_row(&mut line, &row);
+            write_lines(&mut self.metrics, &self.folder.join(METRICS), &line)?;
+        }
         if !session.is_failed() && session.step() > 0 {
             self.checkpoint(session)?;
         }
@@ -202,7 +207,12 @@ impl RunPicture {
     pub(crate) fn of(session: &mut Session) -> Self {
         Self {
             preset: resolved(session.initial_preset(), session.base_dir()),
-            rows: session.rows().to_vec(),
+            rows: session
+                .rows()
+                .to_vec()
+                .into_iter()
+                .chain(last_row(session))
+                .collect(),
             journal: session.journal().clone(),
             problem: Arc::clone(session.problem()),
             analysis: Arc::clone(session.analysis()),
@@ -252,6 +262,16 @@ fn make_folder(folder: &Path, overwrite: bool) -> Result<(), RunFolderError> {
         }
     }
     std::fs::create_dir_all(folder).map_err(io_error)
+}
+
+/// Metrics at the step where the run stands, unless they are recorded: later in a run only every so many steps are.
+fn last_row(session: &mut Session) -> Option<Row> {
+    let step = session.step();
+    let is_recorded = session.rows().last().is_some_and(|row| row.step >= step);
+    (!is_recorded).then(|| Row {
+        step,
+        metrics: session.metrics(),
+    })
 }
 
 /// First line of `metrics.csv`.
