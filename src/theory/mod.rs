@@ -18,6 +18,7 @@ pub mod sampled;
 mod target;
 mod tie_beta;
 pub mod ties;
+mod written;
 
 pub use distribution::{Distribution, DistributionError};
 pub use estimator::{
@@ -29,3 +30,4 @@ pub use objective::{Anchor, Beta, Direction, Mara, MaraAlgorithm, NotABeta, Obje
 pub use target::{Divergence, Target, TargetError, Tie, solve, solve_into, solve_weights};
 pub use tie_beta::tie_beta;
 pub use ties::Ties;
+pub use written::Written;
