@@ -96,6 +96,17 @@ pub(super) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
             return Err(error);
         }
     };
+    if let Some((count, first)) = session.edits_ahead() {
+        let (edits, are) = if count == 1 {
+            ("edit", "was")
+        } else {
+            ("edits", "were")
+        };
+        note(&format!(
+            "{count} {edits} of the journal {are} not made: the run ended at step {}, the next one belongs to step {first}",
+            session.step()
+        ));
+    }
     let summary = Summary::of(&mut session, ended, true);
     if let Some(folder) = folder {
         folder.finish(&mut session, &summary)?;
@@ -322,20 +333,31 @@ fn write_table(out: &mut impl io::Write, session: &Session, summary: &Summary) -
     )?;
     let mut rows = vec![["".to_owned(), "policy".to_owned(), "target".to_owned()]];
     for &metric in Metric::ALL {
-        let of = |metrics: &std::collections::BTreeMap<&str, Option<f64>>| {
-            metrics
-                .get(metric.key())
-                .copied()
-                .flatten()
-                .map_or_else(|| "–".to_owned(), number)
-        };
         rows.push([
             metric.label().to_owned(),
-            of(&summary.metrics),
-            of(&summary.target_metrics),
+            number(summary.metric(metric)),
+            number(summary.target_metric(metric)),
+        ]);
+    }
+    let draws = |count: Option<u64>| count.map_or_else(|| "–".to_owned(), |n| n.to_string());
+    let (of_policy, of_target) = (summary.draws, summary.target_draws);
+    for (share, policy, target) in [
+        ("50 %", of_policy.for_50_percent, of_target.for_50_percent),
+        ("95 %", of_policy.for_95_percent, of_target.for_95_percent),
+    ] {
+        rows.push([
+            format!("draws for {share} coverage"),
+            draws(policy),
+            draws(target),
         ]);
     }
     write_columns(out, &rows)?;
+    if let Some(step) = summary.causes_at_step.filter(|step| *step < summary.steps) {
+        writeln!(
+            out,
+            "causes dynamics and sampling as of step {step}, up to which they are followed"
+        )?;
+    }
     if !summary.modes.is_empty() {
         writeln!(out)?;
         let mut rows = vec![["mode", "reference", "target", "policy"].map(str::to_owned)];
@@ -417,6 +439,10 @@ fn write_columns<const N: usize>(out: &mut impl io::Write, rows: &[[String; N]])
 fn number(value: f64) -> String {
     if value == 0.0 {
         "0".to_owned()
+    } else if value.is_nan() {
+        "–".to_owned()
+    } else if value.is_infinite() {
+        if value > 0.0 { "∞" } else { "−∞" }.to_owned()
     } else if (1e-3..1e5).contains(&value.abs()) {
         format!("{value:.4}")
     } else {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::session::Session;
 use crate::{
     bandit,
-    theory::{Metric, Metrics},
+    theory::{Metric, Metrics, coverage},
 };
 
 /// What came out of a run.
@@ -31,6 +31,16 @@ pub struct Summary {
     pub metrics: BTreeMap<&'static str, Option<f64>>,
     /// The same of the target.
     pub target_metrics: BTreeMap<&'static str, Option<f64>>,
+    /// Keys of the policy's metrics that are infinite, which `metrics` has as absent.
+    pub infinite_metrics: Vec<&'static str>,
+    /// The same of the target.
+    pub infinite_target_metrics: Vec<&'static str>,
+    /// Draws that the policy needs to see a share of the modes.
+    pub draws: Draws,
+    /// The same of the target.
+    pub target_draws: Draws,
+    /// The step at which the causes dynamics and sampling were last compared; absent where nothing runs beside the run.
+    pub causes_at_step: Option<u64>,
     /// Mass on each mode.
     pub modes: Vec<ModeSummary>,
     /// What the target looks like and why, in words.
@@ -61,6 +71,25 @@ pub enum Ended {
     Failed,
 }
 
+/// The fewest draws whose expected share of modes seen reaches 50 % and 95 %; absent without modes, or where no number does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Draws {
+    /// For half of the modes.
+    pub for_50_percent: Option<u64>,
+    /// For 95 % of them.
+    pub for_95_percent: Option<u64>,
+}
+
+impl Draws {
+    fn of(mode_masses: &[f64]) -> Self {
+        let draws = |share| coverage::draws_for(mode_masses, share);
+        Self {
+            for_50_percent: draws(0.5),
+            for_95_percent: draws(0.95),
+        }
+    }
+}
+
 /// Mass on one mode.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ModeSummary {
@@ -84,6 +113,7 @@ impl Summary {
         let (problem, analysis) = (session.problem(), session.analysis());
         let seconds = session.elapsed().as_secs_f64();
         let policy_modes = bandit::mode_masses(problem, &policy);
+        let draws = Draws::of(&policy_modes);
         let modes = problem
             .modes
             .iter()
@@ -112,6 +142,11 @@ impl Summary {
             arms: problem.arms(),
             metrics: by_key(&metrics),
             target_metrics: by_key(&analysis.target_metrics),
+            infinite_metrics: infinite(&metrics),
+            infinite_target_metrics: infinite(&analysis.target_metrics),
+            draws,
+            target_draws: Draws::of(&analysis.target_modes),
+            causes_at_step: session.causes_at(),
             modes,
             sentence: analysis.sentence.clone(),
             target: masses.then(|| analysis.target.masses.clone()),
@@ -122,12 +157,35 @@ impl Summary {
     /// A metric of the policy, NaN where it is not defined.
     #[must_use]
     pub fn metric(&self, metric: Metric) -> f64 {
-        self.metrics
-            .get(metric.key())
-            .copied()
-            .flatten()
-            .unwrap_or(f64::NAN)
+        value(&self.metrics, &self.infinite_metrics, metric)
     }
+
+    /// A metric of the target, NaN where it is not defined.
+    #[must_use]
+    pub fn target_metric(&self, metric: Metric) -> f64 {
+        value(&self.target_metrics, &self.infinite_target_metrics, metric)
+    }
+}
+
+fn value(
+    finite: &BTreeMap<&'static str, Option<f64>>,
+    infinite: &[&'static str],
+    metric: Metric,
+) -> f64 {
+    match finite.get(metric.key()).copied().flatten() {
+        Some(value) => value,
+        None if infinite.contains(&metric.key()) => f64::INFINITY,
+        None => f64::NAN,
+    }
+}
+
+/// Keys of the metrics that are +∞; none can be −∞ but J, which is told by J* − J being +∞.
+fn infinite(metrics: &Metrics) -> Vec<&'static str> {
+    metrics
+        .iter()
+        .filter(|(_, value)| *value == f64::INFINITY)
+        .map(|(metric, _)| metric.key())
+        .collect()
 }
 
 fn by_key(metrics: &Metrics) -> BTreeMap<&'static str, Option<f64>> {
