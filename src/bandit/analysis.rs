@@ -6,7 +6,10 @@ use super::{
     measure::{Ground, measure_target, mode_masses},
     sentence::{Facts, sentence},
 };
-use crate::theory::{self, Metric, Metrics, Objective, Target, TargetError, Tie, Ties, mara};
+use crate::theory::{
+    self, Divergence, MaraAlgorithm, Metric, Metrics, Objective, Target, TargetError, Tie,
+    TieEffort, TieList, TieScope, Ties, mara,
+};
 
 /// What an objective asks for on a problem.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,20 +30,18 @@ pub struct Analysis {
     pub reference_modes: Vec<f64>,
     /// Mode masses of the target, one per mode.
     pub target_modes: Vec<f64>,
-    /// Tie points between arms (all pairs on small problems, the winners' boundary on large ones), ascending in β.
-    pub ties: Vec<Tie>,
+    /// Tie points between arms, ascending in β: of all pairs where there is time for them.
+    pub ties: TieList,
     /// Tie points between modes (their best arms), ascending in β; indices are modes.
     pub mode_ties: Vec<Tie>,
     /// What the target looks like and why, in words.
     pub sentence: String,
 }
 
-/// Up to this many arms (or modes) the ties of all pairs are listed, beyond it the ones at which the winner changes.
-const PAIRWISE: usize = 24;
+/// Up to this many modes the ties of all pairs are listed, beyond it those of neighbours in reward.
+const PAIRWISE_MODES: usize = 24;
 /// From this many arms on, measuring target and reference side by side is worth a second thread.
 const SIDE_BY_SIDE: usize = 1 << 16;
-/// At most this many ties are listed on larger problems, evenly thinned: more than a slider can show.
-const TIES: usize = 1024;
 
 impl Analysis {
     /// Solves an objective on a problem.
@@ -48,7 +49,23 @@ impl Analysis {
     /// # Errors
     /// [`TargetError`] for settings that have no target.
     pub fn new(problem: &Problem, objective: &Objective) -> Result<Self, TargetError> {
-        Self::build(problem, objective, None)
+        Self::build(problem, objective, TieEffort::Frame, None)
+    }
+
+    /// As [`Self::new`], without ties.
+    ///
+    /// # Errors
+    /// [`TargetError`] for settings that have no target.
+    pub fn without_ties(problem: &Problem, objective: &Objective) -> Result<Self, TargetError> {
+        Self::build(problem, objective, TieEffort::Skip, None)
+    }
+
+    /// As [`Self::new`], with the ties of all pairs on problems of up to some hundred arms, for when no frame waits.
+    ///
+    /// # Errors
+    /// [`TargetError`] for settings that have no target.
+    pub fn thorough(problem: &Problem, objective: &Objective) -> Result<Self, TargetError> {
+        Self::build(problem, objective, TieEffort::Thorough, None)
     }
 
     /// As [`Self::new`], to the last bit, in half the time on a large problem: what a change of β leaves alone is taken
@@ -63,13 +80,14 @@ impl Analysis {
     ) -> Result<Self, TargetError> {
         let (analysis, old) = earlier;
         let kept = same_ties(old, objective).then_some(analysis);
-        Self::build(problem, objective, kept)
+        Self::build(problem, objective, TieEffort::Frame, kept)
     }
 
     /// `kept` has the same ties.
     fn build(
         problem: &Problem,
         objective: &Objective,
+        effort: TieEffort,
         kept: Option<&Self>,
     ) -> Result<Self, TargetError> {
         let log_reference = problem.reference.log_masses();
@@ -125,17 +143,20 @@ impl Analysis {
             .map_or((log_reference, &*rewards), |(logs, rewards)| {
                 (logs, rewards)
             });
-        let ties = Ties::new(tie_reference, tie_rewards, objective.direction.into());
+        let ties = Ties::of(tie_reference, tie_rewards, objective);
         let (arm_ties, mode_ties) = match kept {
             Some(kept) => (kept.ties.clone(), kept.mode_ties.clone()),
-            None => {
-                let arms = if problem.arms() <= PAIRWISE {
-                    ties.pairwise(&(0..problem.arms()).collect::<Vec<_>>())
-                } else {
-                    ties.envelope(TIES)
+            None if mara
+                .as_ref()
+                .is_some_and(|mara| moves_with_beta(mara, objective)) =>
+            {
+                let none = TieList {
+                    ties: Vec::new(),
+                    scope: TieScope::Unknown,
                 };
-                (arms, ties.modes(&classes, PAIRWISE))
+                (none, Vec::new())
             }
+            None => (ties.list(effort), ties.modes(&classes, PAIRWISE_MODES)),
         };
         let sentence = sentence(&Facts {
             problem,
@@ -146,6 +167,7 @@ impl Analysis {
             reference_modes: &reference_modes,
             kl_to_reference: target_metrics.get(Metric::KlToReference),
             ties: mara.is_none().then_some(&ties),
+            mode_ties: (classes.len() <= PAIRWISE_MODES).then_some(&*mode_ties),
             rewards: paid_rewards,
             log_reference: paid_reference,
         });
@@ -169,9 +191,16 @@ impl Analysis {
     }
 }
 
-/// Ties follow from reference, effective rewards, divergence and MARA's settings alone.
+/// MARA's Algorithm 1 adds β times a number to rewards; only under reverse KL that is the same as another reference.
+fn moves_with_beta(mara: &mara::Augmentation, objective: &Objective) -> bool {
+    mara.anchored.algorithm == MaraAlgorithm::AugmentReward
+        && Divergence::from(objective.direction) != Divergence::Reverse
+}
+
+/// Ties follow from reference, effective rewards, divergence, entropy bonus and MARA's settings alone.
 fn same_ties(old: &Objective, new: &Objective) -> bool {
     old.direction == new.direction
+        && old.entropy == new.entropy
         && old.reward_scale == new.reward_scale
         && old.reward_offset == new.reward_offset
         && old.mara == new.mara
@@ -217,6 +246,11 @@ mod tests {
                     direction: Direction::Forward,
                     ..old
                 },
+                Objective {
+                    direction: Direction::Forward,
+                    entropy: 0.2,
+                    ..old
+                },
                 with_mara(false, MaraAlgorithm::AugmentReward),
                 with_mara(true, MaraAlgorithm::AugmentReward),
                 with_mara(true, MaraAlgorithm::SwapRewardAndReference),
@@ -244,5 +278,166 @@ mod tests {
                 }
             }
         }
+    }
+
+    fn random(arms: usize) -> Problem {
+        let mut state = 7_u64;
+        let mut next = || {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            (state >> 11) as f64 / (1_u64 << 53) as f64
+        };
+        let weights: Vec<f64> = (0..arms).map(|_| next() + 0.01).collect();
+        Problem {
+            shape: crate::bandit::Shape::Line {
+                count: arms,
+                range: (0.0, 1.0),
+            },
+            names: None,
+            reference: theory::Distribution::from_weights(&weights).unwrap(),
+            rewards: (0..arms).map(|_| next()).collect(),
+            modes: Vec::new(),
+        }
+    }
+
+    /// Pairs in which the better reward has the poorer support.
+    fn pairs(problem: &Problem) -> usize {
+        let logs = problem.reference.log_masses();
+        let ties = |a: usize, b: usize| {
+            (problem.rewards[a] - problem.rewards[b]) * (logs[a] - logs[b]) < 0.0
+        };
+        (0..logs.len())
+            .map(|a| (0..a).filter(|&b| ties(a, b)).count())
+            .sum()
+    }
+
+    #[test]
+    fn a_hundred_arms_have_all_their_ties() {
+        let problem = random(100);
+        let wanted = pairs(&problem);
+        assert!(wanted > 2_000);
+        for (direction, entropy) in [
+            (Direction::Reverse, 0.0),
+            (Direction::Reverse, 0.3),
+            (Direction::Forward, 0.0),
+            (Direction::Forward, 0.3),
+            (Direction::Alpha(0.5), 0.0),
+        ] {
+            let objective = Objective {
+                entropy,
+                ..Objective::new(direction, Beta::new(0.1).unwrap())
+            };
+            let thorough = Analysis::thorough(&problem, &objective).unwrap().ties;
+            assert_eq!(thorough.scope, TieScope::All);
+            // Without a bonus some pairs of forward and α would tie only where no target is.
+            let all = entropy > 0.0 || direction == Direction::Reverse;
+            let count = thorough.ties.len();
+            assert!(
+                if all {
+                    count == wanted
+                } else {
+                    count > wanted / 3
+                },
+                "{direction:?} η = {entropy}: {count} of {wanted}"
+            );
+            let few = Analysis::new(&problem, &objective).unwrap().ties;
+            let winners: Vec<_> = thorough
+                .ties
+                .iter()
+                .filter(|listed| listed.changes_winner)
+                .collect();
+            assert!(winners.len() > 2);
+            match few.scope {
+                TieScope::All => assert_eq!(few, thorough),
+                TieScope::WinnerChanges { total } => {
+                    assert_eq!(total, winners.len());
+                    assert!(few.ties.iter().eq(winners));
+                }
+                TieScope::Unknown => panic!("ties of {direction:?} are known"),
+            }
+            if entropy == 0.0 || direction == Direction::Reverse {
+                assert_eq!(few.scope, TieScope::All, "{direction:?}");
+            }
+        }
+    }
+
+    /// An analysis runs inside a frame, ties included.
+    #[test]
+    fn an_analysis_is_quick_at_any_number_of_arms() {
+        for arms in [24, 60, 100, 140, 200, 1_000, 100_000] {
+            let problem = random(arms);
+            for (direction, entropy) in [
+                (Direction::Reverse, 0.0),
+                (Direction::Forward, 0.0),
+                (Direction::Forward, 0.3),
+                (Direction::Alpha(0.5), 0.0),
+                (Direction::Alpha(2.0), 0.0),
+            ] {
+                let objective = Objective {
+                    entropy,
+                    ..Objective::new(direction, Beta::new(0.1).unwrap())
+                };
+                let took = |_| {
+                    let start = std::time::Instant::now();
+                    let ties = Analysis::new(&problem, &objective).unwrap().ties;
+                    (start.elapsed(), ties.scope, ties.ties.len())
+                };
+                let best = (0..5).map(took).min_by_key(|(time, ..)| *time).unwrap();
+                println!("{arms} arms, {direction:?} η = {entropy}: {best:?}");
+                let limit = if arms <= 1_000 { 0.006 } else { 0.2 };
+                assert!(
+                    best.0.as_secs_f64() < limit,
+                    "{arms} {direction:?}: {best:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn forward_ties_with_an_entropy_bonus_are_ties() {
+        let problem = random(12);
+        let objective = |beta: f64| Objective {
+            entropy: 0.3,
+            ..Objective::new(Direction::Forward, Beta::new(beta).unwrap())
+        };
+        let ties = Analysis::new(&problem, &objective(1.0)).unwrap().ties.ties;
+        assert_eq!(ties.len(), pairs(&problem));
+        for listed in ties {
+            let tie = listed.tie;
+            let target = Analysis::new(&problem, &objective(tie.beta))
+                .unwrap()
+                .target;
+            let masses = [tie.better_reward, tie.better_support].map(|arm| target.masses[arm]);
+            assert!(
+                (masses[0] / masses[1] - 1.0).abs() < 1e-9,
+                "{tie:?} {masses:?}"
+            );
+            let top = target.masses.iter().copied().fold(0.0, f64::max);
+            let leads = masses[0] > top * (1.0 - 1e-9);
+            assert_eq!(listed.changes_winner, leads, "{tie:?}");
+        }
+    }
+
+    #[test]
+    fn no_ties_are_listed_where_rewards_move_with_beta() {
+        let preset = builtin_preset("figure-5").unwrap();
+        let problem = ProblemSource::evaluate(&preset.bandit, None)
+            .unwrap()
+            .problem(&preset.bandit, &preset.objective)
+            .unwrap();
+        let objective = Objective {
+            direction: Direction::Forward,
+            mara: Some(Mara {
+                threshold: Threshold::Constant(0.5),
+                algorithm: Some(MaraAlgorithm::AugmentReward),
+                anchor: Anchor::default(),
+                per_class: false,
+            }),
+            ..preset.objective
+        };
+        let analysis = Analysis::new(&problem, &objective).unwrap();
+        assert_eq!(analysis.ties.scope, TieScope::Unknown);
+        assert!(analysis.ties.ties.is_empty() && analysis.mode_ties.is_empty());
     }
 }

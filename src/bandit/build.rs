@@ -10,8 +10,8 @@ use super::{
     source::{Role, evaluate},
 };
 use crate::{
-    experiment::{Arms, BanditSpec, FormulaError, MAX_ARMS},
-    theory::{Distribution, DistributionError, Objective},
+    experiment::{Arms, BanditSpec, FormulaError, MAX_ARMS, Source},
+    theory::{Distribution, DistributionError, Objective, Written},
 };
 
 /// Why a preset's bandit is not a problem; each message names the field, the value and what is accepted.
@@ -34,7 +34,7 @@ pub enum ProblemError {
         arms: usize,
     },
     /// A value that is not accepted.
-    #[error("{field}: {value} at arm {arm} is not accepted; {accepted} is")]
+    #[error("{field}: {} at arm {arm} is not accepted; {accepted} is", Written(*.value))]
     Value {
         /// The field.
         field: &'static str,
@@ -64,7 +64,7 @@ pub enum ProblemError {
         message: String,
     },
     /// A parameter that random numbers cannot be drawn with.
-    #[error("{field}: {value} is not accepted as a parameter of the random numbers")]
+    #[error("{field}: {} is not accepted as a parameter of the random numbers", Written(*.value))]
     Noise {
         /// The field.
         field: &'static str,
@@ -72,8 +72,13 @@ pub enum ProblemError {
         value: f64,
     },
     /// The reference has no usable masses.
-    #[error("bandit.reference: {0}")]
-    Reference(#[from] DistributionError),
+    #[error("{field}: {error}")]
+    Reference {
+        /// The field.
+        field: &'static str,
+        /// What is wrong; not called a source, or the message would be told twice.
+        error: DistributionError,
+    },
     /// A mode that holds arms which do not exist, or which another mode holds.
     #[error("bandit.modes: {0}")]
     Modes(String),
@@ -95,13 +100,13 @@ impl ProblemError {
     pub fn field(&self) -> &'static str {
         match self {
             Self::Arms { .. } => "bandit.arms",
-            Self::Reference(_) => Role::Reference.field(),
             Self::Modes(_) => "bandit.modes",
             Self::Length { field, .. }
             | Self::Value { field, .. }
             | Self::Formula { field, .. }
             | Self::Csv { field, .. }
             | Self::Noise { field, .. }
+            | Self::Reference { field, .. }
             | Self::EditedArm { field, .. } => field,
         }
     }
@@ -127,7 +132,7 @@ impl ProblemSource {
         let (shape, names) = arms(&spec.arms)?;
         let weights = evaluate(&spec.reference, Role::Reference, &shape, base_dir)?;
         let rewards = evaluate(&spec.rewards, Role::Rewards, &shape, base_dir)?;
-        let reference = Distribution::from_weights(&weights)?;
+        let reference = reference(&spec.reference, &weights)?;
         Ok(Self {
             masses: reference.masses(),
             shape,
@@ -135,6 +140,31 @@ impl ProblemSource {
             reference,
             rewards,
         })
+    }
+
+    /// Everything that [`Self::evaluate`] and [`Self::problem`] refuse, not only the first.
+    pub(super) fn faults(
+        spec: &BanditSpec,
+        objective: &Objective,
+        base_dir: Option<&Path>,
+    ) -> Vec<ProblemError> {
+        let shape = match arms(&spec.arms) {
+            Ok((shape, _)) => shape,
+            Err(error) => return vec![error],
+        };
+        let of_reference = evaluate(&spec.reference, Role::Reference, &shape, base_dir)
+            .and_then(|weights| reference(&spec.reference, &weights));
+        let of_rewards = evaluate(&spec.rewards, Role::Rewards, &shape, base_dir);
+        let faults: Vec<ProblemError> = [of_reference.err(), of_rewards.err()]
+            .into_iter()
+            .flatten()
+            .collect();
+        if !faults.is_empty() {
+            return faults;
+        }
+        let built =
+            Self::evaluate(spec, base_dir).and_then(|source| source.problem(spec, objective));
+        built.err().into_iter().collect()
     }
 
     /// The number of arms.
@@ -212,8 +242,31 @@ impl ProblemSource {
         for &(arm, _) in edits {
             log_weights[arm] = masses[arm].ln();
         }
-        Ok(Distribution::from_log_weights(&log_weights)?)
+        Distribution::from_log_weights(&log_weights).map_err(|error| ProblemError::Reference {
+            field: "bandit.reference_edits",
+            error,
+        })
     }
+}
+
+/// The reference of a source: listed masses must sum to one, all else is normalised.
+fn reference(source: &Source, weights: &[f64]) -> Result<Distribution, ProblemError> {
+    let reference = match source {
+        Source::List(_) => Distribution::from_masses(weights),
+        Source::Constant(_)
+        | Source::Weights(_)
+        | Source::Csv { .. }
+        | Source::Bumps { .. }
+        | Source::Blocks { .. }
+        | Source::PowerLaw { .. }
+        | Source::Zipf { .. }
+        | Source::Random { .. }
+        | Source::Formula(_) => Distribution::from_weights(weights),
+    };
+    reference.map_err(|error| ProblemError::Reference {
+        field: Role::Reference.field(),
+        error,
+    })
 }
 
 /// Sets single values; a later change of the same arm wins.
@@ -327,7 +380,8 @@ mod tests {
                 );
             }
             let sum: f64 = wanted.iter().sum();
-            let masses = problem(line, source, "Constant(1)")
+            let weights = source.replace("List", "Weights");
+            let masses = problem(line, &weights, "Constant(1)")
                 .unwrap()
                 .reference
                 .masses();
@@ -432,7 +486,7 @@ mod tests {
 
     #[test]
     fn edited_bars_replace_values_and_keep_tiny_masses() {
-        let mut preset = preset("Line(count: 3)", "List([1, 1e-300, 3])", "Constant(0)");
+        let mut preset = preset("Line(count: 3)", "Weights([1, 1e-300, 3])", "Constant(0)");
         let source = ProblemSource::evaluate(&preset.bandit, None).unwrap();
         preset.bandit.reward_edits = vec![(1, 0.5), (1, 0.75)];
         preset.bandit.reference_edits = vec![(2, 0.25)];
@@ -455,7 +509,15 @@ mod tests {
             "bandit.reference_edits: arm 3 is not accepted; arms 0 to 2 are"
         );
         preset.bandit.reference_edits = vec![(0, 0.0), (1, 0.0), (2, 0.0)];
-        assert!(source.problem(&preset.bandit, &preset.objective).is_err());
+        let error = anyhow::Error::from(
+            source
+                .problem(&preset.bandit, &preset.objective)
+                .unwrap_err(),
+        );
+        assert_eq!(
+            format!("{error:#}"),
+            "bandit.reference_edits: all masses are zero; at least one arm needs a positive mass"
+        );
         preset.bandit.reference_edits = vec![(0, f64::NAN)];
         assert!(source.problem(&preset.bandit, &preset.objective).is_err());
     }

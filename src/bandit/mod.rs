@@ -14,6 +14,8 @@ mod trainer;
 pub use analysis::Analysis;
 pub use build::{ProblemError, ProblemSource};
 pub use check::check_file;
+#[cfg(feature = "gui")]
+pub(crate) use csv_column::is_data;
 pub use measure::{measure, mode_masses, objective_value};
 pub use problem::{Mode, Problem, Shape};
 pub(crate) use trainer::{Drawn, Weighed, Weigher};

@@ -2,7 +2,8 @@
 
 use super::Problem;
 use crate::theory::{
-    Direction, Divergence, MaraAlgorithm, Objective, Target, Ties, coverage, mara::Augmentation,
+    Direction, Divergence, MaraAlgorithm, Objective, Target, Tie, Ties, coverage,
+    mara::Augmentation,
 };
 
 /// What the sentence speaks of.
@@ -17,6 +18,8 @@ pub(super) struct Facts<'a> {
     pub(super) kl_to_reference: f64,
     /// Ties between arms; none with MARA, whose sentence needs none.
     pub(super) ties: Option<&'a Ties<'a>>,
+    /// Ties of all pairs of modes, where they are known.
+    pub(super) mode_ties: Option<&'a [Tie]>,
     /// Rewards as optimised, MARA included.
     pub(super) rewards: &'a [f64],
     /// Log reference as optimised, MARA included.
@@ -42,13 +45,82 @@ pub(super) fn sentence(facts: &Facts) -> String {
         return with_mara(facts, mara);
     }
     if facts.kl_to_reference < AT_REFERENCE {
-        return format!(
-            "β = {} outweighs the rewards, so the target stays at the reference; {}",
-            number(facts.objective.beta.get()),
-            shape(facts, false)
-        );
+        return format!("{}; {}", stays(facts), shape(facts, false));
     }
     capital(&shape(facts, true))
+}
+
+/// Why the target stays at the reference.
+fn stays(facts: &Facts) -> String {
+    let beta = number(facts.objective.beta.get());
+    let bonus = facts.objective.entropy > 0.0;
+    let found = within_support(facts);
+    if found.equal_rewards {
+        let place = if found.whole {
+            ""
+        } else {
+            " within the reference's support"
+        };
+        let rewards = format!("all rewards{place} are equal");
+        return match (bonus, found.level) {
+            (true, true) => {
+                format!("All arms{place} are alike, so the target is the reference at every β")
+            }
+            (true, false) => format!(
+                "{} and β = {beta} outweighs the entropy bonus, so the target stays at the reference",
+                capital(&rewards)
+            ),
+            (false, _) => format!(
+                "{}, so the target is the reference at every β",
+                capital(&rewards)
+            ),
+        };
+    }
+    if -found.on_best.ln() < AT_REFERENCE {
+        return format!(
+            "The reference already puts {} on the best reward, so the target stays there",
+            percent(found.on_best)
+        );
+    }
+    let what = if bonus {
+        "the rewards and the entropy bonus"
+    } else {
+        "the rewards"
+    };
+    format!("β = {beta} outweighs {what}, so the target stays at the reference")
+}
+
+/// What the arms within the reference's support are like.
+struct Support {
+    /// The support is all arms.
+    whole: bool,
+    equal_rewards: bool,
+    /// All reference masses are equal.
+    level: bool,
+    /// Reference mass of the arms with the best reward.
+    on_best: f64,
+}
+
+fn within_support(facts: &Facts) -> Support {
+    let arms = || {
+        let pairs = facts.rewards.iter().zip(facts.log_reference);
+        pairs.filter(|(_, log_mass)| **log_mass > f64::NEG_INFINITY)
+    };
+    let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
+    let (mut rarest, mut likeliest) = (f64::INFINITY, f64::NEG_INFINITY);
+    for (&reward, &log_mass) in arms() {
+        (low, high) = (low.min(reward), high.max(reward));
+        (rarest, likeliest) = (rarest.min(log_mass), likeliest.max(log_mass));
+    }
+    // Rewards that differ in the last digits are meant to be equal.
+    let near = 1e-12 * low.abs().max(high.abs());
+    let best = arms().filter(|(reward, _)| **reward >= high - near);
+    Support {
+        whole: arms().count() == facts.rewards.len(),
+        equal_rewards: high - low <= near,
+        level: likeliest - rarest <= 1e-9,
+        on_best: best.map(|(_, log_mass)| log_mass.exp()).sum(),
+    }
 }
 
 /// "3.0 % of the mass lies outside the reference's support, on arm 4."
@@ -88,13 +160,32 @@ fn with_mara(facts: &Facts, mara: &Augmentation) -> String {
             percent(mass)
         );
     }
-    let mass: f64 = (0..facts.problem.arms())
-        .filter(|&arm| facts.rewards[arm] >= mara.anchored.threshold)
+    // MARA moves good arms within the support only, so that the others are good or not by their own reward.
+    let reference = facts.problem.reference.log_masses();
+    let good = || {
+        let above = |arm: &usize| facts.rewards[*arm] >= mara.anchored.threshold;
+        (0..facts.problem.arms()).filter(above)
+    };
+    let supported = |arm: &usize| reference[*arm] > f64::NEG_INFINITY;
+    let mass: f64 = good()
+        .filter(supported)
         .map(|arm| facts.target.masses[arm])
         .sum();
+    let place = match good().filter(|arm| !supported(arm)).count() {
+        0 => String::new(),
+        outside => {
+            let verb = if outside == 1 { "lies" } else { "lie" };
+            format!(" ({} {verb} outside it)", counted(outside, "other"))
+        }
+    };
+    let within = if place.is_empty() {
+        ""
+    } else {
+        " within the reference's support"
+    };
     let lead = match mara.good {
-        1 => "Only one arm is good, so MARA changes nothing".to_owned(),
-        good => format!("MARA makes the {good} good arms equal"),
+        1 => format!("Only one arm{within} is good{place}, so MARA changes nothing"),
+        good => format!("MARA makes the {good} good arms{within} equal{place}"),
     };
     let hold = if mara.good == 1 {
         "it holds"
@@ -118,10 +209,19 @@ fn shape(facts: &Facts, why: bool) -> String {
     let on_modes = found.mass;
     if on_modes < 1.0 - OFF_MODES {
         let (arm, mass) = likeliest(facts.target);
+        let share = if on_modes == 0.0 {
+            "none".to_owned()
+        } else if percent(on_modes).starts_with("under") {
+            percent(on_modes)
+        } else {
+            format!("only {}", percent(on_modes))
+        };
+        let modes = match masses.len() {
+            1 => "only mode".to_owned(),
+            count => counted(count, "mode"),
+        };
         return format!(
-            "only {} of the target sits on the {}; the likeliest arm, {}, holds {}.",
-            percent(on_modes),
-            counted(masses.len(), "mode"),
+            "{share} of the target sits on the {modes}; the likeliest arm, {}, holds {}.",
             arm_name(facts.problem, arm),
             percent(mass)
         );
@@ -221,7 +321,14 @@ fn reason(facts: &Facts, top: usize, next: usize) -> Option<String> {
             None
         };
     }
-    if let Some(tie) = ties.between(first, second) {
+    let tie = match facts.mode_ties {
+        Some(known) => known.iter().copied().find(|tie| {
+            let pair = (tie.better_reward, tie.better_support);
+            pair == (top, next) || pair == (next, top)
+        }),
+        None => ties.between(first, second),
+    };
+    if let Some(tie) = tie {
         let beta = facts.objective.beta.get();
         let near = (tie.beta / beta).ln().abs() < 0.05;
         let best = if single {

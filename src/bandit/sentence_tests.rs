@@ -196,6 +196,89 @@ fn a_huge_beta_stays_at_the_reference() {
 }
 
 #[test]
+fn a_target_at_the_reference_names_the_true_reason() {
+    let lead = |problem: &Problem, objective: &Objective| {
+        let text = says(problem, objective);
+        text.split("; ").next().unwrap_or_default().to_owned()
+    };
+    let equal = problem(&[0.9, 0.1], &[1.0, 1.0], &[&[0], &[1]]);
+    let every = "All rewards are equal, so the target is the reference at every β";
+    for direction in [Direction::Reverse, Direction::Forward] {
+        for beta in [1e-6, 100.0] {
+            assert_eq!(lead(&equal, &objective(direction, beta)), every);
+        }
+    }
+    let gap = problem(&[0.9, 0.1], &[1.0, 0.0], &[&[0], &[1]]);
+    let mut scaled = objective(Direction::Reverse, 0.01);
+    scaled.reward_scale = 0.0;
+    assert_eq!(lead(&gap, &scaled), every);
+    let mut flattened = objective(Direction::Reverse, 1e6);
+    flattened.entropy = 0.1;
+    assert_eq!(
+        lead(&equal, &flattened),
+        "All rewards are equal and β = 1.00e6 outweighs the entropy bonus, so the target stays at the reference"
+    );
+    flattened.beta = Beta::new(0.1).unwrap();
+    assert_eq!(
+        lead(&problem(&[0.5, 0.5], &[1.0, 1.0], &[]), &flattened),
+        "All arms are alike, so the target is the reference at every β"
+    );
+    assert_eq!(
+        lead(
+            &problem(&[0.9, 0.1, 0.0], &[1.0, 1.0, 3.0], &[]),
+            &objective(Direction::Reverse, 0.01)
+        ),
+        "All rewards within the reference's support are equal, so the target is the reference at every β"
+    );
+    let there = problem(&[0.9999, 0.0001], &[1.0, 0.0], &[&[0], &[1]]);
+    for beta in [1e-4, 1e4] {
+        assert_eq!(
+            lead(&there, &objective(Direction::Reverse, beta)),
+            "The reference already puts over 99.9 % on the best reward, so the target stays there"
+        );
+    }
+    let rare = problem(&[0.9999, 0.0001], &[0.0, 1.0], &[&[1]]);
+    let text = says(&rare, &objective(Direction::Reverse, 10.0));
+    assert!(
+        text.starts_with("β = 10 outweighs the rewards, so the target stays at the reference; under 0.1 % of the target sits on the only mode"),
+        "{text}"
+    );
+}
+
+#[test]
+fn no_mass_on_the_modes_is_none() {
+    let text = says(
+        &problem(&[0.5, 0.5, 0.0], &[0.0, 0.5, 1.0], &[&[2]]),
+        &objective(Direction::Reverse, 0.5),
+    );
+    assert!(
+        text.starts_with("None of the target sits on the only mode"),
+        "{text}"
+    );
+}
+
+#[test]
+fn good_arms_outside_the_support_are_named() {
+    let mut asked = objective(Direction::Reverse, 1.0);
+    asked.mara = Some(Mara {
+        threshold: Threshold::Constant(0.8),
+        algorithm: None,
+        anchor: Default::default(),
+        per_class: false,
+    });
+    assert!(
+        says(&problem(&[0.6, 0.4, 0.0], &[1.0, 0.0, 1.0], &[&[0], &[2]]), &asked).starts_with(
+            "Only one arm within the reference's support is good (1 other lies outside it), so MARA changes nothing; it holds 80.3 %"
+        ),
+    );
+    assert!(
+        says(&problem(&[0.5, 0.3, 0.2, 0.0, 0.0], &[1.0, 0.0, 1.0, 1.0, 2.0], &[]), &asked).starts_with(
+            "MARA makes the 2 good arms within the reference's support equal (2 others lie outside it); together they hold"
+        ),
+    );
+}
+
+#[test]
 fn mass_off_the_modes_is_the_news() {
     let text = says(&figure_2(), &objective(Direction::Reverse, 0.5));
     assert!(

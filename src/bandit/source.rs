@@ -45,13 +45,13 @@ pub(super) fn evaluate(
     let arms = shape.arms();
     let values = match source {
         Source::Constant(value) => vec![*value; arms],
-        Source::List(values) => values.clone(),
+        Source::List(values) | Source::Weights(values) => values.clone(),
         Source::Csv { path, column } => {
             let path = match base_dir {
                 Some(folder) => folder.join(path),
                 None => path.clone(),
             };
-            read_column(&path, column.as_deref(), role.field(), arms)?
+            read_column(&path, column.as_deref(), role, arms)?
         }
         Source::Bumps { bumps, floor } => {
             let mut values = vec![*floor; arms];

@@ -108,6 +108,17 @@ pub(super) fn execute(args: &Args) -> anyhow::Result<ExitCode> {
             return Err(error);
         }
     };
+    if let Some((count, first)) = session.edits_ahead() {
+        let (edits, are) = if count == 1 {
+            ("edit", "was")
+        } else {
+            ("edits", "were")
+        };
+        note(&format!(
+            "{count} {edits} of the journal {are} not made: the run ended at step {}, the next one belongs to step {first}",
+            session.step()
+        ));
+    }
     let summary = Summary::of(&mut session, ended, true);
     if let Some(folder) = &mut folder {
         folder.finish(&mut session, &summary);
@@ -387,20 +398,33 @@ fn write_table(out: &mut impl io::Write, session: &Session, summary: &Summary) -
     )?;
     let mut rows = vec![["".to_owned(), "policy".to_owned(), "target".to_owned()]];
     for &metric in Metric::ALL {
-        let of = |metrics: &std::collections::BTreeMap<&str, Option<f64>>| {
-            metrics
-                .get(metric.key())
-                .copied()
-                .flatten()
-                .map_or_else(|| "–".to_owned(), number)
-        };
         rows.push([
             metric.label().to_owned(),
-            of(&summary.metrics),
-            of(&summary.target_metrics),
+            number(summary.metric(metric)),
+            number(summary.target_metric(metric)),
         ]);
     }
+    if let Some(outcome) = &summary.outcome {
+        let draws = |count: Option<u64>| count.map_or_else(|| "–".to_owned(), |n| n.to_string());
+        let (policy, target) = (outcome.draws, outcome.target_draws);
+        for (share, policy, target) in [
+            ("50 %", policy.for_50_percent, target.for_50_percent),
+            ("95 %", policy.for_95_percent, target.for_95_percent),
+        ] {
+            rows.push([
+                format!("draws for {share} coverage"),
+                draws(policy),
+                draws(target),
+            ]);
+        }
+    }
     write_columns(out, &rows)?;
+    if let Some(step) = summary.causes_at_step.filter(|step| *step < summary.steps) {
+        writeln!(
+            out,
+            "causes dynamics and sampling as of step {step}, up to which they are followed"
+        )?;
+    }
     let grounds = session.grounds();
     if let (Some(outcome), Some(ground)) = (&summary.outcome, grounds.first()) {
         write_outcome(out, ground, outcome)?;
@@ -487,6 +511,10 @@ fn write_columns<const N: usize>(out: &mut impl io::Write, rows: &[[String; N]])
 fn number(value: f64) -> String {
     if value == 0.0 {
         "0".to_owned()
+    } else if value.is_nan() {
+        "–".to_owned()
+    } else if value.is_infinite() {
+        if value > 0.0 { "∞" } else { "−∞" }.to_owned()
     } else if (1e-3..1e5).contains(&value.abs()) {
         format!("{value:.4}")
     } else {

@@ -77,6 +77,14 @@ impl Learner {
         }
     }
 
+    /// The step at which causes of collapse were last compared, where there are companions.
+    pub(super) fn causes_at(&self) -> Option<u64> {
+        match self {
+            Self::Bandit(trainer) => trainer.causes_at(),
+            Self::Language(_) => None,
+        }
+    }
+
     pub(super) fn best_fit(&self) -> Option<Arc<[f64]>> {
         match self {
             Self::Bandit(trainer) => trainer.best_fit(),

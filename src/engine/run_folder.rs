@@ -234,6 +234,12 @@ impl RunFolder {
         // Where there is none, there is nothing to make room with.
         let _ = std::fs::remove_file(self.folder.join(RESERVE));
         self.append(session);
+        if let Some(row) = last_row(session) {
+            let mut line = String::new();
+            push_row(&mut line, &row);
+            let outcome = self.metrics.append(&line);
+            self.note(self.metrics.path.clone(), outcome);
+        }
         let prompts = PromptPicture::all(session);
         for (name, text) in [
             (POLICY, policy_csv(&prompts)),
@@ -288,7 +294,12 @@ impl RunPicture {
     pub(crate) fn of(session: &mut Session) -> Self {
         Self {
             preset: resolved(session.initial_preset(), session.base_dir()),
-            rows: session.rows().to_vec(),
+            rows: session
+                .rows()
+                .to_vec()
+                .into_iter()
+                .chain(last_row(session))
+                .collect(),
             journal: resolved_edits(session.journal().entries(), session.base_dir()),
             prompts: PromptPicture::all(session),
             summary: Summary::of(session, Ended::Running, false),
@@ -334,6 +345,16 @@ fn make_folder(folder: &Path, overwrite: bool) -> Result<(), RunFolderError> {
         }
     }
     std::fs::create_dir_all(folder).map_err(io_error)
+}
+
+/// Metrics at the step where the run stands, unless they are recorded: later in a run only every so many steps are.
+fn last_row(session: &mut Session) -> Option<Row> {
+    let step = session.step();
+    let is_recorded = session.rows().last().is_some_and(|row| row.step >= step);
+    (!is_recorded).then(|| Row {
+        step,
+        metrics: session.metrics(),
+    })
 }
 
 /// First line of `metrics.csv`.

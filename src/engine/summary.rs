@@ -8,7 +8,7 @@ use super::session::Session;
 use crate::{
     bandit,
     lm::Ground,
-    theory::{Metric, Metrics},
+    theory::{Metric, Metrics, coverage},
 };
 
 /// What came out of a run.
@@ -32,6 +32,12 @@ pub struct Summary {
     pub metrics: BTreeMap<&'static str, Option<f64>>,
     /// The same of the target.
     pub target_metrics: BTreeMap<&'static str, Option<f64>>,
+    /// Keys of the policy's metrics that are infinite, which `metrics` has as absent.
+    pub infinite_metrics: Vec<&'static str>,
+    /// The same of the target.
+    pub infinite_target_metrics: Vec<&'static str>,
+    /// The step at which the causes dynamics and sampling were last compared; absent where nothing runs beside the run.
+    pub causes_at_step: Option<u64>,
     /// What is known of the arms; left out where there are several prompts, each with its own.
     #[serde(flatten)]
     pub outcome: Option<Outcome>,
@@ -45,6 +51,10 @@ pub struct Summary {
 pub struct Outcome {
     /// Number of arms.
     pub arms: usize,
+    /// Draws that the policy needs to see a share of the modes.
+    pub draws: Draws,
+    /// The same of the target.
+    pub target_draws: Draws,
     /// Mass on each mode.
     pub modes: Vec<ModeSummary>,
     /// What the target looks like and why, in words.
@@ -85,6 +95,25 @@ pub enum Ended {
     Interrupted,
     /// Training failed; the numbers are those of the last good policy.
     Failed,
+}
+
+/// The fewest draws whose expected share of modes seen reaches 50 % and 95 %; absent without modes, or where no number does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Draws {
+    /// For half of the modes.
+    pub for_50_percent: Option<u64>,
+    /// For 95 % of them.
+    pub for_95_percent: Option<u64>,
+}
+
+impl Draws {
+    fn of(mode_masses: &[f64]) -> Self {
+        let draws = |share| coverage::draws_for(mode_masses, share);
+        Self {
+            for_50_percent: draws(0.5),
+            for_95_percent: draws(0.95),
+        }
+    }
 }
 
 /// Mass on one mode.
@@ -130,6 +159,9 @@ impl Summary {
             seed: session.preset().training.seed,
             metrics: by_key(&metrics),
             target_metrics: by_key(&target_metrics),
+            infinite_metrics: infinite(&metrics),
+            infinite_target_metrics: infinite(&target_metrics),
+            causes_at_step: session.causes_at(),
             outcome,
             prompts,
         }
@@ -150,12 +182,35 @@ impl Summary {
     /// A metric of the policy, NaN where it is not defined.
     #[must_use]
     pub fn metric(&self, metric: Metric) -> f64 {
-        self.metrics
-            .get(metric.key())
-            .copied()
-            .flatten()
-            .unwrap_or(f64::NAN)
+        value(&self.metrics, &self.infinite_metrics, metric)
     }
+
+    /// A metric of the target, NaN where it is not defined.
+    #[must_use]
+    pub fn target_metric(&self, metric: Metric) -> f64 {
+        value(&self.target_metrics, &self.infinite_target_metrics, metric)
+    }
+}
+
+fn value(
+    finite: &BTreeMap<&'static str, Option<f64>>,
+    infinite: &[&'static str],
+    metric: Metric,
+) -> f64 {
+    match finite.get(metric.key()).copied().flatten() {
+        Some(value) => value,
+        None if infinite.contains(&metric.key()) => f64::INFINITY,
+        None => f64::NAN,
+    }
+}
+
+/// Keys of the metrics that are +∞; none can be −∞ but J, which is told by J* − J being +∞.
+fn infinite(metrics: &Metrics) -> Vec<&'static str> {
+    metrics
+        .iter()
+        .filter(|(_, value)| *value == f64::INFINITY)
+        .map(|(metric, _)| metric.key())
+        .collect()
 }
 
 /// Outcomes with the texts of their prompts.
@@ -172,10 +227,12 @@ fn prompts(session: &Session, outcomes: Vec<Outcome>) -> Vec<PromptSummary> {
 
 impl Outcome {
     fn of(Ground { problem, analysis }: &Ground, policy: &[f64], masses: bool) -> Self {
+        let policy_modes = bandit::mode_masses(problem, policy);
+        let draws = Draws::of(&policy_modes);
         let modes = (problem.modes.iter())
             .zip(&analysis.reference_modes)
             .zip(&analysis.target_modes)
-            .zip(bandit::mode_masses(problem, policy))
+            .zip(policy_modes)
             .map(|(((mode, &reference), &target), policy)| ModeSummary {
                 label: mode.label.clone(),
                 arms: mode.arms.len(),
@@ -186,6 +243,8 @@ impl Outcome {
             .collect();
         Self {
             arms: problem.arms(),
+            draws,
+            target_draws: Draws::of(&analysis.target_modes),
             modes,
             sentence: analysis.sentence.clone(),
             policy: masses.then(|| policy.to_vec()),

@@ -11,6 +11,7 @@ use crate::theory::Objective;
 
 /// One change to a running experiment. Whole small values, so that applying one is a plain assignment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub enum Edit {
     /// The whole objective.
     Objective(Objective),
@@ -47,6 +48,7 @@ pub enum Edit {
 
 /// An edit with the step at whose start it took effect.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct JournalEntry {
     /// Steps done when the edit took effect.
     pub step: u64,

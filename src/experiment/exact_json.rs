@@ -4,10 +4,12 @@
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::mistake::repeated;
+
 /// Reads a value from JSON, every double exactly the one that was written.
 pub(crate) fn from_str<T: DeserializeOwned>(text: &str) -> serde_json::Result<T> {
     let mut value: Value = serde_json::from_str(&quote_numbers(text))?;
-    restore_numbers(&mut value);
+    restore_numbers(&mut value)?;
     serde_json::from_value(value)
 }
 
@@ -41,9 +43,9 @@ fn quote_numbers(line: &str) -> String {
     quoted
 }
 
-fn restore_numbers(value: &mut Value) {
+fn restore_numbers(value: &mut Value) -> serde_json::Result<()> {
     match value {
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        Value::Null | Value::Bool(_) | Value::Number(_) => Ok(()),
         Value::String(text) => {
             if let Some(number) = text.strip_prefix(MARK) {
                 let exact = if let Ok(whole) = number.parse::<u64>() {
@@ -51,13 +53,18 @@ fn restore_numbers(value: &mut Value) {
                 } else {
                     number.parse().ok().and_then(serde_json::Number::from_f64)
                 };
-                if let Some(exact) = exact {
-                    *value = Value::Number(exact);
-                }
+                let accepted = exact.ok_or_else(|| {
+                    serde::de::Error::custom(format_args!(
+                        "{} is not accepted; a number up to 1.8e308 is",
+                        repeated(number)
+                    ))
+                });
+                *value = Value::Number(accepted?);
             }
+            Ok(())
         }
-        Value::Array(values) => values.iter_mut().for_each(restore_numbers),
-        Value::Object(values) => values.values_mut().for_each(restore_numbers),
+        Value::Array(values) => values.iter_mut().try_for_each(restore_numbers),
+        Value::Object(values) => values.values_mut().try_for_each(restore_numbers),
     }
 }
 

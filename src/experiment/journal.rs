@@ -161,6 +161,24 @@ mod tests {
         assert_eq!(cut.entries(), &journal().entries()[..5]);
         let bad = text.replacen("{\"step\":7", "{\"stop\":7", 1);
         assert_eq!(Journal::parse(&bad).unwrap_err().line, 3);
+        for (line, name) in [
+            (
+                "{\"step\":5,\"foo\":1,\"edit\":{\"Reward\":{\"arm\":1,\"value\":2}}}\n",
+                "foo",
+            ),
+            (
+                "{\"step\":5,\"edit\":{\"Reward\":{\"arm\":1,\"value\":2,\"bar\":1}}}\n",
+                "bar",
+            ),
+        ] {
+            let told = Journal::parse(line).unwrap_err().to_string();
+            assert!(told.contains(&format!("unknown field `{name}`")), "{told}");
+        }
+        let huge = "{\"step\":5,\"edit\":{\"Reward\":{\"arm\":1,\"value\":1e999}}}\n";
+        assert_eq!(
+            Journal::parse(huge).unwrap_err().to_string(),
+            "line 1 of the journal: is no entry (1e999 is not accepted; a number up to 1.8e308 is)"
+        );
         let back = text.replacen("{\"step\":9", "{\"step\":2", 1);
         let error = Journal::parse(&back).unwrap_err().to_string();
         assert_eq!(

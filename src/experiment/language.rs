@@ -249,7 +249,7 @@ impl LanguageSpec {
         }
         Some(BanditSpec {
             arms: Arms::Named(names.chain([OTHER.to_owned()]).collect()),
-            reference: reference.map_or(Source::Constant(1.0), Source::List),
+            reference: reference.map_or(Source::Constant(1.0), Source::Weights),
             rewards: Source::List(rewards.chain([self.failure_reward]).collect()),
             modes: ModeSpec::Labelled(modes),
             reward_edits: Vec::new(),

@@ -137,12 +137,20 @@ impl fmt::Display for PresetErrors {
 #[derive(Debug, Error)]
 pub enum LoadError {
     /// The file cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}: {error}", path.display())]
     Io {
         /// The file.
         path: PathBuf,
-        /// Why.
-        source: std::io::Error,
+        /// Why; not called a source, or the message would be told twice.
+        error: std::io::Error,
+    },
+    /// A folder, or a pipe or device, which could block or never end.
+    #[error("{} is {what}; a preset file is accepted", path.display())]
+    NoFile {
+        /// The path.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
     },
     /// The file is larger than presets may be.
     #[error("{} has {bytes} bytes; a preset has at most {limit}", path.display())]

@@ -39,7 +39,7 @@ pub use preset::{
     Arms, BanditSpec, Block, Bump, Expectation, LabelledMode, ModeSpec, Noise, Preset, Quantity,
     Source,
 };
-pub(crate) use read::place;
+pub(crate) use read::{Examined, examine, follows, place, read_text, tells_arms};
 pub use read::{FORMAT, MAX_PRESET_BYTES, load_preset, parse_preset, to_ron};
 pub use save::save_atomically;
 pub use set::{SetError, set_path};

@@ -130,13 +130,15 @@ pub enum Arms {
 pub enum Source {
     /// The same number for every arm.
     Constant(f64),
-    /// One number per arm.
+    /// One number per arm; as a reference they sum to 1.
     List(Vec<f64>),
-    /// A column of a CSV file with a header row; relative paths start at the preset's folder.
+    /// One weight per arm for the reference, of any scale: they are normalised.
+    Weights(Vec<f64>),
+    /// A column of a CSV file; relative paths start at the preset's folder.
     Csv {
         /// The file.
         path: PathBuf,
-        /// Name of the column; absent is the only or first column.
+        /// Name of the column; absent is the only one, or the one named after what it is for (reference, reward, rewards).
         #[serde(default)]
         column: Option<String>,
     },
@@ -232,6 +234,7 @@ pub enum Noise {
 
 /// What counts as a mode.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub enum ModeSpec {
     /// Maximal runs (connected regions on a grid) of neighbouring arms with effective reward ≥ `threshold`; absent is
     /// halfway between the smallest and the largest reward.

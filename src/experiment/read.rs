@@ -20,12 +20,33 @@ pub const MAX_PRESET_BYTES: u64 = 64 << 20;
 /// The version of the file format that this build reads and writes.
 pub const FORMAT: u32 = 1;
 
+/// What a text says, as far as that can be told.
+pub(crate) struct Examined {
+    /// The preset, wrong values mended, where the text can be read as one at all.
+    pub(crate) preset: Option<Preset>,
+    /// Every mistake that shows without evaluating formulas or files, not in order.
+    pub(crate) mistakes: Vec<Mistake>,
+}
+
 /// Reads a preset from RON text and checks everything that can be checked without evaluating formulas or files.
 ///
 /// # Errors
 /// Every mistake found, with line and column where it can be located. A preset of another format version gets that one
 /// message.
 pub fn parse_preset(text: &str) -> Result<Preset, PresetErrors> {
+    let Examined { preset, mistakes } = examine(text)?;
+    match (PresetErrors::collect(mistakes), preset) {
+        (Some(errors), _) => Err(errors),
+        (None, Some(preset)) => Ok(preset),
+        (None, None) => decode(text),
+    }
+}
+
+/// As [`parse_preset`], with the preset even if there are mistakes in it.
+///
+/// # Errors
+/// A text that is no preset of this format at all.
+pub(crate) fn examine(text: &str) -> Result<Examined, PresetErrors> {
     if text.len() as u64 > MAX_PRESET_BYTES {
         let message = format!(
             "the text has {} bytes; a preset has at most {MAX_PRESET_BYTES}",
@@ -50,27 +71,25 @@ pub fn parse_preset(text: &str) -> Result<Preset, PresetErrors> {
     };
     if findings.mistakes.is_empty() {
         let preset = decode(text)?;
-        let mistakes = validate(&preset);
-        return match PresetErrors::collect(located(mistakes, &tree)) {
-            None => Ok(preset),
-            Some(errors) => Err(errors),
-        };
+        let mistakes = located(validate(&preset), &tree);
+        return Ok(Examined {
+            preset: Some(preset),
+            mistakes,
+        });
     }
     // The rest of the text is checked too, with the mistakes found so far mended.
     let mut mistakes = findings.mistakes;
-    if let Ok(preset) = decode(&mended(text, findings.repairs)) {
+    let preset = decode(&mended(text, findings.repairs)).ok();
+    if let Some(preset) = &preset {
         let is_counted = !mistakes.iter().any(tells_arms);
         let arms = arm_count(&preset.bandit.arms).filter(|_| is_counted);
-        let further = validate_for(&preset, arms)
+        let further = validate_for(preset, arms)
             .into_iter()
             .filter(|further| !follows(further, &mistakes))
             .collect();
         mistakes.extend(located(further, &tree));
     }
-    match PresetErrors::collect(mistakes) {
-        Some(errors) => Err(errors),
-        None => decode(text),
-    }
+    Ok(Examined { preset, mistakes })
 }
 
 /// Refuses another version of the format before anything else is looked at, since everything else may differ.
@@ -148,7 +167,7 @@ fn mended(text: &str, mut repairs: Vec<(Range<usize>, String)>) -> String {
 }
 
 /// Whether a mistake is one in the number of arms, so that lengths cannot be held against it.
-fn tells_arms(mistake: &Mistake) -> bool {
+pub(crate) fn tells_arms(mistake: &Mistake) -> bool {
     let parts = ["bandit", "bandit.arms"];
     let counts = ["count", "rows", "columns"];
     parts.contains(&mistake.field.as_str())
@@ -161,7 +180,7 @@ fn tells_arms(mistake: &Mistake) -> bool {
 }
 
 /// Whether a mistake of the mended text says nothing new: its field was mended.
-fn follows(further: &Mistake, found: &[Mistake]) -> bool {
+pub(crate) fn follows(further: &Mistake, found: &[Mistake]) -> bool {
     found.iter().any(|first| {
         let is_inside = |outer: &str, inner: &str| {
             inner
@@ -243,12 +262,24 @@ pub fn load_preset(path: &Path) -> Result<Preset, LoadError> {
 
 /// Reads a text file of at most [`MAX_PRESET_BYTES`].
 pub(crate) fn read_text(path: &Path) -> Result<String, LoadError> {
-    let io = |source| LoadError::Io {
+    let io = |error| LoadError::Io {
         path: path.to_owned(),
-        source,
+        error,
     };
+    // Opening a pipe can already block.
+    let about = std::fs::metadata(path).map_err(io)?;
+    if !about.is_file() {
+        return Err(LoadError::NoFile {
+            path: path.to_owned(),
+            what: if about.is_dir() {
+                "a folder"
+            } else {
+                "a pipe or a device"
+            },
+        });
+    }
     let file = std::fs::File::open(path).map_err(io)?;
-    let told = file.metadata().map_err(io)?.len();
+    let told = about.len();
     let too_large = |bytes| LoadError::TooLarge {
         path: path.to_owned(),
         bytes,
@@ -257,7 +288,7 @@ pub(crate) fn read_text(path: &Path) -> Result<String, LoadError> {
     if told > MAX_PRESET_BYTES {
         return Err(too_large(told));
     }
-    // A pipe or a growing file does not tell its size: read no further than the limit.
+    // A growing file does not tell its size: read no further than the limit.
     let mut bytes = Vec::new();
     file.take(MAX_PRESET_BYTES + 1)
         .read_to_end(&mut bytes)
@@ -306,7 +337,7 @@ mod tests {
             "    title: \"t\",",
             "    bandit: (",
             "        arms: Line(count: 3),",
-            "        reference: List([1, 2, 3]),",
+            "        reference: Weights([1, 2, 3]),",
             "        rewards: Constant(1),",
             "    ),",
             "    objective: (direction: Reverse, beta: 0.1),",
@@ -384,6 +415,31 @@ mod tests {
                 6,
                 "        reference: List([0, 0, 0]),",
                 "6:20: bandit.reference: all masses are zero",
+            ),
+            (
+                6,
+                "        reference: List([0.2, 0.2, 0.2]),",
+                "6:20: bandit.reference: masses sum to 0.6000000000000001; they must sum to 1 (within 1e-6); Weights([…]) takes",
+            ),
+            (
+                7,
+                "        rewards: Weights([1, 2, 3]),",
+                "7:18: bandit.rewards: Weights([…]), which is for the reference, is not accepted; List([…]) is",
+            ),
+            (
+                6,
+                "        reference: Weights([1, 2]),",
+                "6:20: bandit.reference: a list of 2 weights",
+            ),
+            (
+                10,
+                "    training: (update: Sampled(batch: 1, advantage: LeaveOneOut, kl: Matched)),",
+                "10:39: training.update.batch: 1 is not accepted; 2 to 65536 are",
+            ),
+            (
+                10,
+                "    training: (learning_rate: -1e300),",
+                "10:31: training.learning_rate: -1e300 is not accepted",
             ),
             (
                 6,
@@ -674,7 +730,7 @@ mod tests {
         let numbers: Vec<String> = (0..3).map(|i| format!("0.{i}234567890123")).collect();
         set_path(
             &mut preset,
-            &format!("bandit.reference=List([{}])", numbers.join(",")),
+            &format!("bandit.reference=Weights([{}])", numbers.join(",")),
         )
         .unwrap();
         assert_eq!(parse_preset(&to_ron(&preset)).unwrap(), preset);

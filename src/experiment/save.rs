@@ -19,12 +19,16 @@ pub fn save_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
         _ => Path::new("."),
     };
     std::fs::create_dir_all(folder)?;
-    let mut temporary = tempfile::Builder::new()
-        .prefix(".modescope-")
-        .suffix(".tmp")
-        .tempfile_in(folder)?;
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".modescope-").suffix(".tmp");
+    make_usual(&mut builder);
+    let mut temporary = builder.tempfile_in(folder)?;
     temporary.write_all(bytes)?;
-    set_permissions(path, temporary.as_file())?;
+    if let Ok(existing) = std::fs::metadata(path) {
+        temporary
+            .as_file()
+            .set_permissions(existing.permissions())?;
+    }
     temporary.as_file().sync_all()?;
     temporary.persist(path).map_err(|failed| failed.error)?;
     // The rename itself lives in the folder; a file system that cannot flush folders is no reason to fail.
@@ -34,18 +38,37 @@ pub fn save_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-/// A temporary file is private; the saved one gets what it replaces had, or what a new file usually gets.
+/// A temporary file is private unless told otherwise; this one gets what a new file usually gets, which the user's umask
+/// decides.
 #[cfg(unix)]
-fn set_permissions(path: &Path, file: &File) -> io::Result<()> {
+fn make_usual(builder: &mut tempfile::Builder<'_, '_>) {
     use std::os::unix::fs::PermissionsExt;
-    let permissions = match std::fs::metadata(path) {
-        Ok(existing) => existing.permissions(),
-        Err(_) => std::fs::Permissions::from_mode(0o644),
-    };
-    file.set_permissions(permissions)
+    builder.permissions(std::fs::Permissions::from_mode(0o666));
 }
 
 #[cfg(not(unix))]
-fn set_permissions(_: &Path, _: &File) -> io::Result<()> {
-    Ok(())
+fn make_usual(_: &mut tempfile::Builder<'_, '_>) {}
+
+#[cfg(all(test, unix))]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests may panic")]
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_new_file_gets_what_any_new_file_gets_and_an_old_one_keeps_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let mode = |name: &str| {
+            let about = std::fs::metadata(folder.path().join(name)).unwrap();
+            about.permissions().mode() & 0o777
+        };
+        std::fs::write(folder.path().join("usual"), b"").unwrap();
+        save_atomically(&folder.path().join("saved"), b"1").unwrap();
+        assert_eq!(mode("saved"), mode("usual"));
+        let path = folder.path().join("saved");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        save_atomically(&path, b"2").unwrap();
+        assert_eq!(mode("saved"), 0o600);
+    }
 }

@@ -303,6 +303,7 @@ const ARMS: Shape = Shape::Enum(&[
 const SOURCE: Shape = Shape::Enum(&[
     takes("Constant", &[Shape::Number]),
     takes("List", &[Shape::List(&Shape::Number)]),
+    takes("Weights", &[Shape::List(&Shape::Number)]),
     with(
         "Csv",
         &[

@@ -122,6 +122,24 @@ impl Update {
         )
     }
 
+    /// The smallest batch: an advantage that compares a sample with the others of its batch needs another one.
+    #[must_use]
+    pub fn least_batch(self) -> usize {
+        match self {
+            Self::Sampled {
+                advantage: Advantage::LeaveOneOut | Advantage::GroupNormalised,
+                ..
+            } => 2,
+            Self::Sampled {
+                advantage: Advantage::None | Advantage::MeanBaseline,
+                ..
+            }
+            | Self::Dap { .. }
+            | Self::Exact
+            | Self::NaturalGradient => 1,
+        }
+    }
+
     /// Whether the reward is divided by the batch's standard deviation and the penalty is not, which makes β·σ of β
     /// (docs/math.md section 4).
     #[must_use]

@@ -11,7 +11,7 @@ use super::{
     read::FORMAT,
     training::{Features, Optimizer, PolicyFamily, Start, StopRule, Training, Update},
 };
-use crate::theory::{Direction, Objective, Threshold};
+use crate::theory::{Direction, Distribution, DistributionError, Objective, Threshold, Written};
 
 #[path = "validate_language.rs"]
 mod language_checks;
@@ -21,6 +21,9 @@ pub const MAX_ARMS: usize = 1_000_000;
 
 /// Most samples per step.
 pub const MAX_BATCH: usize = 65_536;
+
+/// Of one list so many bad values are told one by one.
+const TOLD: usize = 20;
 
 /// Largest accepted |α|; beyond it the α-family is numerically its limit.
 const MAX_ALPHA: f64 = 100.0;
@@ -153,7 +156,7 @@ impl Check {
 
     fn number(&mut self, field: &str, value: f64, sign: Sign) {
         if !sign.accepts(value) {
-            self.refuse(field, value, sign.accepted());
+            self.refuse(field, Written(value), sign.accepted());
         }
     }
 
@@ -161,7 +164,7 @@ impl Check {
         if !(low..=high).contains(&value) {
             self.refuse(
                 field,
-                value,
+                Written(value),
                 format_args!("a number from {low} to {high} is"),
             );
         }
@@ -196,7 +199,7 @@ impl Check {
         {
             self.refuse(
                 field,
-                format_args!("({low}, {high})"),
+                format_args!("({}, {})", Written(low), Written(high)),
                 "two finite numbers, the smaller one first, are",
             );
         }
@@ -276,6 +279,32 @@ impl Check {
                         format_args!("one number for each of the {arms} arms is"),
                     );
                 }
+                if self.list(field, values, sign)
+                    && masses
+                    && let Err(error @ DistributionError::NotNormalised { .. }) =
+                        Distribution::from_masses(values)
+                {
+                    self.mistakes.push(Mistake::new(
+                        field,
+                        format!("{error}; Weights([…]) takes weights of any scale"),
+                    ));
+                }
+            }
+            Source::Weights(_) if !masses => self.refuse(
+                field,
+                "Weights([…]), which is for the reference,",
+                "List([…]) is",
+            ),
+            Source::Weights(values) => {
+                if let Some(arms) = arms
+                    && values.len() != arms
+                {
+                    self.refuse(
+                        field,
+                        format_args!("a list of {} weights", values.len()),
+                        format_args!("one weight for each of the {arms} arms is"),
+                    );
+                }
                 self.list(field, values, sign);
             }
             Source::Csv { path, .. } => {
@@ -339,13 +368,27 @@ impl Check {
         }
     }
 
-    /// Finite numbers of the right sign, and as masses not all zero; tells the first bad one only.
-    fn list(&mut self, field: &str, values: &[f64], sign: Sign) {
-        if let Some(index) = values.iter().position(|value| !sign.accepts(*value)) {
-            self.refuse(format!("{field}.{index}"), values[index], sign.accepted());
-        } else if sign == Sign::NotNegative && values.iter().all(|value| *value == 0.0) {
-            self.all_zero(field);
+    /// Finite numbers of the right sign, and as masses not all zero; true if so.
+    fn list(&mut self, field: &str, values: &[f64], sign: Sign) -> bool {
+        let mut bad = (values.iter().enumerate()).filter(|(_, value)| !sign.accepts(**value));
+        let mut told = 0;
+        for (index, &value) in bad.by_ref().take(TOLD) {
+            self.refuse(format!("{field}.{index}"), Written(value), sign.accepted());
+            told += 1;
         }
+        let more = bad.count();
+        if more > 0 {
+            self.refuse(
+                field,
+                format_args!("… {more} more values: each"),
+                sign.accepted(),
+            );
+        }
+        if told == 0 && sign == Sign::NotNegative && values.iter().all(|value| *value == 0.0) {
+            self.all_zero(field);
+            return false;
+        }
+        told == 0
     }
 
     fn all_zero(&mut self, field: &str) {
@@ -458,7 +501,7 @@ impl Check {
             } else if !sign.accepts(value) {
                 self.refuse(
                     format!("{field}.{index}"),
-                    format_args!("value {value} of arm {arm}"),
+                    format_args!("value {} of arm {arm}", Written(value)),
                     sign.accepted(),
                 );
             }
@@ -509,7 +552,18 @@ impl Check {
         }
         match training.update {
             Update::Sampled { batch, .. } | Update::Dap { batch } => {
-                self.whole("training.update.batch", batch, 1, MAX_BATCH);
+                let least = training.update.least_batch();
+                if batch == 1 && least > 1 {
+                    self.refuse(
+                        "training.update.batch",
+                        batch,
+                        format_args!(
+                            "2 to {MAX_BATCH} are, as this advantage compares a sample with others of its batch"
+                        ),
+                    );
+                } else {
+                    self.whole("training.update.batch", batch, least, MAX_BATCH);
+                }
             }
             Update::Exact | Update::NaturalGradient => {}
         }

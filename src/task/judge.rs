@@ -12,7 +12,7 @@ use crate::experiment::{
 #[derive(Debug, Error)]
 pub enum TaskError {
     /// The description itself is wrong.
-    #[error("{0}")]
+    #[error(transparent)]
     Invalid(#[from] PresetErrors),
     /// Two answers that the model cannot tell apart.
     #[error(

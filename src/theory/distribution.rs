@@ -2,7 +2,7 @@
 
 use thiserror::Error;
 
-use super::kernels;
+use super::{Written, kernels};
 
 /// A normalised distribution over a finite set of arms, held as natural-log masses (−∞ for an impossible arm).
 #[derive(Debug, Clone, PartialEq)]
@@ -17,7 +17,7 @@ pub enum DistributionError {
     #[error("there are no arms; at least one mass is needed")]
     Empty,
     /// A weight that is negative, NaN or infinite.
-    #[error("mass {value} of arm {arm} is not accepted; masses are finite numbers ≥ 0")]
+    #[error("mass {} of arm {arm} is not accepted; masses are finite numbers ≥ 0", Written(*.value))]
     BadMass {
         /// Index of the first offending arm.
         arm: usize,
@@ -28,7 +28,7 @@ pub enum DistributionError {
     #[error("all masses are zero; at least one arm needs a positive mass")]
     AllZero,
     /// The masses were promised to be normalised and are not.
-    #[error("masses sum to {sum}; they must sum to 1 (within 1e-6)")]
+    #[error("masses sum to {}; they must sum to 1 (within 1e-6)", Written(*.sum))]
     NotNormalised {
         /// What they sum to.
         sum: f64,

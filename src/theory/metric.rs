@@ -64,10 +64,10 @@ metrics! {
     EffectiveBeta, "effective_beta", "effective β", "β, or β·σ under group normalisation";
     /// First cause of collapse: the target itself is unimodal.
     CauseTarget, "cause_target", "cause: target", "KL(G‖uniform over good answers)";
-    /// Second cause: softmax policy gradient against the natural gradient from the same start.
-    CauseDynamics, "cause_dynamics", "cause: dynamics", "TV(exact-gradient run, mirror-descent run)";
-    /// Third cause: the sampled run against the exact-gradient run from the same start.
-    CauseSampling, "cause_sampling", "cause: sampling", "TV(sampled run, exact-gradient run)";
+    /// Second cause: softmax policy gradient against the natural gradient from the same start; 0 for a run that is one.
+    CauseDynamics, "cause_dynamics", "cause: dynamics", "TV(exact-gradient run, mirror-descent run), up to 20,000 steps after an edit";
+    /// Third cause: the sampled run against a run on the expectation of its update from the same start.
+    CauseSampling, "cause_sampling", "cause: sampling", "TV(sampled run, run on its expected gradient), up to 20,000 steps after an edit";
     /// Fourth cause: the family's best fit to G, against G.
     CauseRepresentation, "cause_representation", "cause: representation", "TV(best fit in the family, G)";
     /// Norm of the sampled gradient before clipping; language models only.

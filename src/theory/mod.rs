@@ -18,6 +18,7 @@ pub mod sampled;
 mod target;
 mod tie_beta;
 pub mod ties;
+mod written;
 
 pub use distribution::{Distribution, DistributionError};
 pub use estimator::{
@@ -28,4 +29,5 @@ pub use metric::{Metric, Metrics};
 pub use objective::{Anchor, Beta, Direction, Mara, MaraAlgorithm, NotABeta, Objective, Threshold};
 pub use target::{Divergence, Target, TargetError, Tie, solve, solve_into, solve_weights};
 pub use tie_beta::tie_beta;
-pub use ties::Ties;
+pub use ties::{ListedTie, TieEffort, TieList, TieScope, Ties};
+pub use written::Written;

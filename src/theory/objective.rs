@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::Written;
+
 /// The KL coefficient: a finite number above zero.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(try_from = "f64", into = "f64")]
@@ -10,7 +12,7 @@ pub struct Beta(f64);
 
 /// A coefficient that is not a β.
 #[derive(Debug, Clone, Copy, PartialEq, Error)]
-#[error("β = {0} is not accepted; it must be a finite number above 0")]
+#[error("β = {} is not accepted; it must be a finite number above 0", Written(*.0))]
 pub struct NotABeta(pub f64);
 
 impl Beta {

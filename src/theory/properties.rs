@@ -192,19 +192,27 @@ proptest! {
 
     #[test]
     fn at_a_tie_both_arms_have_one_mass((reference, rewards) in problem(), alpha in -1.5..2.0_f64) {
-        for direction in [Direction::Reverse, Direction::Forward, Direction::Alpha(alpha)] {
-            let ties = Ties::new(reference.log_masses(), &rewards, direction.into());
+        for (direction, entropy) in [
+            (Direction::Reverse, 0.0),
+            (Direction::Forward, 0.0),
+            (Direction::Alpha(alpha), 0.0),
+            (Direction::Reverse, 0.2),
+            (Direction::Forward, 0.2),
+        ] {
+            let objective = Objective { entropy, ..plain(direction, 1.0) };
+            let ties = Ties::of(reference.log_masses(), &rewards, &objective);
             for tie in ties.pairwise(&(0..rewards.len()).collect::<Vec<_>>()) {
                 let logs = reference.log_masses();
                 let gap = logs[tie.better_support] - logs[tie.better_reward];
                 if !(1e-6..1e6).contains(&tie.beta) || gap > 40.0 {
                     continue;
                 }
-                let target = solve(&reference, &rewards, &plain(direction, tie.beta)).unwrap();
+                let at = Objective { entropy, ..plain(direction, tie.beta) };
+                let target = solve(&reference, &rewards, &at).unwrap();
                 let (a, b) = (target.masses[tie.better_reward], target.masses[tie.better_support]);
                 // Near the cut of α > 1 only the absolute size is known.
                 if a.max(b) > 1e-6 {
-                    prop_assert!((a / b - 1.0).abs() < 1e-5, "{direction:?} β* = {}: {a:e} against {b:e}", tie.beta);
+                    prop_assert!((a / b - 1.0).abs() < 1e-5, "{direction:?} η = {entropy} β* = {}: {a:e} against {b:e}", tie.beta);
                 }
                 prop_assert!(rewards[tie.better_reward] > rewards[tie.better_support]);
             }

@@ -10,7 +10,7 @@ mod sample;
 use thiserror::Error;
 
 use super::{
-    Direction, Distribution, Objective,
+    Direction, Distribution, Objective, Written,
     kernels::{self, Survey},
 };
 
@@ -56,7 +56,8 @@ pub enum TargetError {
     },
     /// An effective reward is NaN or infinite.
     #[error(
-        "effective reward {value} of arm {arm} is not accepted; rewards (scaled and offset) are finite numbers"
+        "effective reward {} of arm {arm} is not accepted; rewards (scaled and offset) are finite numbers",
+        Written(*.value)
     )]
     Reward {
         /// The arm.
@@ -65,7 +66,11 @@ pub enum TargetError {
         value: f64,
     },
     /// The rewards are finite but their differences are not.
-    #[error("rewards reach from {low} to {high}; the range must stay below 1e308")]
+    #[error(
+        "rewards reach from {} to {}; the range must stay below 1e308",
+        Written(*.low),
+        Written(*.high)
+    )]
     Range {
         /// Smallest reward.
         low: f64,
@@ -73,14 +78,19 @@ pub enum TargetError {
         high: f64,
     },
     /// α is NaN or infinite.
-    #[error("alpha = {0} is not accepted; it must be a finite number (1 is reverse, 0 is forward)")]
+    #[error(
+        "alpha = {} is not accepted; it must be a finite number (1 is reverse, 0 is forward)",
+        Written(*.0)
+    )]
     Alpha(f64),
     /// η is negative, NaN or infinite.
-    #[error("entropy = {0} is not accepted; it must be a finite number ≥ 0")]
+    #[error("entropy = {} is not accepted; it must be a finite number ≥ 0", Written(*.0))]
     Entropy(f64),
     /// The entropy bonus has a known target for α = 0 and α = 1 only.
     #[error(
-        "entropy = {entropy} with alpha = {alpha} is not accepted; an entropy bonus works with reverse and forward (alpha 1 and 0) only"
+        "entropy = {} with alpha = {} is not accepted; an entropy bonus works with reverse and forward (alpha 1 and 0) only",
+        Written(*.entropy),
+        Written(*.alpha)
     )]
     EntropyWithAlpha {
         /// η.
@@ -90,7 +100,8 @@ pub enum TargetError {
     },
     /// MARA's threshold is not a usable number.
     #[error(
-        "MARA threshold = {0} is not accepted; a constant is a finite number, a percentile lies between 0 and 1"
+        "MARA threshold = {} is not accepted; a constant is a finite number, a percentile lies between 0 and 1",
+        Written(*.0)
     )]
     Threshold(f64),
 }

@@ -1,12 +1,9 @@
 //! The β at which two arms have the same target mass, for every direction (docs/math.md section 2).
 
-use super::{Beta, Divergence, Objective, Ties, solve_weights};
+use super::{Beta, Objective, Ties};
 
-/// β at which the arms tie, above it the better-supported one wins. None where no β in [1e-6, 1e6] makes them tie: the
-/// same arm is better in reward and support, or they do not differ in one of the two. MARA is not looked at.
-///
-/// [`Ties`] knows all but one case: an entropy bonus changes ties in directions other than `Reverse`, and then the tie is
-/// searched for by solving for the target, some hundred times.
+/// β at which the arms tie, above it the better-supported one wins. None where no β makes them tie: the same arm is better in
+/// reward and support, or they do not differ in one of the two. MARA is not looked at. Costs at most one pass over the arms.
 #[must_use]
 pub fn tie_beta(
     first: usize,
@@ -15,70 +12,15 @@ pub fn tie_beta(
     rewards: &[f64],
     objective: &Objective,
 ) -> Option<Beta> {
-    let divergence = Divergence::from(objective.direction);
-    if objective.entropy == 0.0 || divergence == Divergence::Reverse {
-        let tie = Ties::new(log_reference, rewards, divergence).between(first, second)?;
-        return Beta::new(tie.beta).ok();
-    }
-    let gap = rewards.get(first)? - rewards.get(second)?;
-    let support = log_reference.get(first)? - log_reference.get(second)?;
-    // The better reward must have the poorer support.
-    if !(support.is_finite() && gap * support < 0.0) {
-        return None;
-    }
-    search(first, second, log_reference, rewards, objective)
-}
-
-/// First sign change of the log-ratio along ascending β, refined by bisection in log β.
-fn search(
-    first: usize,
-    second: usize,
-    log_reference: &[f64],
-    rewards: &[f64],
-    objective: &Objective,
-) -> Option<Beta> {
-    let log_ratio = |log_beta: f64| {
-        let objective = Objective {
-            beta: Beta::new(log_beta.exp()).ok()?,
-            ..*objective
-        };
-        let target = solve_weights(log_reference, rewards, &objective).ok()?;
-        let ratio = target.log_masses.get(first)? - target.log_masses.get(second)?;
-        (!ratio.is_nan()).then_some(ratio)
-    };
-    let steps = 48;
-    let at =
-        |step: i32| (f64::from(step) / f64::from(steps) * 12.0 - 6.0) * std::f64::consts::LN_10;
-    let mut before: Option<(f64, f64)> = None;
-    for step in 0..=steps {
-        let here = at(step);
-        let Some(ratio) = log_ratio(here) else {
-            continue;
-        };
-        if let Some((low, low_ratio)) = before
-            && (low_ratio > 0.0) != (ratio > 0.0)
-        {
-            let (mut low, mut high) = (low, here);
-            for _ in 0..44 {
-                let middle = 0.5 * (low + high);
-                match log_ratio(middle) {
-                    Some(value) if (value > 0.0) == (low_ratio > 0.0) => low = middle,
-                    Some(_) => high = middle,
-                    None => break,
-                }
-            }
-            return Beta::new((0.5 * (low + high)).exp()).ok();
-        }
-        before = Some((here, ratio));
-    }
-    None
+    let tie = Ties::of(log_reference, rewards, objective).between(first, second)?;
+    Beta::new(tie.beta).ok()
 }
 
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
-    use crate::theory::Direction;
+    use crate::theory::{Direction, solve_weights};
 
     #[test]
     fn targets_tie_at_the_tie_in_every_direction() {
@@ -107,16 +49,24 @@ mod tests {
         let log_reference = [0.5f64.ln(), 0.2f64.ln(), 0.3f64.ln()];
         let rewards = [0.2, 0.7, 0.1];
         let plain = Objective::new(Direction::Forward, Beta::new(1.0).unwrap());
-        let mut bonus = Objective {
-            entropy: 0.3,
-            ..plain
-        };
         let without = tie_beta(0, 1, &log_reference, &rewards, &plain).unwrap();
-        let beta = tie_beta(0, 1, &log_reference, &rewards, &bonus).unwrap();
-        assert!((beta.get() / without.get() - 1.0).abs() > 0.01, "{beta:?}");
-        bonus.beta = beta;
-        let target = solve_weights(&log_reference, &rewards, &bonus).unwrap();
-        assert!((target.log_masses[0] - target.log_masses[1]).abs() < 1e-9);
+        for entropy in [1e-6, 1e-3, 0.3, 5.0] {
+            let mut bonus = Objective { entropy, ..plain };
+            let beta = tie_beta(0, 1, &log_reference, &rewards, &bonus).unwrap();
+            let moved = (beta.get() / without.get() - 1.0).abs();
+            assert!(
+                if entropy >= 0.3 {
+                    moved > 0.01
+                } else {
+                    moved < 0.01
+                },
+                "η = {entropy}: {beta:?}"
+            );
+            bonus.beta = beta;
+            let target = solve_weights(&log_reference, &rewards, &bonus).unwrap();
+            let gap = target.log_masses[0] - target.log_masses[1];
+            assert!(gap.abs() < 1e-9, "η = {entropy} at {beta:?}: {gap:e}");
+        }
     }
 
     #[test]

@@ -2,11 +2,13 @@
 //!
 //! Below its tie the arm with the better reward wins, above it the better-supported one. Reverse has β* in closed form. For
 //! the α family G ∝ π_ref [(1−α)(μ − R)]^{1/(α−1)} with one multiplier μ (Λ for forward): two arms tie at a μ* that follows
-//! from them alone, and β* from μ* by one pass over all arms.
+//! from them alone, and β* from μ* by one pass over all arms. An entropy bonus leaves reverse ties where they are. Under
+//! forward KL two arms of one mass π tie where β/π = (R₁−R₂)/(π_ref₂−π_ref₁), with or without a bonus; with one, π/β of
+//! every arm follows from that, and β* from their sum being 1/β*.
 
 use super::{
-    Divergence, Tie,
-    kernels::{self, Power},
+    Divergence, Objective, Tie,
+    kernels::{self, Entropic, Power},
 };
 
 /// Beyond this many arms, ties that cost a pass each are thinned to [`FEW`], so that a drag stays fluent.
@@ -15,6 +17,57 @@ const MANY_ARMS: usize = 10_000;
 const FEW: usize = 16;
 /// Ties between neighbouring modes, where there are too many modes for all pairs.
 const MODE_TIES: usize = 48;
+/// At most this many changes of the winner are listed, evenly thinned: more than a slider can show.
+const WINNERS: usize = 1024;
+/// What the ties of all pairs may cost inside a frame, in nanoseconds.
+const FRAME_BUDGET: f64 = 1.2e6;
+/// Up to this many arms the ties of all pairs are listed where there is time.
+const THOROUGH_ARMS: usize = 300;
+
+/// How much time there is to list ties.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TieEffort {
+    /// None: somebody wants the target and its metrics alone.
+    Skip,
+    /// Under a millisecond on problems of some hundred arms, so that a frame waits for it.
+    Frame,
+    /// All pairs of up to 300 arms, whatever that takes (well under a second).
+    Thorough,
+}
+
+/// Which ties a list holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TieScope {
+    /// Those of all pairs.
+    #[default]
+    All,
+    /// Only those at which the likeliest arm changes, as there are too many pairs.
+    WinnerChanges {
+        /// How many of these there are; more than are listed where the list is thinned.
+        total: usize,
+    },
+    /// None: the rewards themselves move with β (MARA's Algorithm 1 under a divergence other than reverse KL), or ties were
+    /// not asked for.
+    Unknown,
+}
+
+/// A tie of a list.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ListedTie {
+    /// The tie.
+    pub tie: Tie,
+    /// The likeliest arm changes here, not only the order of two others.
+    pub changes_winner: bool,
+}
+
+/// The ties of a problem, ascending in β.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct TieList {
+    /// See the type.
+    pub ties: Vec<ListedTie>,
+    /// Whether they are all there are.
+    pub scope: TieScope,
+}
 
 /// A reference (natural-log weights), effective rewards and a divergence: what ties depend on.
 #[derive(Debug, Clone, Copy)]
@@ -22,6 +75,8 @@ pub struct Ties<'a> {
     log_reference: &'a [f64],
     rewards: &'a [f64],
     divergence: Divergence,
+    /// η of an entropy bonus, which only forward ties depend on.
+    entropy: f64,
     /// For α < 1, μ stays above every reward that can hold mass.
     top: f64,
 }
@@ -50,34 +105,132 @@ impl<'a> Ties<'a> {
             log_reference,
             rewards,
             divergence,
+            entropy: 0.0,
             top: survey.best.max(survey.best_outside),
+        }
+    }
+
+    /// Ties under an objective's divergence and entropy bonus; the same `rewards` and `log_reference` as in [`Self::new`].
+    #[must_use]
+    pub fn of(log_reference: &'a [f64], rewards: &'a [f64], objective: &Objective) -> Self {
+        Self {
+            entropy: objective.entropy,
+            ..Self::new(log_reference, rewards, objective.direction.into())
         }
     }
 
     /// The tie of two arms, if they have one.
     #[must_use]
     pub fn between(&self, first: usize, second: usize) -> Option<Tie> {
+        self.between_with(first, second, &mut Scratch::default())
+    }
+
+    fn between_with(&self, first: usize, second: usize, scratch: &mut Scratch) -> Option<Tie> {
         self.crossing(first, second)
-            .and_then(|crossing| self.at(crossing))
+            .and_then(|crossing| self.at(crossing, scratch))
     }
 
     /// The ties of all pairs of `arms`, ascending in β.
     #[must_use]
     pub fn pairwise(&self, arms: &[usize]) -> Vec<Tie> {
+        let scratch = &mut Scratch::default();
         let mut ties: Vec<Tie> = arms
             .iter()
             .enumerate()
             .flat_map(|(i, &a)| arms[i + 1..].iter().map(move |&b| (a, b)))
-            .filter_map(|(a, b)| self.between(a, b))
+            .filter_map(|(a, b)| self.between_with(a, b, scratch))
             .collect();
         ties.sort_by(|a, b| a.beta.total_cmp(&b.beta));
         ties
     }
 
+    /// As many ties as there is time for: those of all pairs, or those at which the likeliest arm changes.
+    #[must_use]
+    pub fn list(&self, effort: TieEffort) -> TieList {
+        let arms = self.rewards.len();
+        let all = match effort {
+            TieEffort::Skip => {
+                return TieList {
+                    ties: Vec::new(),
+                    scope: TieScope::Unknown,
+                };
+            }
+            TieEffort::Frame => {
+                let pairs = 0.5 * arms as f64 * (arms as f64 - 1.0);
+                pairs * self.pair_cost() <= FRAME_BUDGET
+            }
+            TieEffort::Thorough => arms <= THOROUGH_ARMS,
+        };
+        let corners = self.corners();
+        if all {
+            let mut winners: Vec<(usize, usize)> =
+                corners.iter().map(|&(a, b)| (a.min(b), a.max(b))).collect();
+            winners.sort_unstable();
+            let ties = self.pairwise(&(0..arms).collect::<Vec<_>>());
+            let listed = ties.into_iter().map(|tie| {
+                let (a, b) = (tie.better_reward, tie.better_support);
+                ListedTie {
+                    tie,
+                    changes_winner: winners.binary_search(&(a.min(b), a.max(b))).is_ok(),
+                }
+            });
+            return TieList {
+                ties: listed.collect(),
+                scope: TieScope::All,
+            };
+        }
+        let limit = match (effort, self.divergence) {
+            (TieEffort::Frame, Divergence::Forward | Divergence::Alpha(_)) if arms > MANY_ARMS => {
+                FEW
+            }
+            (TieEffort::Skip | TieEffort::Frame | TieEffort::Thorough, _) => WINNERS,
+        };
+        let ties = self.thinned(&corners, limit);
+        TieList {
+            ties: ties
+                .into_iter()
+                .map(|tie| ListedTie {
+                    tie,
+                    changes_winner: true,
+                })
+                .collect(),
+            scope: TieScope::WinnerChanges {
+                total: corners.len(),
+            },
+        }
+    }
+
+    /// Nanoseconds that a pair takes, one in two of which have a tie; sorting the list and drawing it included.
+    fn pair_cost(&self) -> f64 {
+        let arms = self.rewards.len() as f64;
+        match self.divergence {
+            Divergence::Reverse => 60.0,
+            Divergence::Forward if self.entropy > 0.0 => 50.0 + 17.0 * arms,
+            Divergence::Forward => 60.0 + 0.3 * arms,
+            Divergence::Alpha(_) => 20.0 + 2.0 * arms,
+        }
+    }
+
     /// The ties at which the target's likeliest arm changes, ascending in β: the corners of the upper envelope of
-    /// log π_ref + R/β over β (a convex hull; alike for the α family). On many arms at most `limit` of them, evenly thinned.
+    /// log π_ref + R/β over β. At most `limit` of them, evenly thinned.
     #[must_use]
     pub fn envelope(&self, limit: usize) -> Vec<Tie> {
+        self.thinned(&self.corners(), limit)
+    }
+
+    /// At most `limit` corners, evenly thinned, as ties.
+    fn thinned(&self, corners: &[(usize, usize)], limit: usize) -> Vec<Tie> {
+        let kept = corners.len().min(limit);
+        let scratch = &mut Scratch::default();
+        (0..kept)
+            .filter_map(|i| corners.get(i * corners.len() / kept))
+            .filter_map(|&(a, b)| self.between_with(a, b, scratch))
+            .collect()
+    }
+
+    /// Pairs of arms at whose ties the winner changes, ascending in β: a convex hull, alike for the α family, and under an
+    /// entropy bonus the same.
+    fn corners(&self) -> Vec<(usize, usize)> {
         let points = self.frontier();
         let mut hull: Vec<usize> = Vec::new();
         let mut places: Vec<f64> = Vec::new();
@@ -102,19 +255,7 @@ impl<'a> Ties<'a> {
             }
             hull.push(arm);
         }
-        let corners = hull.len().saturating_sub(1);
-        let limit = match self.divergence {
-            Divergence::Reverse => limit,
-            Divergence::Forward | Divergence::Alpha(_) if self.rewards.len() > MANY_ARMS => {
-                limit.min(FEW)
-            }
-            Divergence::Forward | Divergence::Alpha(_) => limit,
-        };
-        let kept = corners.min(limit);
-        (0..kept)
-            .map(|i| i * corners / kept.max(1))
-            .filter_map(|i| self.between(hull[i], hull[i + 1]))
-            .collect()
+        hull.windows(2).map(|pair| (pair[0], pair[1])).collect()
     }
 
     /// Supported arms that no other arm beats in both reward and support, descending in reward.
@@ -271,13 +412,14 @@ impl<'a> Ties<'a> {
     }
 
     /// β at a crossing.
-    fn at(&self, crossing: Crossing) -> Option<Tie> {
+    fn at(&self, crossing: Crossing, scratch: &mut Scratch) -> Option<Tie> {
         let place = crossing.place;
         let beta = match self.divergence {
             Divergence::Reverse => place,
-            Divergence::Forward => self.family_beta(0.0, place),
-            Divergence::Alpha(alpha) if alpha < 1.0 => self.family_beta(alpha, place),
-            Divergence::Alpha(alpha) => self.family_beta(alpha, -place),
+            Divergence::Forward if self.entropy > 0.0 => self.entropic_beta(crossing, scratch)?,
+            Divergence::Forward => self.family_beta(0.0, place, scratch),
+            Divergence::Alpha(alpha) if alpha < 1.0 => self.family_beta(alpha, place, scratch),
+            Divergence::Alpha(alpha) => self.family_beta(alpha, -place, scratch),
         };
         (beta > 0.0 && beta.is_finite()).then_some(Tie {
             beta,
@@ -287,7 +429,7 @@ impl<'a> Ties<'a> {
     }
 
     /// The β whose target has multiplier m + `offset`: ΣG = 1 solved for β. 0 where no β has it.
-    fn family_beta(&self, alpha: f64, offset: f64) -> f64 {
+    fn family_beta(&self, alpha: f64, offset: f64, scratch: &mut Scratch) -> f64 {
         if alpha < 1.0 && offset <= 0.0 {
             return 0.0;
         }
@@ -295,19 +437,51 @@ impl<'a> Ties<'a> {
         if alpha == 0.0 {
             return 1.0 / kernels::pole_sum_at(self.log_reference, self.rewards, top, offset);
         }
-        let distance: Vec<f64> = self.rewards.iter().map(|&reward| top - reward).collect();
-        let mut logs = vec![0.0; distance.len()];
-        let mut masses = logs.clone();
+        let Scratch {
+            distance,
+            logs,
+            masses,
+        } = scratch;
+        if distance.len() != self.rewards.len() {
+            distance.clear();
+            distance.extend(self.rewards.iter().map(|&reward| top - reward));
+            logs.resize(distance.len(), 0.0);
+            masses.resize(distance.len(), 0.0);
+        }
         let by = Power {
             epsilon: alpha - 1.0,
             base: 0.0,
             offset: -offset,
         };
-        kernels::powers(
-            by,
-            (self.log_reference, &distance),
-            (&mut logs, &mut masses),
-        );
-        (kernels::log_sum_exp(&logs) * (alpha - 1.0)).exp()
+        kernels::powers(by, (self.log_reference, distance), (logs, masses));
+        (kernels::log_sum_exp(logs) * (alpha - 1.0)).exp()
     }
+
+    /// The β of a crossing under forward KL with an entropy bonus. With w = β/π at the tie, each arm's s = π/β solves
+    /// R + π_ref/s − η log s = R₁ + w π_ref₁ + η log w, where β does not appear; masses sum to one at β = 1/Σs.
+    fn entropic_beta(&self, crossing: Crossing, scratch: &mut Scratch) -> Option<f64> {
+        let (better, supported) = (crossing.better_reward, crossing.better_support);
+        let gap = self.rewards.get(better)? - self.rewards.get(supported)?;
+        let log_mass = *self.log_reference.get(better)?;
+        let support = self.log_reference.get(supported)? - log_mass;
+        let log_w = gap.ln() - log_mass - (support + (-(-support).exp_m1()).ln());
+        let by = Entropic {
+            log_scale: -self.entropy.ln(),
+            rate: 1.0 / self.entropy,
+            top: self.top,
+            offset: crossing.place / self.entropy + log_w,
+        };
+        scratch.logs.resize(self.rewards.len(), 0.0);
+        let inputs = (self.log_reference, self.rewards);
+        Some(1.0 / kernels::entropic_sums(by, None, inputs, &mut scratch.logs).mass)
+    }
+}
+
+/// Buffers of one number per arm, filled where a divergence needs them.
+#[derive(Default)]
+struct Scratch {
+    /// m − R.
+    distance: Vec<f64>,
+    logs: Vec<f64>,
+    masses: Vec<f64>,
 }

@@ -176,6 +176,16 @@ impl Document {
         self.gesture.is_some() || self.saved_at != Some(self.undo.len())
     }
 
+    /// Closing the window should ask first: changes of the user's own experiment are not in its file, and those of a
+    /// built-in preset come back with the session only where this window keeps one.
+    pub(crate) fn asks_before_closing(&self, keeps_session: bool) -> bool {
+        let is_own = match self.origin {
+            Origin::File(_) | Origin::Untitled => true,
+            Origin::Builtin(_) => false,
+        };
+        self.is_dirty() && (is_own || !keeps_session)
+    }
+
     /// Says that the present state is now in this file.
     pub(crate) fn mark_saved(&mut self, path: PathBuf) {
         self.end_gesture();
@@ -473,6 +483,23 @@ mod tests {
             beta: Beta::new(beta).unwrap(),
             ..document.preset().objective
         })
+    }
+
+    #[test]
+    fn an_edited_built_in_preset_is_asked_about_unless_the_session_keeps_it() {
+        for (origin, kept_asks) in [
+            (Origin::Builtin("figure-4".to_owned()), false),
+            (Origin::Untitled, true),
+        ] {
+            let preset = builtin_preset("figure-4").unwrap();
+            let is_saved = origin != Origin::Untitled;
+            let mut document = Document::open(preset, origin).unwrap();
+            assert_eq!(document.asks_before_closing(false), !is_saved);
+            let edit = with_beta(&document, 0.2);
+            document.apply(&edit, true).unwrap();
+            assert!(document.asks_before_closing(false));
+            assert_eq!(document.asks_before_closing(true), kept_asks);
+        }
     }
 
     #[test]

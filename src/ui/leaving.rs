@@ -116,10 +116,7 @@ impl Workbench {
         if !ctx.input(|input| input.viewport().close_requested()) || self.quitting {
             return;
         }
-        // With a session kept, nothing is lost by closing; without one, ask.
-        let would_lose = self.document.is_dirty()
-            && matches!(self.document.origin(), Origin::File(_) | Origin::Untitled);
-        if would_lose {
+        if self.document.asks_before_closing(self.store.is_active()) {
             ctx.send_viewport_cmd(ViewportCommand::CancelClose);
             self.pending = Some(Pending::Quit);
         } else if self.unkept_secs() >= WORTH_ASKING {

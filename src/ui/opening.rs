@@ -11,6 +11,7 @@ use super::{
     session::RECENT,
 };
 use crate::{
+    bandit::is_data,
     engine::{Command, Status},
     experiment::{self, LanguageSpec, Preset},
     lm::checkpoint::CHECKPOINT_FILE,
@@ -116,19 +117,27 @@ fn open_named_file(path: &Path) -> Result<Preset, String> {
     experiment::load_preset(path).map_err(|error| error.to_string())
 }
 
-/// A table of numbers as an experiment: the columns `reference` and `reward` where there are such, or the first column as
+/// A table of numbers as an experiment: the columns `reference` and `reward` where there are such, or the only column as
 /// rewards on a uniform reference.
 fn table_as_preset(path: &Path) -> Result<Preset, String> {
     use crate::experiment::{Arms, BanditSpec, ModeSpec, Source};
     use crate::theory::{Beta, Direction, Objective};
     let shown = path.display();
-    let mut reader =
-        csv::Reader::from_path(path).map_err(|error| format!("{shown} cannot be read: {error}"))?;
-    let headers = reader
-        .headers()
-        .map_err(|error| format!("{shown} cannot be read: {error}"))?
-        .clone();
-    let rows = reader.records().count();
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .trim(csv::Trim::All)
+        .from_path(path)
+        .map_err(|error| format!("{shown} cannot be read: {error}"))?;
+    let first = match reader.records().next() {
+        Some(first) => first.map_err(|error| format!("{shown} cannot be read: {error}"))?,
+        None => csv::StringRecord::new(),
+    };
+    let below = reader.records().count();
+    let (headers, rows) = if is_data(&first) {
+        (csv::StringRecord::new(), below + 1)
+    } else {
+        (first, below)
+    };
     let column = |names: &[&str]| {
         headers
             .iter()

@@ -383,10 +383,13 @@ fn a_bad_line_is_answered_with_its_number_and_the_rest_goes_on() {
             r#"{"reference": [0.5, 0.5], "rewards": [0, 1], "beta": -2.5}"#,
             "-2.5",
         ),
-        (r#"{"reference": [0.5, 0.5], "rewards": [0, 1]}"#, "`beta`"),
+        (
+            r#"{"reference": [0.5, 0.5], "rewards": [0, 1]}"#,
+            "beta: is missing",
+        ),
         (
             r#"{"reference": [0.5, 0.5], "rewards": [0, 1], "beta": 1, "betta": 1}"#,
-            "`betta`",
+            "betta: no such field",
         ),
         (
             r#"{"reference": [0.5, 0.5], "rewards": [0], "beta": 1}"#,
@@ -403,11 +406,11 @@ fn a_bad_line_is_answered_with_its_number_and_the_rest_goes_on() {
         ),
         (
             r#"{"reference": [0.5, 0.5], "rewards": [0, NaN], "beta": 1}"#,
-            "column",
+            "rewards: NaN is not accepted",
         ),
         (
             r#"{"reference": [0.5, 0.5], "rewards": [0, 1e999], "beta": 1}"#,
-            "number out of range",
+            "rewards: 1e999 is not accepted",
         ),
         (
             r#"{"reference": [0.5, "half"], "rewards": [0, 1], "beta": 1}"#,
@@ -438,7 +441,7 @@ fn a_bad_line_is_answered_with_its_number_and_the_rest_goes_on() {
             "entropy: -1",
         ),
         (r#"{"reference": [0.5, 0.5], "#, "column"),
-        ("[1, 2]", "column"),
+        ("[1, 2]", "an object with the fields reference"),
         ("garbage", "column"),
         ("\u{0}\u{1}", "column"),
     ];
@@ -760,4 +763,170 @@ fn several_files_are_all_checked() {
         .collect();
     assert_eq!(of_bad.len(), 2, "{}", outcome.stdout);
     assert!(outcome.stdout.contains("good.ron: no mistakes"));
+}
+
+#[test]
+fn values_of_formulas_and_files_are_told_beside_other_mistakes() {
+    let text = PRESET
+        .replace("List([0.5, 0.3, 0.2])", "Csv(path: \"missing.csv\")")
+        .replace("List([0.0, 1.0, 1.0])", "Formula(\"1 / (i - 1)\")")
+        .replace("beta: 0.1", "betta: 0.1")
+        .replace("A test", "");
+    let outcome = mistakes_in(text.as_bytes());
+    for words in ["title", "missing.csv", "division by zero at arm 1", "betta"] {
+        assert!(
+            outcome.stdout.contains(words),
+            "{words}: {}",
+            outcome.stdout
+        );
+    }
+    // Every bad mass of a list, and many of them in brief.
+    let bad = |count: usize| {
+        let list = vec!["-1"; count].join(", ");
+        let text = PRESET
+            .replace("0.5, 0.3, 0.2", &list)
+            .replace("count: 3", &format!("count: {count}"))
+            .replace("List([0.0, 1.0, 1.0])", "Constant(1)");
+        mistakes_in(text.as_bytes()).stdout
+    };
+    assert_eq!(bad(3).matches("bandit.reference.").count(), 3);
+    let many = bad(100);
+    assert_eq!(many.matches("bandit.reference.").count(), 20, "{many}");
+    assert!(many.contains("80 more values"), "{many}");
+}
+
+#[test]
+fn masses_that_do_not_sum_to_one_are_refused_and_weights_are_not() {
+    spoilt(
+        "0.5, 0.3, 0.2",
+        "0.2, 0.2, 0.2",
+        ":6:",
+        &[
+            "bandit.reference",
+            "masses sum to 0.6",
+            "must sum to 1",
+            "Weights([…])",
+        ],
+    );
+    let weights = PRESET.replace("List([0.5, 0.3, 0.2])", "Weights([5, 3, 2])");
+    let outcome = mistakes_in(weights.as_bytes());
+    assert_eq!(outcome.code, 0, "{}", outcome.stdout);
+}
+
+#[test]
+fn an_error_is_told_once() {
+    for (args, words) in [
+        (&["run", "nope.ron"][..], "No such file"),
+        (&["run", "/"], "folder"),
+        (
+            &[
+                "run",
+                "figure-4",
+                "--set",
+                "bandit.reference_edits=[(0,0),(1,0),(2,0)]",
+                "--steps",
+                "1",
+            ],
+            "all masses are zero",
+        ),
+    ] {
+        let outcome = run(args, "");
+        assert_eq!(outcome.code, 1);
+        assert_eq!(
+            outcome.stderr.matches(words).count(),
+            1,
+            "{}",
+            outcome.stderr
+        );
+        assert_one_line(&outcome.stderr, &[words]);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_refused_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe.ron");
+    assert!(
+        Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let outcome = validate(&pipe);
+    assert_eq!(outcome.code, 1);
+    assert!(outcome.stdout.contains("is a pipe"), "{}", outcome.stdout);
+}
+
+#[test]
+fn edits_that_a_run_does_not_reach_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let journal = folder.path().join("journal.jsonl");
+    fs::write(
+        &journal,
+        "{\"step\":5,\"edit\":{\"Reward\":{\"arm\":0,\"value\":0.5}}}\n{\"step\":50,\"edit\":{\"Reward\":{\"arm\":0,\"value\":0.25}}}\n",
+    )
+    .unwrap();
+    let replay = |steps: &str| {
+        let journal = journal.to_str().unwrap();
+        run(
+            &[
+                "run",
+                "figure-3",
+                "--steps",
+                steps,
+                "--journal",
+                journal,
+                "--json",
+            ],
+            "",
+        )
+    };
+    let short = replay("10");
+    assert_eq!(short.code, 0);
+    assert_eq!(
+        short.stderr,
+        "1 edit of the journal was not made: the run ended at step 10, the next one belongs to step 50\n"
+    );
+    assert_eq!(replay("60").stderr, "");
+}
+
+#[test]
+fn of_many_arms_the_target_lists_the_ties_that_it_says() {
+    let list = |values: Vec<f64>| {
+        let texts: Vec<String> = values.iter().map(ToString::to_string).collect();
+        texts.join(",")
+    };
+    for (arms, listed) in [(30, "all"), (310, "winner_changes")] {
+        let total: usize = (1..=arms).sum();
+        // Every better arm is a rarer one, so that every pair ties.
+        let masses = (0..arms).map(|arm| (arms - arm) as f64 / total as f64);
+        let rewards = (0..arms).map(|arm| arm as f64 / arms as f64);
+        let (reference, rewards) = (list(masses.collect()), list(rewards.collect()));
+        let args = [
+            "target",
+            "--reference",
+            &reference,
+            "--rewards",
+            &rewards,
+            "--beta",
+            "0.1",
+        ];
+        let answer: Value =
+            serde_json::from_str(&succeeds(&[&args[..], &["--json"]].concat())).unwrap();
+        assert_eq!(answer["ties_listed"], listed);
+        let ties = answer["ties"].as_array().unwrap();
+        let table = succeeds(&args);
+        if listed == "all" {
+            assert_eq!(ties.len(), arms * (arms - 1) / 2);
+            assert!(table.contains("and 423 more; --json lists them"), "{table}");
+        } else {
+            assert!(ties.iter().all(|tie| tie["changes_winner"] == true));
+            assert!(
+                table.contains("Ties at which the likeliest arm changes"),
+                "{table}"
+            );
+        }
+    }
 }

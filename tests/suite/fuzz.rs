@@ -374,6 +374,7 @@ fn check_formula(text: &str) {
                 assert!(column <= text.chars().count());
             }
             Err(error @ FormulaError::Syntax { .. }) => panic!("late syntax error {error}"),
+            Err(error @ FormulaError::TooLong { .. }) => panic!("{ARMS} arms are few: {error}"),
         },
     }
 }

@@ -231,6 +231,39 @@ fn a_run_folder_repeats_the_run_edits_included() {
     assert!(!{ occupied }.output().unwrap().status.success());
 }
 
+#[test]
+fn the_last_step_is_in_the_metrics_and_the_summary_says_what_is_infinite() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let summary = json(&[
+        "run",
+        "outside-the-support",
+        "--set",
+        "objective.direction=Reverse",
+        "--set",
+        "training.update=Exact",
+        "--set",
+        "training.start=Uniform",
+        "--steps",
+        "1003",
+        "--json",
+        "--out",
+        out.to_str().unwrap(),
+    ]);
+    let metrics = read(&out, "metrics.csv");
+    let last = metrics.lines().last().unwrap();
+    assert!(last.starts_with("1003,"), "{last}");
+    let infinite = summary["infinite_metrics"].as_array().unwrap();
+    assert!(
+        infinite.contains(&Value::from("kl_to_reference")),
+        "{infinite:?}"
+    );
+    assert_eq!(summary["metrics"]["kl_to_reference"], Value::Null);
+    for draws in ["draws", "target_draws"] {
+        assert!(summary[draws].get("for_50_percent").is_some(), "{summary}");
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn a_killed_run_leaves_whole_lines_and_an_interrupted_one_its_summary() {

@@ -148,6 +148,7 @@ impl Batch {
             rewards: drive.sampled_rewards(),
             log_reference: drive.sampled_log_reference(),
             log_masses: &self.log_masses,
+            expected: false,
         };
         let slots = match &mut self.mara {
             Some(mara) => mara.apply(&slots, |slot| slot, drive, &mut self.running_anchor),
@@ -217,6 +218,7 @@ impl Batch {
             rewards: &self.rewards,
             log_reference: &self.log_reference,
             log_masses: &self.log_masses,
+            expected: false,
         };
         self.weights.clear();
         self.weights.resize(slots, 0.0);

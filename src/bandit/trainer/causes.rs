@@ -1,15 +1,17 @@
 //! Causes of collapse that only a trainer can see (docs/math.md section 4), as divergences between two policies.
 //!
-//! - Sampling: the run against a companion that follows the exact gradient from the same start with the same optimiser.
-//! - Dynamics: that exact-gradient run against mirror descent from the same start, at the point of its path that is
-//!   equally far from the target, TV(·, G) being the clock: so that the path counts and not the speed, and nothing is
-//!   left of it once the run is at the target. Under `Reverse` mirror descent's path is π₀^{1−s} G^s; that path is used
-//!   for every direction.
+//! - Sampling: the run against a companion that follows the expectation of the run's own update from the same start with
+//!   the same optimiser. Where an estimator is biased that is not the objective's gradient; its bias is none of the causes.
+//! - Dynamics: a companion on the exact gradient against mirror descent from the same start, at the point of its path
+//!   that is equally far from the target, TV(·, G) being the clock: so that the path counts and not the speed, and nothing
+//!   is left of it once the run is at the target. Under `Reverse` mirror descent's path is π₀^{1−s} G^s; that path is used
+//!   for every direction. A run that is mirror descent itself has none.
 //! - Representation: the best fit within the family against G.
 //!
 //! A companion is stepped only when somebody looks, up to the step of the run, and rests after a number of steps since
-//! the last edit that depends on the problem alone: what is seen depends on the step, never on when one looked. The
-//! training loop itself pays nothing.
+//! the last edit that depends on the problem alone: what is seen depends on the step, never on when one looked. While
+//! companions rest, they are compared with what the run was when they went to rest; an edit then starts them anew at the
+//! run's policy. The training loop itself pays for one comparison of two numbers.
 
 use std::sync::Arc;
 
@@ -21,8 +23,8 @@ use super::{
     kernel::{self, Simd},
 };
 use crate::{
-    experiment::{PolicyFamily, Training, Update},
-    theory::{Metric, Metrics},
+    experiment::{Advantage, KlEstimator, KlPenalty, PolicyFamily, Training, Update},
+    theory::{Divergence, Metric, Metrics},
 };
 
 /// Companions exist up to so many arms.
@@ -41,10 +43,16 @@ const PEAK_EDGE: f64 = 0.1;
 pub(super) struct Companions {
     /// The exact-gradient run; none while the run itself is one, or on large problems.
     exact: Option<Box<Trainer>>,
-    /// Step of the run that `exact` has reached.
+    /// The run on the expectation of the update, where that is another direction than the exact gradient.
+    expected: Option<Box<Trainer>>,
+    /// Step of the run that the companions have reached.
     reached: u64,
     /// Step of the run at the last edit.
     edited: u64,
+    /// Step of the run at which companions go to rest; 0 without companions.
+    pub(super) rest_at: u64,
+    /// Masses of the run at that step; empty before.
+    rested: Vec<f64>,
     /// Log masses at which mirror descent stood at the last edit; empty on large problems and restricted families.
     mirror: Vec<f64>,
     /// Best fit to the target, if one was found; outer none is not looked for since the last edit.
@@ -57,134 +65,213 @@ pub(super) struct Companions {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct CompanionState {
     exact: Option<Box<TrainerState>>,
+    #[serde(default)]
+    expected: Option<Box<TrainerState>>,
     reached: u64,
     edited: u64,
+    #[serde(default)]
+    rested: Vec<f64>,
     mirror: Vec<f64>,
 }
 
 impl Trainer {
     /// Starts companions at the run's present policy, which must be one they share.
     pub(super) fn start_companions(&mut self) {
+        let last_fit = self.companions.last_fit.take();
         self.companions = Companions {
-            reached: self.step,
-            edited: self.step,
+            last_fit,
             ..Companions::default()
         };
+        self.begin_stretch();
         if self.problem.arms() > LARGEST || self.is_companion {
             return;
         }
         if self.training.policy == PolicyFamily::SoftmaxTable {
             self.companions.mirror = self.log_masses().to_vec();
         }
-        self.add_exact_companion();
+        self.add_companions();
     }
 
-    /// Adds the exact-gradient companion where the run needs one and has none: at the run's present policy.
-    fn add_exact_companion(&mut self) {
-        let wanted = self.training.update != Update::Exact
-            && self.problem.arms() <= LARGEST
-            && !self.is_companion;
-        if !wanted || self.companions.exact.is_some() {
+    /// Companions are where the run is, and go on from there.
+    fn begin_stretch(&mut self) {
+        self.companions.edited = self.step;
+        self.companions.reached = self.step;
+        self.companions.rested = Vec::new();
+        self.set_rest();
+    }
+
+    fn set_rest(&mut self) {
+        let cost = self.family.as_ref().map_or(0, |family| family.cost());
+        let most = (BUDGET / (40 * self.problem.arms() + 4 * cost)).clamp(100, 20_000) as u64;
+        self.companions.rest_at = if self.problem.arms() > LARGEST || self.is_companion {
+            0
+        } else {
+            self.companions.edited + most
+        };
+    }
+
+    /// Keeps the policy that resting companions are compared with.
+    #[cold]
+    pub(super) fn keep_for_companions(&mut self) {
+        self.companions.rested = self.masses().to_vec();
+    }
+
+    /// Adds the companions that the run needs and does not have, at the run's present policy.
+    fn add_companions(&mut self) {
+        if self.problem.arms() > LARGEST || self.is_companion {
             return;
         }
-        let built = Trainer::build(
+        let needed = Needed::by(&self.training, self.drive.divergence);
+        if needed.exact && self.companions.exact.is_none() {
+            self.companions.exact = self.companion(exactly(&self.training));
+        }
+        if !needed.expected {
+            self.companions.expected = None;
+        } else if self.companions.expected.is_none() {
+            self.companions.expected = self.companion(self.training.as_ref().clone());
+        }
+    }
+
+    /// A companion of this training at the run's present policy.
+    fn companion(&self, training: Training) -> Option<Box<Trainer>> {
+        let mut companion = Trainer::build(
             Arc::clone(&self.problem),
             self.objective,
             Arc::clone(&self.analysis),
-            Arc::new(exactly(&self.training)),
+            Arc::new(training),
             true,
-        );
-        if let Ok(mut companion) = built {
-            let state = TrainerState {
-                companions: CompanionState::default(),
-                ..self.save_state()
-            };
-            if companion.restore(&state).is_ok() {
-                self.companions.exact = Some(Box::new(companion));
-                self.companions.reached = self.step;
-            }
-        }
+        )
+        .ok()?;
+        let state = TrainerState {
+            companions: CompanionState::default(),
+            ..self.save_state()
+        };
+        companion.restore(&state).ok()?;
+        Some(Box::new(companion))
     }
 
-    /// Brings the companion up to the run.
+    /// Brings the companions up to the run, or to their rest.
     pub(super) fn follow(&mut self) {
-        let cost = self.family.as_ref().map_or(0, |family| family.cost());
-        let most = (BUDGET / (40 * self.problem.arms() + 4 * cost)).clamp(100, 20_000) as u64;
-        let until = self.step.min(self.companions.edited + most);
+        let until = self.step.min(self.companions.rest_at);
         let companions = &mut self.companions;
-        if let Some(exact) = &mut companions.exact {
-            while companions.reached < until {
-                if exact.step().is_err() {
-                    companions.exact = None;
-                    break;
-                }
-                companions.reached += 1;
+        let steps = until.saturating_sub(companions.reached);
+        for companion in [&mut companions.exact, &mut companions.expected] {
+            let on = |companion: &mut Box<Trainer>| (0..steps).all(|_| companion.step().is_ok());
+            if companion.as_mut().is_some_and(|companion| !on(companion)) {
+                *companion = None;
             }
+        }
+        companions.reached += steps;
+    }
+
+    /// The last step at which run and companions were compared; none without companions.
+    pub(super) fn compared_until(&self) -> Option<u64> {
+        let companions = &self.companions;
+        if companions.exact.is_some() || companions.expected.is_some() {
+            Some(self.step.min(companions.rest_at))
+        } else {
+            None
         }
     }
 
-    /// Before an edit takes effect: both companions are brought up to now and go on from there.
+    /// Before an edit takes effect: companions are brought up to now and go on from there. Those at rest start anew at the
+    /// run's policy.
     pub(super) fn settle_companions(&mut self) {
-        self.follow();
-        if let Some(point) = self.mirror_point() {
-            self.companions.mirror = point.into_iter().map(f64::ln).collect();
-        }
-        self.companions.edited = self.step;
-        self.companions.reached = self.step;
         if let Some(Some(fit)) = self.companions.fit.take() {
             self.companions.last_fit = Some(fit.parameters);
         }
+        if self.compared_until().is_some_and(|until| until < self.step) {
+            self.start_companions();
+            return;
+        }
+        self.follow();
+        if self.training.update == Update::NaturalGradient {
+            // The run is its own mirror descent.
+            if !self.companions.mirror.is_empty() {
+                self.companions.mirror = self.log_masses().to_vec();
+            }
+        } else if let Some(point) = self.mirror_point() {
+            self.companions.mirror = point.into_iter().map(f64::ln).collect();
+        }
+        self.begin_stretch();
     }
 
     /// After problem or objective changed.
     pub(super) fn retarget_companions(&mut self) {
-        let (problem, analysis) = (Arc::clone(&self.problem), Arc::clone(&self.analysis));
-        if let Some(exact) = &mut self.companions.exact
-            && exact.retarget(problem, self.objective, analysis).is_err()
-        {
-            self.companions.exact = None;
+        let (problem, analysis) = (&self.problem, &self.analysis);
+        for companion in [&mut self.companions.exact, &mut self.companions.expected] {
+            let follows = |companion: &mut Box<Trainer>| {
+                let (problem, analysis) = (Arc::clone(problem), Arc::clone(analysis));
+                companion
+                    .retarget(problem, self.objective, analysis)
+                    .is_ok()
+            };
+            if companion
+                .as_mut()
+                .is_some_and(|companion| !follows(companion))
+            {
+                *companion = None;
+            }
         }
+        self.add_companions();
     }
 
     /// After the training description changed, with the policy going on.
     pub(super) fn retrain_companions(&mut self) {
-        let training = Arc::new(exactly(&self.training));
-        if let Some(exact) = &mut self.companions.exact
-            && exact.retrain(training).is_err()
-        {
-            self.companions.exact = None;
+        let exact = Arc::new(exactly(&self.training));
+        let expected = Arc::clone(&self.training);
+        let companions = &mut self.companions;
+        for (companion, training) in [
+            (&mut companions.exact, exact),
+            (&mut companions.expected, expected),
+        ] {
+            if let Some(follower) = companion
+                && follower.retrain(training).is_err()
+            {
+                *companion = None;
+            }
         }
-        self.add_exact_companion();
+        self.add_companions();
     }
 
     pub(super) fn save_companions(&self) -> CompanionState {
+        let companions = &self.companions;
+        let state = |companion: &Option<Box<Trainer>>| {
+            let companion = companion.as_ref()?;
+            Some(Box::new(companion.save_state()))
+        };
         CompanionState {
-            exact: self
-                .companions
-                .exact
-                .as_ref()
-                .map(|exact| Box::new(exact.save_state())),
-            reached: self.companions.reached,
-            edited: self.companions.edited,
-            mirror: self.companions.mirror.clone(),
+            exact: state(&companions.exact),
+            expected: state(&companions.expected),
+            reached: companions.reached,
+            edited: companions.edited,
+            rested: companions.rested.clone(),
+            mirror: companions.mirror.clone(),
         }
     }
 
     pub(super) fn restore_companions(&mut self, state: &CompanionState) {
-        self.companions.reached = state.reached;
-        self.companions.edited = state.edited;
         if !state.mirror.is_empty() {
             self.companions.mirror.clone_from(&state.mirror);
         }
-        match &state.exact {
-            None => self.companions.exact = None,
-            Some(saved) => {
-                self.add_exact_companion();
-                if let Some(exact) = &mut self.companions.exact
-                    && exact.restore(saved).is_err()
-                {
-                    self.companions.exact = None;
-                }
+        self.companions.edited = state.edited;
+        self.set_rest();
+        self.companions.rested.clone_from(&state.rested);
+        if self.companions.rested.len() != self.problem.arms() {
+            self.companions.rested.clear();
+        }
+        self.add_companions();
+        let companions = &mut self.companions;
+        for (companion, saved) in [
+            (&mut companions.exact, &state.exact),
+            (&mut companions.expected, &state.expected),
+        ] {
+            let fits = match (&mut *companion, saved) {
+                (Some(companion), Some(saved)) => companion.restore(saved).is_ok(),
+                (Some(_), None) | (None, _) => false,
+            };
+            if !fits {
+                *companion = None;
             }
         }
         self.companions.reached = state.reached;
@@ -197,16 +284,21 @@ impl Trainer {
             Update::Exact | Update::NaturalGradient => false,
             Update::Sampled { .. } | Update::Dap { .. } => true,
         };
-        let exact = self.exact_masses();
-        let sampling = match (&exact, sampled) {
+        let sampling = match (self.expected_masses(), sampled) {
             (_, false) => 0.0,
-            (Some(exact), true) => total_variation(self.masses(), exact),
+            (Some(expected), true) => total_variation(self.compared_masses(), &expected),
             (None, true) => f64::NAN,
         };
         metrics.set(Metric::CauseSampling, sampling);
-        let dynamics = match (&exact, self.mirror_point()) {
-            (Some(exact), Some(mirror)) => total_variation(exact, &mirror),
-            _ => f64::NAN,
+        let dynamics = if self.companions.mirror.is_empty() {
+            f64::NAN
+        } else if self.training.update == Update::NaturalGradient {
+            0.0
+        } else {
+            match (self.exact_masses(), self.mirror_point()) {
+                (Some(exact), Some(mirror)) => total_variation(&exact, &mirror),
+                _ => f64::NAN,
+            }
         };
         metrics.set(Metric::CauseDynamics, dynamics);
         let representation = if self.family.is_none() {
@@ -221,6 +313,24 @@ impl Trainer {
         metrics.set(Metric::CauseRepresentation, representation);
     }
 
+    /// Masses of the run at the last step that companions have reached.
+    fn compared_masses(&mut self) -> &[f64] {
+        if self.step > self.companions.rest_at && !self.companions.rested.is_empty() {
+            &self.companions.rested
+        } else {
+            self.masses()
+        }
+    }
+
+    /// Masses of the run on the expectation of the update.
+    fn expected_masses(&mut self) -> Option<Vec<f64>> {
+        if Needed::by(&self.training, self.drive.divergence).expected {
+            let expected = self.companions.expected.as_mut()?;
+            return Some(expected.masses().to_vec());
+        }
+        self.exact_masses()
+    }
+
     /// The best fit found at the last look.
     pub(super) fn known_fit(&self) -> Option<Arc<[f64]>> {
         let found = self.companions.fit.as_ref()?.as_ref()?;
@@ -231,8 +341,8 @@ impl Trainer {
     fn exact_masses(&mut self) -> Option<Vec<f64>> {
         match (&mut self.companions.exact, self.training.update) {
             (Some(exact), _) => Some(exact.masses().to_vec()),
-            (None, Update::Exact) => Some(self.masses().to_vec()),
-            (None, _) => None,
+            (None, Update::Exact | Update::NaturalGradient) => Some(self.masses().to_vec()),
+            (None, Update::Sampled { .. } | Update::Dap { .. }) => None,
         }
     }
 
@@ -338,10 +448,50 @@ impl Trainer {
     }
 }
 
+/// The same training on exact gradients; a natural one stays natural.
 fn exactly(training: &Training) -> Training {
     Training {
-        update: Update::Exact,
+        update: match training.update {
+            Update::NaturalGradient => Update::NaturalGradient,
+            Update::Exact | Update::Sampled { .. } | Update::Dap { .. } => Update::Exact,
+        },
         ..training.clone()
+    }
+}
+
+/// Which companions a run needs.
+struct Needed {
+    exact: bool,
+    /// Besides: the expectation of the update does not point along the exact gradient, or not always equally long.
+    expected: bool,
+}
+
+impl Needed {
+    fn by(training: &Training, divergence: Divergence) -> Self {
+        match training.update {
+            Update::Exact | Update::NaturalGradient => Self {
+                exact: false,
+                expected: false,
+            },
+            Update::Dap { .. } => Self {
+                exact: true,
+                expected: true,
+            },
+            Update::Sampled { advantage, kl, .. } => {
+                let faithful = match kl {
+                    KlPenalty::Matched => true,
+                    KlPenalty::InReward(KlEstimator::K1) => divergence == Divergence::Reverse,
+                    KlPenalty::InReward(_)
+                    | KlPenalty::Loss(_)
+                    | KlPenalty::ReferenceSamples
+                    | KlPenalty::Off => false,
+                };
+                Self {
+                    exact: true,
+                    expected: !faithful || advantage == Advantage::GroupNormalised,
+                }
+            }
+        }
     }
 }
 

@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use crate::theory::Written;
+
 /// A training description that does not fit its problem, or a run that left the finite numbers.
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum TrainError {
@@ -27,8 +29,10 @@ pub enum TrainError {
     },
     /// A step left the finite numbers. The trainer has gone back to its last good state.
     #[error(
-        "step {step} left the finite numbers (learning rate {learning_rate}, β {beta}); back at step {restored}: \
-         try a learning rate of {suggested:.1e} or Adam"
+        "step {step} left the finite numbers (learning rate {}, β {}); back at step {restored}: try a learning rate of \
+         {suggested:.1e}{or_adam}",
+        Written(*.learning_rate),
+        Written(*.beta)
     )]
     NotFinite {
         /// The step that failed.
@@ -41,6 +45,8 @@ pub enum TrainError {
         beta: f64,
         /// A learning rate worth trying.
         suggested: f64,
+        /// The advice to try Adam, unless that failed.
+        or_adam: &'static str,
     },
     /// The automatic differentiation of a policy family failed.
     #[error("the policy network failed at step {step}: {reason}")]

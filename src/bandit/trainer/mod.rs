@@ -39,7 +39,7 @@ use self::{
 use super::{Analysis, Problem};
 use crate::{
     experiment::{Optimizer, PolicyFamily, Start, Training, Update},
-    theory::{Divergence, Metric, Metrics, Objective},
+    theory::{Divergence, Metric, Metrics, Objective, Written},
 };
 
 /// What every step reports, of the policy after the step. Cheap enough to record at full speed.
@@ -71,8 +71,9 @@ impl TrainerState {
     /// Roughly how much memory it takes.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        // Parameters and the optimiser's two moments of each, as many again in a companion, and the mirror's logits.
-        7 * size_of::<f64>() * self.parameters.len() + size_of::<Self>()
+        // Parameters and the optimiser's two moments of each, as many again in two companions, the mirror's logits and the
+        // masses compared with companions at rest.
+        11 * size_of::<f64>() * self.parameters.len() + size_of::<Self>()
     }
 }
 
@@ -100,7 +101,10 @@ pub struct Trainer {
     /// A recent sound state, without companions.
     good: TrainerState,
     companions: Companions,
+    /// It runs beside a run: batches are replaced by what is expected of them.
     is_companion: bool,
+    /// What is expected of each arm's count in a batch; companions only.
+    expected_counts: Vec<f64>,
 }
 
 /// A state to fall back on is kept every so many steps.
@@ -173,6 +177,7 @@ impl Trainer {
             good: TrainerState::default(),
             companions: Companions::default(),
             is_companion,
+            expected_counts: Vec::new(),
             problem,
             objective,
             analysis,
@@ -204,6 +209,9 @@ impl Trainer {
             Some(_) => self.step_family(),
         };
         self.step += 1;
+        if self.step == self.companions.rest_at {
+            self.keep_for_companions();
+        }
         match outcome {
             Ok(true) => Ok(self.softmax.report),
             Ok(false) => Err(self.fall_back()),
@@ -242,7 +250,10 @@ impl Trainer {
                     .step(&self.drive, source, Rule::Plain { rate }, first, second);
             }
             update @ (Update::Sampled { .. } | Update::Dap { .. }) => {
-                if self.problem.arms() <= TREE_ARMS {
+                if self.is_companion {
+                    self.fill_expected(update);
+                    Source::Dense(&self.gradient)
+                } else if self.problem.arms() <= TREE_ARMS {
                     self.batch
                         .fill_dense(&self.drive, &self.softmax, update, &mut self.gradient);
                     Source::Dense(&self.gradient)
@@ -265,7 +276,9 @@ impl Trainer {
             // The natural gradient needs the table, which was checked.
             Update::Exact | Update::NaturalGradient => self.fill_exact(),
             update @ (Update::Sampled { .. } | Update::Dap { .. }) => {
-                if self.problem.arms() <= TREE_ARMS {
+                if self.is_companion {
+                    self.fill_expected(update);
+                } else if self.problem.arms() <= TREE_ARMS {
                     self.batch
                         .fill_dense(&self.drive, &self.softmax, update, &mut self.gradient);
                 } else {
@@ -306,6 +319,20 @@ impl Trainer {
             &self.drive,
             &self.log_masses,
             &self.masses,
+            &mut self.gradient,
+        );
+    }
+
+    /// The expectation of a sampled update.
+    fn fill_expected(&mut self, update: Update) {
+        self.softmax
+            .fill_masses(&mut self.log_masses, &mut self.masses);
+        signal::expected(
+            self.softmax.simd,
+            &self.drive,
+            update,
+            (&self.log_masses, &self.masses),
+            &mut self.expected_counts,
             &mut self.gradient,
         );
     }
@@ -426,6 +453,13 @@ impl Trainer {
         beta * variance.sqrt()
     }
 
+    /// The step at which dynamics and sampling as causes of collapse were last compared with the runs beside this one: the
+    /// present step, or an earlier one where those rest some time after the last edit. None where there are none.
+    #[must_use]
+    pub fn causes_at(&self) -> Option<u64> {
+        self.compared_until()
+    }
+
     /// What the last step reported (at step 0: the start).
     #[must_use]
     pub fn report(&self) -> StepReport {
@@ -544,6 +578,10 @@ impl Trainer {
             learning_rate: self.training.learning_rate,
             beta: self.objective.beta.get(),
             suggested: self.training.learning_rate / 10.0,
+            or_adam: match self.training.optimizer {
+                Optimizer::Sgd | Optimizer::Momentum { .. } => " or Adam",
+                Optimizer::Adam { .. } => "",
+            },
         }
     }
 }
@@ -569,12 +607,22 @@ fn check_training(problem: &Problem, training: &Training) -> Result<(), TrainErr
     };
     let rate = training.learning_rate;
     if !(rate.is_finite() && rate > 0.0) {
-        return field("learning_rate", rate.to_string(), "a finite number above 0");
+        return field(
+            "learning_rate",
+            Written(rate).to_string(),
+            "a finite number above 0",
+        );
     }
-    if let Update::Sampled { batch, .. } | Update::Dap { batch } = training.update
-        && !(1..=65_536).contains(&batch)
-    {
-        return field("update.batch", batch.to_string(), "1 to 65,536");
+    if let Update::Sampled { batch, .. } | Update::Dap { batch } = training.update {
+        let least = training.update.least_batch();
+        if !(least..=65_536).contains(&batch) {
+            let accepted = if least == 1 {
+                "1 to 65,536"
+            } else {
+                "2 to 65,536, as this advantage compares a sample with others of its batch"
+            };
+            return field("update.batch", batch.to_string(), accepted);
+        }
     }
     if let Start::Given(masses) = &training.start {
         if masses.len() != problem.arms() {

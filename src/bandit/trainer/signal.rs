@@ -80,6 +80,8 @@ pub(super) struct Slots<'a> {
     pub(super) log_reference: &'a [f64],
     /// log π.
     pub(super) log_masses: &'a [f64],
+    /// The counts are not a draw but what is expected of one.
+    pub(super) expected: bool,
 }
 
 /// Fills `out` with what each sample's score is multiplied with under a sampled update: the gradient is
@@ -199,6 +201,46 @@ fn charge_more(
     }
 }
 
+/// Fills `out` with the expectation of a sampled update's gradient over batches, MARA being the exact one; `counts` is scratch.
+/// The standard deviation of a group is taken to be the policy's.
+pub(super) fn expected(
+    simd: Simd,
+    drive: &Drive,
+    update: Update,
+    (log_masses, masses): (&[f64], &[f64]),
+    counts: &mut Vec<f64>,
+    out: &mut [f64],
+) {
+    let batch = match update {
+        Update::Sampled { batch, .. } | Update::Dap { batch } => batch as f64,
+        Update::Exact | Update::NaturalGradient => return exact(drive, log_masses, masses, out),
+    };
+    counts.clear();
+    counts.extend(masses.iter().map(|mass| mass * batch));
+    let slots = Slots {
+        counts,
+        total: batch,
+        rewards: drive.exact_rewards(),
+        log_reference: drive.exact_log_reference(),
+        log_masses,
+        expected: true,
+    };
+    weigh(simd, drive, update, &slots, out);
+    for (value, mass) in out.iter_mut().zip(masses) {
+        // Arms without mass never come up, whatever they would weigh.
+        *value = if *mass > 0.0 { *value * mass } else { 0.0 };
+    }
+    if update.draws_from_reference() {
+        for (value, log_reference) in out.iter_mut().zip(drive.exact_log_reference()) {
+            *value += drive.beta * log_reference.exp();
+        }
+    }
+    let sum: f64 = out.iter().sum();
+    for (value, mass) in out.iter_mut().zip(masses) {
+        *value -= mass * sum;
+    }
+}
+
 /// Subtracts the baseline and divides by the scale. A single sample has nothing to compare itself with and is left alone.
 #[inline(always)]
 fn normalise(advantage: Advantage, slots: &Slots<'_>, out: &mut [f64]) {
@@ -206,14 +248,20 @@ fn normalise(advantage: Advantage, slots: &Slots<'_>, out: &mut [f64]) {
         return;
     }
     let mean = dot(slots.counts, out) / slots.total;
+    // A sample is part of its batch's mean, which takes its share from the expectation of the gradient.
+    let (shared, alone) = if slots.expected {
+        (1.0 - 1.0 / slots.total, 1.0)
+    } else {
+        (1.0, slots.total / (slots.total - 1.0))
+    };
     let scale = match advantage {
-        Advantage::None | Advantage::MeanBaseline => 1.0,
-        Advantage::LeaveOneOut => slots.total / (slots.total - 1.0),
+        Advantage::None | Advantage::MeanBaseline => shared,
+        Advantage::LeaveOneOut => alone,
         Advantage::GroupNormalised => {
             let square: f64 = (slots.counts.iter().zip(&*out))
                 .map(|(count, weight)| count * (weight - mean) * (weight - mean))
                 .sum();
-            1.0 / ((square / slots.total).sqrt() + STD_FLOOR)
+            shared / ((square / slots.total).sqrt() + STD_FLOOR)
         }
     };
     for weight in out {

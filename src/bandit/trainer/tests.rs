@@ -841,6 +841,164 @@ fn dynamics_and_sampling_are_told_apart() {
 }
 
 #[test]
+fn causes_are_those_of_the_last_step_compared() {
+    let problem = problem(&[0.4, 0.3, 0.2, 0.1], &[1.0, 0.8, 0.0, 0.2]);
+    let first = objective(Direction::Reverse, 0.1);
+    let training = Training {
+        update: sampled(4, Advantage::MeanBaseline, KlPenalty::Matched),
+        learning_rate: 1e-4,
+        ..Training::default()
+    };
+    let mut run = trainer(&problem, first, training.clone());
+    let walk = |run: &mut Trainer, steps: u64| {
+        for _ in 0..steps {
+            run.step().unwrap();
+        }
+    };
+    let causes = |run: &mut Trainer| {
+        let metrics = run.measure();
+        [Metric::CauseSampling, Metric::CauseDynamics].map(|cause| metrics.get(cause))
+    };
+    let rest = 20_000;
+    walk(&mut run, rest);
+    let mut looked_at = trainer(&problem, first, training.clone());
+    walk(&mut looked_at, rest);
+    let compared = causes(&mut looked_at);
+    assert!(compared[0] > 1e-4, "{compared:?}");
+    assert_eq!(looked_at.causes_at(), Some(rest));
+    // What the run does after that changes nothing, whether one looked before or not, and across a saved state.
+    for run in [&mut run, &mut looked_at] {
+        walk(run, 5_000);
+        assert_eq!(causes(run), compared);
+        assert_eq!(run.causes_at(), Some(rest));
+    }
+    let mut restored = trainer(&problem, first, training);
+    restored.restore(&looked_at.save_state()).unwrap();
+    walk(&mut restored, 1_000);
+    assert_eq!(causes(&mut restored), compared);
+
+    // An edit starts the comparison anew, at the run's policy.
+    let second = objective(Direction::Reverse, 0.3);
+    let analysis = Arc::new(Analysis::new(&problem, &second).unwrap());
+    run.retarget(Arc::clone(&problem), second, analysis)
+        .unwrap();
+    let [sampling, dynamics] = causes(&mut run);
+    assert!(sampling == 0.0 && dynamics < 1e-5, "{sampling} {dynamics}");
+    walk(&mut run, 100);
+    assert_eq!(run.causes_at(), Some(25_100));
+    let [sampling, _] = causes(&mut run);
+    assert!(sampling > 0.0 && sampling < 0.02, "{sampling}");
+}
+
+#[test]
+fn a_natural_gradient_run_has_no_dynamics() {
+    let problem = problem(&[1.0; 4], &[1.0, 1.0, 0.0, 0.0]);
+    for direction in [Direction::Reverse, Direction::Forward] {
+        let training = Training {
+            start: Start::Given(vec![4.0, 2.0, 1.0, 1.0]),
+            update: Update::NaturalGradient,
+            learning_rate: 0.1,
+            ..Training::default()
+        };
+        let mut run = trainer(&problem, objective(direction, 0.01), training);
+        for _ in 0..500 {
+            run.step().unwrap();
+        }
+        let metrics = run.measure();
+        assert_eq!(metrics.get(Metric::CauseDynamics), 0.0);
+        assert_eq!(metrics.get(Metric::CauseSampling), 0.0);
+    }
+}
+
+#[test]
+fn the_bias_of_an_estimator_is_no_sampling_drift() {
+    let problem = problem(&[0.6, 0.3, 0.1], &[0.0, 0.7, 1.0]);
+    let penalties = [
+        KlPenalty::Matched,
+        KlPenalty::InReward(KlEstimator::K2),
+        KlPenalty::InReward(KlEstimator::K3),
+        KlPenalty::Loss(KlEstimator::K1),
+        KlPenalty::Loss(KlEstimator::K2),
+        KlPenalty::Loss(KlEstimator::K3),
+        KlPenalty::ReferenceSamples,
+        KlPenalty::Off,
+    ];
+    let advantages = [
+        Advantage::None,
+        Advantage::MeanBaseline,
+        Advantage::LeaveOneOut,
+        Advantage::GroupNormalised,
+    ];
+    let mut updates = vec![Update::Dap { batch: 65_536 }];
+    for kl in penalties {
+        updates.extend(advantages.map(|advantage| sampled(65_536, advantage, kl)));
+    }
+    for update in updates {
+        for optimizer in [Optimizer::Sgd, Optimizer::default()] {
+            let training = Training {
+                update,
+                optimizer,
+                learning_rate: 0.02,
+                ..Training::default()
+            };
+            let mut run = trainer(&problem, objective(Direction::Reverse, 0.3), training);
+            let start = run.masses().to_vec();
+            for _ in 0..100 {
+                run.step().unwrap();
+            }
+            let moved: f64 = (run.masses().iter().zip(&start))
+                .map(|(now, then)| 0.5 * (now - then).abs())
+                .sum();
+            let sampling = run.measure().get(Metric::CauseSampling);
+            assert!(
+                sampling < 0.01 && sampling < 0.2 * moved + 1e-3,
+                "{update:?} {optimizer:?}: {sampling} of {moved}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_failing_run_is_not_advised_to_do_what_it_does() {
+    let problem = problem(&[0.5, 0.5], &[0.0, 1.0]);
+    for (optimizer, advised) in [(Optimizer::Sgd, true), (Optimizer::default(), false)] {
+        let training = Training {
+            update: Update::Exact,
+            optimizer,
+            learning_rate: 1e300,
+            ..Training::default()
+        };
+        let mut run = trainer(&problem, objective(Direction::Forward, 0.2), training);
+        let error = (0..1000)
+            .find_map(|_| run.step().err())
+            .unwrap()
+            .to_string();
+        assert_eq!(error.contains("or Adam"), advised, "{error}");
+        assert!(error.contains("learning rate 1e300"), "{error}");
+    }
+}
+
+#[test]
+fn a_lone_sample_has_no_others_to_be_compared_with() {
+    for (advantage, accepted) in [
+        (Advantage::None, true),
+        (Advantage::MeanBaseline, true),
+        (Advantage::LeaveOneOut, false),
+        (Advantage::GroupNormalised, false),
+    ] {
+        let training = Training {
+            update: sampled(1, advantage, KlPenalty::Matched),
+            ..Training::default()
+        };
+        let problem = small();
+        let objective = objective(Direction::Reverse, 0.1);
+        let analysis = Arc::new(Analysis::new(&problem, &objective).unwrap());
+        let built = Trainer::new(problem, objective, analysis, Arc::new(training));
+        assert_eq!(built.is_ok(), accepted, "{advantage:?}");
+    }
+}
+
+#[test]
 fn arms_without_reference_mass_stay_empty_under_reverse_and_fill_under_forward() {
     let problem = problem(&[0.6, 0.4, 0.0], &[0.0, 0.3, 1.0]);
     let exact = Training {

@@ -98,6 +98,7 @@ impl Weigher {
             rewards: &self.rewards,
             log_reference: &self.log_reference,
             log_masses: &self.log_masses,
+            expected: false,
         };
         let arm_of = |slot: usize| batch[slot].arm;
         let slots = match &mut self.mara {

@@ -8,10 +8,13 @@ use std::{
 
 use serde::Serialize;
 
-use super::Request;
+use super::{Request, mistake::explain};
 
 /// Longest accepted line in bytes: a million arms at full precision.
 const MAX_LINE: usize = 64 << 20;
+
+/// U+FEFF in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 #[derive(Serialize)]
 struct Refusal<'a> {
@@ -33,6 +36,10 @@ pub(super) fn execute(input: &mut impl Read, output: &mut impl Write) -> anyhow:
             break;
         };
         number += 1;
+        // Some editors and spreadsheets start a file with a mark of its encoding.
+        if number == 1 && line.starts_with(BYTE_ORDER_MARK) {
+            line.drain(..BYTE_ORDER_MARK.len());
+        }
         if length <= MAX_LINE && line.iter().all(u8::is_ascii_whitespace) {
             continue;
         }
@@ -101,14 +108,7 @@ fn read_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Option<
 }
 
 fn parse(line: &[u8]) -> Result<Request, String> {
-    serde_json::from_slice(line).map_err(|error| {
-        // Every text is one line here, so that only the column says something.
-        let (message, column) = (error.to_string(), error.column());
-        let message = message
-            .split_once(" at line ")
-            .map_or(message.as_str(), |(message, _)| message);
-        format!("{message} (column {column})")
-    })
+    serde_json::from_slice(line).map_err(|error| explain(line, &error))
 }
 
 #[cfg(test)]
@@ -159,6 +159,21 @@ mod tests {
         r#"{"reference": [1], "rewards": [3], "beta": 1e-6, "alpha": 0.5, "reward_scale": 2}"#,
         r#"{"reference": [0.5, 0.5, 0], "rewards": [0, 0, 9], "beta": 1e6, "direction": "forward", "mara": {"percentile": 0.9, "per_class": true}}"#,
     ];
+
+    #[test]
+    fn a_byte_order_mark_is_no_mistake() {
+        let line = [BYTE_ORDER_MARK, QUESTIONS[0].as_bytes(), b"\n"].concat();
+        assert!(answers(&line)[0]["target"].is_array());
+    }
+
+    #[test]
+    fn alpha_and_direction_are_one_too_many() {
+        let line = br#"{"reference": [1], "rewards": [3], "beta": 1, "alpha": 0.5, "direction": "forward"}"#;
+        assert_eq!(
+            answers(line)[0]["error"],
+            "alpha: 0.5 is not accepted beside direction: forward; accepted: one of the two"
+        );
+    }
 
     proptest::proptest! {
         #![proptest_config(proptest::prelude::ProptestConfig { cases: 2000, failure_persistence: None, ..Default::default() })]

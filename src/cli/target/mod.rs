@@ -2,6 +2,7 @@
 //! line of standard input.
 
 mod jsonl;
+mod mistake;
 mod request;
 mod table;
 
@@ -77,13 +78,26 @@ pub(super) struct Args {
     #[arg(long, value_name = "ETA", allow_hyphen_values = true)]
     entropy: Option<f64>,
     /// Mode-anchored reward augmentation of the arms with effective reward ≥ TAU
-    #[arg(long, value_name = "TAU", allow_hyphen_values = true)]
+    #[arg(
+        long,
+        value_name = "TAU",
+        allow_hyphen_values = true,
+        group = "mara_threshold"
+    )]
     mara: Option<f64>,
+    /// The same with a share of the arms in place of TAU: 0.9 keeps the best tenth
+    #[arg(
+        long,
+        value_name = "P",
+        allow_hyphen_values = true,
+        group = "mara_threshold"
+    )]
+    mara_percentile: Option<f64>,
     /// MARA's form: 1 augments rewards, 2 swaps rewards and reference [default: 1 for reverse, else 2]
     #[arg(
         long,
         value_name = "1|2",
-        requires = "mara",
+        requires = "mara_threshold",
         allow_hyphen_values = true
     )]
     mara_algorithm: Option<i64>,
@@ -100,7 +114,7 @@ pub(super) struct Args {
     #[arg(
         long,
         conflicts_with_all = [
-            "reference", "rewards", "beta", "direction", "alpha", "entropy", "mara", "reward_scale", "reward_offset", "json",
+            "reference", "rewards", "beta", "direction", "alpha", "entropy", "mara", "mara_percentile", "reward_scale", "reward_offset", "json",
         ]
     )]
     jsonl: bool,
@@ -143,8 +157,9 @@ fn request(args: &Args) -> Result<Request, String> {
         }),
         alpha: args.alpha,
         entropy: args.entropy,
-        mara: args.mara.map(|threshold| MaraRequest {
-            threshold: Some(threshold),
+        mara: (args.mara.is_some() || args.mara_percentile.is_some()).then(|| MaraRequest {
+            threshold: args.mara,
+            percentile: args.mara_percentile,
             algorithm: args.mara_algorithm,
             ..MaraRequest::default()
         }),

@@ -7,7 +7,7 @@ use crate::{
     experiment::{Arms, BanditSpec, MAX_ARMS, ModeSpec, Source},
     theory::{
         Beta, Direction, Distribution, DistributionError, Mara, MaraAlgorithm, Metric, Objective,
-        Threshold,
+        Threshold, TieScope, Written,
     },
 };
 
@@ -23,7 +23,7 @@ pub(super) struct Request {
     pub(super) beta: f64,
     #[serde(default)]
     pub(super) direction: Option<DirectionName>,
-    /// Takes the place of `direction`.
+    /// In place of `direction`.
     #[serde(default)]
     pub(super) alpha: Option<f64>,
     #[serde(default)]
@@ -125,7 +125,8 @@ impl Request {
         let problem = ProblemSource::evaluate(&spec, None)
             .and_then(|source| source.problem(&spec, &objective))
             .map_err(|error| error.to_string())?;
-        let analysis = Analysis::new(&problem, &objective).map_err(|error| error.to_string())?;
+        let analysis =
+            Analysis::thorough(&problem, &objective).map_err(|error| error.to_string())?;
         Ok(Answer {
             problem,
             objective,
@@ -135,16 +136,26 @@ impl Request {
 
     fn objective(&self) -> Result<Objective, String> {
         let beta = Beta::new(self.beta)
-            .map_err(|_| refused("beta", self.beta, "a finite number above 0"))?;
+            .map_err(|_| refused("beta", Written(self.beta), "a finite number above 0"))?;
         let direction = match (self.alpha, self.direction) {
-            (Some(alpha), _) if !alpha.is_finite() => {
+            (Some(alpha), Some(direction)) => {
+                let name = match direction {
+                    DirectionName::Reverse => "reverse",
+                    DirectionName::Forward => "forward",
+                };
+                return Err(format!(
+                    "alpha: {} is not accepted beside direction: {name}; accepted: one of the two",
+                    Written(alpha)
+                ));
+            }
+            (Some(alpha), None) if !alpha.is_finite() => {
                 return Err(refused(
                     "alpha",
-                    alpha,
+                    Written(alpha),
                     "a finite number (1 is reverse, 0 is forward)",
                 ));
             }
-            (Some(alpha), _) => Direction::Alpha(alpha),
+            (Some(alpha), None) => Direction::Alpha(alpha),
             (None, Some(DirectionName::Forward)) => Direction::Forward,
             (None, Some(DirectionName::Reverse) | None) => Direction::Reverse,
         };
@@ -153,7 +164,11 @@ impl Request {
         objective.reward_offset = finite("reward_offset", self.reward_offset.unwrap_or(0.0))?;
         objective.entropy = self.entropy.unwrap_or(0.0);
         if !(objective.entropy.is_finite() && objective.entropy >= 0.0) {
-            return Err(refused("entropy", objective.entropy, "a finite number ≥ 0"));
+            return Err(refused(
+                "entropy",
+                Written(objective.entropy),
+                "a finite number ≥ 0",
+            ));
         }
         objective.mara = self.mara.map(MaraRequest::checked).transpose()?;
         Ok(objective)
@@ -192,7 +207,11 @@ impl MaraRequest {
             (Some(threshold), None) => Threshold::Constant(finite("mara threshold", threshold)?),
             (None, Some(share)) if (0.0..=1.0).contains(&share) => Threshold::Percentile(share),
             (None, Some(share)) => {
-                return Err(refused("mara percentile", share, "a number from 0 to 1"));
+                return Err(refused(
+                    "mara percentile",
+                    Written(share),
+                    "a number from 0 to 1",
+                ));
             }
             (Some(_), Some(_)) | (None, None) => {
                 return Err("mara: one of threshold and percentile is accepted".to_owned());
@@ -239,7 +258,7 @@ fn check_arms(reference: &[f64], rewards: &[f64]) -> Result<(), String> {
     match rewards.iter().position(|reward| !reward.is_finite()) {
         Some(arm) => Err(refused(
             "rewards",
-            format_args!("{} (arm {arm})", rewards[arm]),
+            format_args!("{} (arm {arm})", Written(rewards[arm])),
             "finite numbers",
         )),
         None => Ok(()),
@@ -250,7 +269,7 @@ fn finite(field: &str, value: f64) -> Result<f64, String> {
     if value.is_finite() {
         Ok(value)
     } else {
-        Err(refused(field, value, "a finite number"))
+        Err(refused(field, Written(value), "a finite number"))
     }
 }
 
@@ -269,6 +288,9 @@ pub(super) struct AnswerJson<'a> {
     modes: Vec<ModeJson<'a>>,
     effective_modes: f64,
     ties: Vec<TieJson>,
+    /// Which ties these are: "all", "winner_changes" (of too many arms for all pairs), "some_winner_changes", or "none" where
+    /// rewards move with β.
+    ties_listed: &'static str,
     outside_support: f64,
     sentence: &'a str,
 }
@@ -286,6 +308,8 @@ struct TieJson {
     beta: f64,
     better_reward: usize,
     better_support: usize,
+    /// The likeliest arm changes at this β.
+    changes_winner: bool,
 }
 
 impl Answer {
@@ -311,13 +335,23 @@ impl Answer {
             effective_modes: analysis.target_metrics.get(Metric::EffectiveModes),
             ties: analysis
                 .ties
+                .ties
                 .iter()
-                .map(|tie| TieJson {
-                    beta: tie.beta,
-                    better_reward: tie.better_reward,
-                    better_support: tie.better_support,
+                .map(|listed| TieJson {
+                    beta: listed.tie.beta,
+                    better_reward: listed.tie.better_reward,
+                    better_support: listed.tie.better_support,
+                    changes_winner: listed.changes_winner,
                 })
                 .collect(),
+            ties_listed: match analysis.ties.scope {
+                TieScope::All => "all",
+                TieScope::WinnerChanges { total } if total <= analysis.ties.ties.len() => {
+                    "winner_changes"
+                }
+                TieScope::WinnerChanges { .. } => "some_winner_changes",
+                TieScope::Unknown => "none",
+            },
             outside_support: analysis.target.outside_support,
             sentence: &analysis.sentence,
         }

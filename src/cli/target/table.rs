@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::Answer;
-use crate::theory::{Direction, Metric};
+use crate::theory::{Direction, ListedTie, Metric, TieList, TieScope};
 
 /// Up to this many arms are listed; of more, the ones with the largest target mass.
 const ROWS: usize = 40;
@@ -129,25 +129,54 @@ fn facts(answer: &Answer, out: &mut impl Write) -> io::Result<()> {
 }
 
 fn ties(answer: &Answer, out: &mut impl Write) -> io::Result<()> {
-    let ties = &answer.analysis.ties;
-    if ties.is_empty() {
-        return Ok(());
+    let TieList { ties, scope } = &answer.analysis.ties;
+    match scope {
+        TieScope::All if ties.is_empty() => return Ok(()),
+        TieScope::All => writeln!(
+            out,
+            "\nTies (the better reward wins below, the better support above)"
+        )?,
+        TieScope::WinnerChanges { total } => {
+            let count = if ties.len() < *total {
+                format!("{} of {total}", ties.len())
+            } else {
+                format!("all {total}")
+            };
+            writeln!(
+                out,
+                "\nTies at which the likeliest arm changes, {count} (there are too many arms to list the ties of all pairs; the \
+                 better reward wins below, the better support above)"
+            )?;
+        }
+        TieScope::Unknown => {
+            return writeln!(
+                out,
+                "\nNo ties are listed: under Algorithm 1 of MARA with this divergence, rewards move with β"
+            );
+        }
     }
-    writeln!(
-        out,
-        "\nTies (the better reward wins below, the better support above)"
-    )?;
-    for tie in ties.iter().take(TIES) {
+    // Of many ties the ones that decide who wins come first.
+    let mut shown: Vec<&ListedTie> = ties.iter().collect();
+    shown.sort_by_key(|listed| !listed.changes_winner);
+    shown.truncate(TIES);
+    shown.sort_by(|a, b| a.tie.beta.total_cmp(&b.tie.beta));
+    for listed in shown {
+        let tie = listed.tie;
+        let lead = if listed.changes_winner {
+            ", the likeliest changes"
+        } else {
+            ""
+        };
         writeln!(
             out,
-            "  β = {:<10} arm {} (better reward), arm {} (better support)",
+            "  β = {:<10} arm {} (better reward), arm {} (better support){lead}",
             number(tie.beta),
             tie.better_reward,
             tie.better_support
         )?;
     }
     if ties.len() > TIES {
-        writeln!(out, "  … and {} more; --json lists all", ties.len() - TIES)?;
+        writeln!(out, "  … and {} more; --json lists them", ties.len() - TIES)?;
     }
     Ok(())
 }

@@ -176,7 +176,7 @@ fn metric_of(
         | Metric::CauseSampling
         | Metric::CauseRepresentation
         | Metric::GradientNorm
-        | Metric::ValidShare => Analysis::new(problem, objective)
+        | Metric::ValidShare => Analysis::without_ties(problem, objective)
             .map_or(f64::NAN, |analysis| analysis.target_metrics.get(metric)),
     }
 }

@@ -34,7 +34,7 @@ fn the_model_says_what_the_reference_is_and_the_target_is_exact_before_training(
         session.problem().names.as_deref().unwrap(),
         ["1", "2", "other"]
     );
-    let Source::List(reference) = &session.preset().bandit.reference else {
+    let Source::Weights(reference) = &session.preset().bandit.reference else {
         panic!("{:?}", session.preset().bandit.reference);
     };
     assert!((reference.iter().sum::<f64>() - 1.0).abs() < 1e-9);

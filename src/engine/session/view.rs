@@ -18,6 +18,20 @@ impl Session {
         *self.shown.metrics.get_or_insert_with(|| trainer.measure())
     }
 
+    /// Edits of a journal that have not taken effect yet: how many, and the step of the first.
+    #[must_use]
+    pub fn edits_ahead(&self) -> Option<(usize, u64)> {
+        let first = self.replay.front()?;
+        Some((self.replay.len(), first.step))
+    }
+
+    /// The step of this run at which dynamics and sampling as causes of collapse were last compared with the runs beside it;
+    /// none where there are none.
+    #[must_use]
+    pub fn causes_at(&self) -> Option<u64> {
+        self.trainer.causes_at()
+    }
+
     /// A picture of this moment. Parts that did not change are shared with earlier ones, and the history is at most
     /// 50 ms old unless `complete`.
     pub fn snapshot(

@@ -18,6 +18,9 @@ use super::mistake::repeated;
 /// Longest accepted formula, in bytes.
 pub const MAX_FORMULA_BYTES: usize = 2_000;
 
+/// Most operations on all arms together: a few seconds at worst.
+pub const MAX_FORMULA_WORK: usize = 100_000_000;
+
 /// Deepest accepted nesting of brackets, signs and powers.
 pub const MAX_FORMULA_DEPTH: usize = 100;
 
@@ -44,6 +47,18 @@ pub enum FormulaError {
         /// What is wrong there.
         message: String,
     },
+    /// The formula would take too long on so many arms.
+    #[error(
+        "{operations} operations on {arms} arms are not accepted; operations times arms may be {MAX_FORMULA_WORK} at most, \
+         so {} operations",
+        MAX_FORMULA_WORK / arms
+    )]
+    TooLong {
+        /// Operations of the formula.
+        operations: usize,
+        /// Number of arms.
+        arms: usize,
+    },
     /// The formula has no finite value on an arm.
     #[error("{what} at arm {arm} in `{part}`")]
     NotFinite {
@@ -64,6 +79,7 @@ impl FormulaError {
     pub fn column(&self) -> usize {
         match self {
             Self::Syntax { column, .. } | Self::NotFinite { column, .. } => *column,
+            Self::TooLong { .. } => 1,
         }
     }
 }
@@ -94,12 +110,17 @@ impl Formula {
     /// The value on every arm; `coordinates` gives (x, y) of an arm.
     ///
     /// # Errors
-    /// [`FormulaError::NotFinite`] for the first arm without a finite value.
+    /// [`FormulaError::NotFinite`] for the first arm without a finite value, [`FormulaError::TooLong`] where there are too
+    /// many operations for so many arms.
     pub fn evaluate(
         &self,
         arms: usize,
         coordinates: impl Fn(usize) -> (f64, f64) + Sync,
     ) -> Result<Vec<f64>, FormulaError> {
+        let operations = self.program.operations();
+        if operations.saturating_mul(arms) > MAX_FORMULA_WORK {
+            return Err(FormulaError::TooLong { operations, arms });
+        }
         let values = self.program.run(arms, &coordinates);
         match values.iter().position(|value| !value.is_finite()) {
             None => Ok(values),
@@ -157,6 +178,19 @@ mod tests {
             .unwrap()
             .evaluate(10, |_| (0.25, -2.0))
             .unwrap()[3]
+    }
+
+    #[test]
+    fn a_formula_that_takes_too_long_on_so_many_arms_is_refused() {
+        let text = vec!["sin(i)"; 60].join("+");
+        let formula = Formula::parse(&text).unwrap();
+        assert!(formula.evaluate(1_000, |_| (0.0, 0.0)).is_ok());
+        let error = formula.evaluate(1_000_000, |_| (0.0, 0.0)).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "179 operations on 1000000 arms are not accepted; operations times arms may be 100000000 at most, so 100 \
+             operations"
+        );
     }
 
     #[test]

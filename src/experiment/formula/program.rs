@@ -147,6 +147,11 @@ impl Program {
         Ok(())
     }
 
+    /// How many operations an arm takes.
+    pub(super) fn operations(&self) -> usize {
+        self.ops.len()
+    }
+
     /// The value on every arm, finite or not.
     pub(super) fn run(
         &self,

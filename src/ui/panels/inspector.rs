@@ -10,9 +10,7 @@ use crate::{
     bandit::{Analysis, Problem},
     experiment::Edit,
     figure::Figure,
-    theory::{
-        Anchor, Beta, Direction, LogRatio, Mara, Objective, Threshold, decompose, solve, tie_beta,
-    },
+    theory::{Anchor, Beta, LogRatio, Mara, Objective, Threshold, decompose, solve, tie_beta},
     ui::{
         Action, Theme, View,
         widgets::{
@@ -28,8 +26,6 @@ mod tests;
 
 /// Above this many arms a picker asks for the number instead of listing every arm.
 const LISTED_ARMS: usize = 200;
-/// Above this many arms a tie that has no closed form is not searched for.
-const SEARCHED_ARMS: usize = 20_000;
 
 /// The inspector: two arms and why one outweighs the other.
 #[derive(Default)]
@@ -70,10 +66,7 @@ impl Reading {
         } else {
             None
         };
-        let closed = objective.entropy == 0.0 || objective.direction == Direction::Reverse;
-        let tie = (closed || problem.arms() <= SEARCHED_ARMS)
-            .then(|| tie_beta(a, b, logs, &analysis.rewards, &without))
-            .flatten();
+        let tie = tie_beta(a, b, logs, &analysis.rewards, &without);
         Self {
             problem: Arc::clone(problem),
             analysis: Arc::clone(analysis),
@@ -296,6 +289,22 @@ fn tie_ui(ui: &mut Ui, view: &View, reading: &Reading, actions: &mut Vec<Action>
         }
         None if ra == rb && la == lb => {
             "Same reward and same reference: the same target mass for every β.".to_owned()
+        }
+        None if ra == rb && view.preset.objective.entropy > 0.0 => {
+            let now = reading.plain.or(reading.now);
+            let now = now.map_or_else(String::new, |now| {
+                format!(" At this β it is {}.", factor(now.total.abs()))
+            });
+            format!(
+                "Equal rewards: {}the reference sets a ratio of {}, and the entropy bonus flattens it, the more the smaller β is.\
+                 {now} The rarer one is never preferred.",
+                if reading.plain.is_some() {
+                    "without MARA "
+                } else {
+                    ""
+                },
+                factor((la - lb).abs())
+            )
         }
         None if ra == rb => format!(
             "Equal rewards: {}the ratio stays {} whatever β is. The rarer one is never preferred.",

@@ -8,7 +8,7 @@ use egui::{
 
 use crate::{
     bandit::{Analysis, Problem},
-    theory::{Beta, Tie},
+    theory::{Beta, Tie, TieScope},
     ui::{Theme, widgets::number::number},
 };
 
@@ -70,7 +70,7 @@ pub(crate) fn beta_slider(
         }
         paint(ui, &response, &rail, after, &ties);
         declare(ui, &response, after);
-        explain(ui, response, &rail, &ties, problem);
+        explain(ui, response, &rail, &ties, problem, analysis.ties.scope);
 
         let speed = after * 0.01;
         let field = ui.add_sized(
@@ -138,29 +138,55 @@ impl Rail {
     }
 }
 
-/// A tie and whether its indices are modes.
+/// What a tie decides, the least first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Weight {
+    /// The order of two arms of which neither leads.
+    Order,
+    /// Which arm is the likeliest.
+    Winner,
+    /// Which of two modes is the larger; the indices are modes.
+    Modes,
+}
+
+/// A tie and what it decides.
 struct Tick {
     tie: Tie,
-    of_modes: bool,
+    weight: Weight,
 }
 
 fn ticks(analysis: &Analysis) -> Vec<Tick> {
-    let of = |ties: &[Tie], of_modes| -> Vec<Tick> {
-        ties.iter()
-            .filter(|tie| (RANGE.0..=RANGE.1).contains(&tie.beta))
-            .map(|&tie| Tick { tie, of_modes })
-            .collect()
-    };
-    let mut all = of(&analysis.ties, false);
-    all.extend(of(&analysis.mode_ties, true));
-    all
+    let arms = analysis.ties.ties.iter().map(|listed| Tick {
+        tie: listed.tie,
+        weight: if listed.changes_winner {
+            Weight::Winner
+        } else {
+            Weight::Order
+        },
+    });
+    let modes = analysis.mode_ties.iter().map(|&tie| Tick {
+        tie,
+        weight: Weight::Modes,
+    });
+    arms.chain(modes)
+        .filter(|tick| (RANGE.0..=RANGE.1).contains(&tick.tie.beta))
+        .collect()
 }
 
-fn nearest<'a>(rail: &Rail, ties: &'a [Tick], x: f32) -> Option<(&'a Tick, f32)> {
+/// The ticks that attract: those that decide a winner, or all if none does.
+fn attracting(ties: &[Tick]) -> impl Iterator<Item = &Tick> {
+    let strong = ties.iter().any(|tick| tick.weight > Weight::Order);
     ties.iter()
-        .map(|tick| (tick, (rail.x_of(tick.tie.beta) - x).abs()))
-        // Modes first where both lie on the same spot.
-        .min_by(|a, b| (a.1 - f32::from(a.0.of_modes)).total_cmp(&(b.1 - f32::from(b.0.of_modes))))
+        .filter(move |tick| !strong || tick.weight > Weight::Order)
+}
+
+fn nearest<'a>(rail: &Rail, ties: &'a [Tick], x: f32) -> Option<&'a Tick> {
+    // Modes first where both lie on the same spot.
+    let distance = |tick: &Tick| {
+        let of_modes = tick.weight == Weight::Modes;
+        (rail.x_of(tick.tie.beta) - x).abs() - f32::from(of_modes)
+    };
+    attracting(ties).min_by(|a, b| distance(a).total_cmp(&distance(b)))
 }
 
 fn pointed_at(ui: &Ui, response: &Response, rail: &Rail, ties: &[Tick]) -> Option<f64> {
@@ -169,7 +195,7 @@ fn pointed_at(ui: &Ui, response: &Response, rail: &Rail, ties: &[Tick]) -> Optio
     }
     let x = response.interact_pointer_pos()?.x;
     if ui.input(|input| input.modifiers.alt)
-        && let Some((tick, _)) = nearest(rail, ties, x)
+        && let Some(tick) = nearest(rail, ties, x)
     {
         return Some(tick.tie.beta);
     }
@@ -222,7 +248,7 @@ fn keyed(ui: &Ui, response: &Response, beta: f64, ties: &[Tick]) -> Option<f64> 
         return Some(value.clamp(RANGE.0, RANGE.1));
     }
     if to_tie != 0 {
-        let betas = ties.iter().map(|tick| tick.tie.beta);
+        let betas = attracting(ties).map(|tick| tick.tie.beta);
         return if to_tie > 0 {
             betas
                 .filter(|&b| b > beta * (1.0 + 1e-9))
@@ -275,17 +301,18 @@ fn paint(ui: &Ui, response: &Response, rail: &Rail, beta: f64, ties: &[Tick]) {
     }
     // One line per pixel column, however many ties fall on it.
     let columns = (rail.right - rail.left).max(1.0) as usize + 1;
-    let mut drawn = vec![0u8; columns];
+    let mut drawn: Vec<Option<Weight>> = vec![None; columns];
     for tick in ties {
         let column = ((rail.x_of(tick.tie.beta) - rail.left) as usize).min(columns - 1);
-        drawn[column] = drawn[column].max(1 + u8::from(tick.of_modes));
+        drawn[column] = drawn[column].max(Some(tick.weight));
     }
-    for (column, &kind) in drawn.iter().enumerate().filter(|(_, kind)| **kind > 0) {
+    for (column, weight) in drawn.into_iter().enumerate() {
+        let Some(weight) = weight else { continue };
         let x = rail.left + column as f32 + 0.5;
-        let (height, width, color) = if kind == 2 {
-            (11.0, 1.5, theme.target)
-        } else {
-            (6.0, 1.0, theme.target.gamma_multiply(0.7))
+        let (height, width, color) = match weight {
+            Weight::Modes => (11.0, 1.5, theme.target),
+            Weight::Winner => (7.0, 1.0, theme.target.gamma_multiply(0.85)),
+            Weight::Order => (4.0, 1.0, theme.target.gamma_multiply(0.3)),
         };
         painter.vline(
             x,
@@ -324,11 +351,18 @@ fn declare(ui: &Ui, response: &Response, beta: f64) {
     });
 }
 
-fn explain(ui: &Ui, response: Response, rail: &Rail, ties: &[Tick], problem: &Problem) {
+fn explain(
+    ui: &Ui,
+    response: Response,
+    rail: &Rail,
+    ties: &[Tick],
+    problem: &Problem,
+    scope: TieScope,
+) {
     let Some(pointer) = response.hover_pos() else {
         return;
     };
-    let reach: Vec<&Tick> = ties
+    let mut reach: Vec<&Tick> = ties
         .iter()
         .filter(|tick| (rail.x_of(tick.tie.beta) - pointer.x).abs() <= REACH)
         .collect();
@@ -336,20 +370,39 @@ fn explain(ui: &Ui, response: Response, rail: &Rail, ties: &[Tick], problem: &Pr
         ui.ctx().set_cursor_icon(egui::CursorIcon::ResizeColumn);
     }
     if reach.is_empty() {
-        response.on_hover_text(
-            "β, the weight of the divergence to the reference. Marks above the rail are tie points, where the winner of the \
-             target changes. Alt snaps to them; arrow keys step.",
-        );
+        response.on_hover_text(format!(
+            "β, the weight of the divergence to the reference. Marks above the rail are tie points, at which two arms or modes \
+             have the same target mass; the tall ones change the winner. Alt snaps to those; arrow keys step.{}",
+            missing(scope)
+        ));
         return;
     }
+    reach.sort_by_key(|tick| std::cmp::Reverse(tick.weight));
     response.on_hover_ui_at_pointer(|ui| {
-        for tick in reach.iter().rev().take(6) {
-            ui.label(tie_text(&tick.tie, tick.of_modes, problem));
+        for tick in reach.iter().take(6) {
+            ui.label(tie_text(&tick.tie, tick.weight == Weight::Modes, problem));
         }
         if reach.len() > 6 {
             ui.weak(format!("and {} more here", reach.len() - 6));
         }
+        let missing = missing(scope);
+        if !missing.is_empty() {
+            ui.weak(missing.trim_start());
+        }
     });
+}
+
+/// Which ties are not marked, in words; empty if all are.
+fn missing(scope: TieScope) -> &'static str {
+    match scope {
+        TieScope::All => "",
+        TieScope::WinnerChanges { .. } => {
+            " There are too many arms to mark the ties of all pairs; marked are those at which the likeliest arm changes."
+        }
+        TieScope::Unknown => {
+            " No ties are marked: under Algorithm 1 of MARA with this divergence, rewards move with β."
+        }
+    }
 }
 
 /// A tie in words.
@@ -458,6 +511,17 @@ mod tests {
             ties.iter().any(|tick| tick.tie.beta == at),
             "{at} is no tie"
         );
+    }
+
+    #[test]
+    fn the_tooltip_says_which_ties_are_missing() {
+        for (name, said) in [("figure-5", false), ("many-arms", true)] {
+            let scope = Stage::of(name).analysis.ties.scope;
+            assert_eq!(missing(scope).contains("too many arms"), said, "{name}");
+        }
+        let ties = ticks(&Stage::of("step-reference").analysis);
+        assert!(ties.iter().any(|tick| tick.weight == Weight::Order));
+        assert!(attracting(&ties).all(|tick| tick.weight > Weight::Order));
     }
 
     #[test]

@@ -319,9 +319,9 @@ fn update_ui(ui: &mut Ui, training: &mut Training, language: bool) {
             count_slider(
                 ui,
                 "Batch",
-                "Samples per step, 1 to 65,536",
+                "Samples per step, up to 65,536; advantages that compare a sample with the others need 2",
                 &mut batch,
-                1..=MAX_BATCH,
+                training.update.least_batch()..=MAX_BATCH,
             );
         }
     }
@@ -331,6 +331,12 @@ fn update_ui(ui: &mut Ui, training: &mut Training, language: bool) {
     }
     let sampled = Update::Sampled {
         batch,
+        advantage,
+        kl,
+    };
+    // Another advantage may need a second sample.
+    let sampled = Update::Sampled {
+        batch: batch.max(sampled.least_batch()),
         advantage,
         kl,
     };

@@ -43,6 +43,20 @@ fn equal_rewards_keep_their_ratio_for_every_beta() {
 }
 
 #[test]
+fn an_entropy_bonus_moves_the_ratio_of_equal_rewards() {
+    let stage = Stage::of("figure-4");
+    let objective = crate::theory::Objective {
+        entropy: 0.1,
+        ..stage.preset.objective
+    };
+    let mut stage = stage.edited(&Edit::Objective(objective));
+    stage.selection.pair = (Some(1), Some(2));
+    let harness = shown(stage, 420.0);
+    harness.get_by_label_contains("the entropy bonus flattens it");
+    assert!(harness.query_by_label_contains("whatever β is").is_none());
+}
+
+#[test]
 fn mara_is_offered_and_makes_the_two_equal() {
     let mut stage = Stage::of("figure-4");
     stage.selection.pair = (Some(1), Some(2));
