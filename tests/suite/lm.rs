@@ -386,7 +386,7 @@ fn a_saved_hub_folder_loads_and_a_missing_or_misshapen_tensor_is_named() {
 }
 
 /// Where the gate puts the real model; without it these tests say that they are skipped.
-fn real_model() -> Option<PathBuf> {
+pub(super) fn real_model() -> Option<PathBuf> {
     let path = std::env::var_os("MODESCOPE_SMOLLM2_GGUF").map(PathBuf::from);
     match path {
         Some(path) if path.is_file() => Some(path),

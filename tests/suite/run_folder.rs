@@ -352,3 +352,66 @@ fn a_prompt_that_does_not_lead_to_the_answers_is_told_however_short_the_run() {
         "{errors}"
     );
 }
+
+/// The real model is too large to keep states of: going back needs a checkpoint, and going on must not take more memory
+/// than training.
+#[test]
+fn a_large_model_goes_on_in_the_memory_that_it_trains_in_and_back_to_checkpoints_only() {
+    use modescope::{
+        engine::{Budget, Session},
+        experiment::builtin_preset,
+    };
+    if crate::lm::real_model().is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let written = {
+        let preset = builtin_preset("lm-smollm2-one-or-two").unwrap();
+        let mut session = Session::new(preset, None).unwrap();
+        let step = |session: &mut Session| {
+            session.advance(Budget::steps(1), &|| false).unwrap();
+            session.policy().to_vec()
+        };
+        step(&mut session);
+        let error = session.revert(1).unwrap_err().to_string();
+        assert!(
+            error.contains("step 1 ") && error.contains("only checkpoints"),
+            "{error}"
+        );
+        let written = session.checkpoint(folder.path()).unwrap();
+        let policy = step(&mut session);
+        assert_eq!(session.revert(1).unwrap(), 1);
+        assert_eq!(step(&mut session), policy);
+        written
+    };
+    let from = written.to_str().unwrap();
+    let mut child = Command::new(cargo_bin!("modescope"))
+        .args([
+            "run",
+            "lm-smollm2-one-or-two",
+            "--steps",
+            "2",
+            "--from",
+            from,
+            "--json",
+        ])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    let mut peak_kb = 0;
+    let ended = loop {
+        if let Some(ended) = child.try_wait().unwrap() {
+            break ended;
+        }
+        // The highest so far, as Linux counts it; elsewhere only that it goes on is tested.
+        let text = fs::read_to_string(&status).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let value = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse().ok());
+        peak_kb = peak_kb.max(value.unwrap_or(0));
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    };
+    assert!(ended.success());
+    assert!(peak_kb < 3_000_000, "{peak_kb} kB at most");
+}
