@@ -162,6 +162,11 @@ impl AdamW {
             .for_each(|(((p, m), v), g)| kernels::adamw_apart(p, m, v, g, step));
     }
 
+    /// The parameters of the last step were not taken: it does not count, though the moments have taken in its gradient.
+    pub fn uncount(&mut self) {
+        self.state.steps = self.state.steps.saturating_sub(1);
+    }
+
     /// The numbers of the next step; none where the gradient is broken.
     fn begin(&mut self, norm: f64, learning_rate: f64) -> Option<AdamStep> {
         if !norm.is_finite() {

@@ -401,6 +401,7 @@ impl LmTrainer {
             self.step -= 1;
             if apart {
                 self.trained.exchange(&mut self.gradient);
+                self.optimiser.uncount();
             }
             return Err(self.fall_back("the policy's probabilities after the update"));
         }
