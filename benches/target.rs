@@ -1,4 +1,4 @@
-//! Targets at K = 10⁵ and 10⁶ against one pass of a vectorised exp over as much data, one thread each.
+//! Targets at K = 10⁵ and 10⁶ against one pass of a vectorised exp over as much data. The exp has one thread, large targets two.
 #![expect(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
 
 use divan::{Bencher, black_box};

@@ -18,6 +18,8 @@ pub struct Analysis {
     pub rewards: Vec<f64>,
     /// Effective rewards after MARA, where it is on and changes any.
     pub augmented: Option<Vec<f64>>,
+    /// MARA's threshold τ, where it is on and changes any.
+    pub threshold: Option<f64>,
     /// Natural-log reference masses after MARA's Algorithm 2, where it is on and changes any (not normalised).
     pub swapped_reference: Option<Vec<f64>>,
     /// The target.
@@ -97,7 +99,10 @@ impl Analysis {
             .map(|&raw| objective.effective_reward(raw))
             .collect();
         let classes: Vec<&[u32]> = problem.modes.iter().map(|mode| &*mode.arms).collect();
-        let mara = mara::augment(log_reference, &rewards, objective, &classes)?;
+        // What keeps its ties keeps its rewards and MARA's settings, and so its τ.
+        let tau = kept.and_then(|kept| kept.threshold);
+        let mara = mara::augment_from(tau, log_reference, &rewards, objective, &classes)?;
+        let threshold = mara.as_ref().map(|mara| mara.anchored.threshold);
         let paid_rewards = mara.as_ref().map_or(&*rewards, |mara| &*mara.rewards);
         let paid_reference = mara
             .as_ref()
@@ -177,6 +182,7 @@ impl Analysis {
         };
         Ok(Self {
             augmented,
+            threshold,
             swapped_reference,
             target,
             target_metrics,

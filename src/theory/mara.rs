@@ -186,10 +186,27 @@ pub fn augment(
     objective: &Objective,
     classes: &[&[u32]],
 ) -> Result<Option<Augmentation>, TargetError> {
+    augment_from(None, log_reference, rewards, objective, classes)
+}
+
+/// As [`augment`] where τ is known from before: it depends on the rewards and its own setting alone.
+///
+/// # Errors
+/// [`TargetError::Threshold`].
+pub fn augment_from(
+    known_threshold: Option<f64>,
+    log_reference: &[f64],
+    rewards: &[f64],
+    objective: &Objective,
+    classes: &[&[u32]],
+) -> Result<Option<Augmentation>, TargetError> {
     let Some(mara) = objective.mara else {
         return Ok(None);
     };
-    let tau = threshold(mara.threshold, rewards)?;
+    let tau = match known_threshold {
+        Some(tau) => tau,
+        None => threshold(mara.threshold, rewards)?,
+    };
     let class_logs = mara
         .per_class
         .then(|| class_log_reference(log_reference, rewards, tau, classes));
