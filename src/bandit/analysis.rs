@@ -1,6 +1,8 @@
 //! Everything that follows from a problem and an objective alone, before any training: the target, its ties, its modes
 //! and the sentence that says why. The window shows it in the same frame as an edit; the trainer measures against it.
 
+use std::sync::Arc;
+
 use super::{
     Problem,
     measure::{Ground, measure_target, mode_masses},
@@ -8,20 +10,17 @@ use super::{
 };
 use crate::theory::{
     self, Divergence, MaraAlgorithm, Metric, Metrics, Objective, Target, TargetError, Tie,
-    TieEffort, TieList, TieScope, Ties, mara,
+    TieEffort, TieList, TieScope, Ties,
+    mara::{self, Augmentation},
 };
 
 /// What an objective asks for on a problem.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Analysis {
     /// Effective rewards R = scale·r + offset, one per arm.
-    pub rewards: Vec<f64>,
-    /// Effective rewards after MARA, where it is on and changes any.
-    pub augmented: Option<Vec<f64>>,
-    /// MARA's threshold τ, where it is on and changes any.
-    pub threshold: Option<f64>,
-    /// Natural-log reference masses after MARA's Algorithm 2, where it is on and changes any (not normalised).
-    pub swapped_reference: Option<Vec<f64>>,
+    pub rewards: Arc<[f64]>,
+    /// What MARA makes of rewards and reference, where it is on and any arm is good.
+    pub mara: Option<Augmentation>,
     /// The target.
     pub target: Target,
     /// Metrics with the target in place of the policy.
@@ -85,6 +84,31 @@ impl Analysis {
         Self::build(problem, objective, TieEffort::Frame, kept)
     }
 
+    /// Effective rewards after MARA, where it is on and changes any.
+    #[must_use]
+    pub fn augmented(&self) -> Option<&Arc<[f64]>> {
+        self.mara.as_ref().map(|mara| &mara.rewards)
+    }
+
+    /// Natural-log reference masses after MARA's Algorithm 2, where it is on and changes any (not normalised).
+    #[must_use]
+    pub fn swapped_reference(&self) -> Option<&Arc<[f64]>> {
+        self.mara.as_ref()?.log_reference.as_ref()
+    }
+
+    /// Effective rewards as optimised: after MARA, where it changes any.
+    #[must_use]
+    pub fn paid_rewards(&self) -> &[f64] {
+        self.augmented().unwrap_or(&self.rewards)
+    }
+
+    /// Natural-log reference as optimised, on the problem that was analysed: after MARA, where it changes any.
+    #[must_use]
+    pub fn paid_reference<'a>(&'a self, problem: &'a Problem) -> &'a [f64] {
+        self.swapped_reference()
+            .map_or(problem.reference.log_masses(), |logs| &**logs)
+    }
+
     /// `kept` has the same ties.
     fn build(
         problem: &Problem,
@@ -93,16 +117,22 @@ impl Analysis {
         kept: Option<&Self>,
     ) -> Result<Self, TargetError> {
         let log_reference = problem.reference.log_masses();
-        let rewards: Vec<f64> = problem
-            .rewards
-            .iter()
-            .map(|&raw| objective.effective_reward(raw))
-            .collect();
+        // What keeps its ties keeps its rewards and MARA's settings: only β differs.
+        let rewards: Arc<[f64]> = match kept {
+            Some(kept) => kept.rewards.clone(),
+            None => (problem.rewards.iter())
+                .map(|&raw| objective.effective_reward(raw))
+                .collect(),
+        };
         let classes: Vec<&[u32]> = problem.modes.iter().map(|mode| &*mode.arms).collect();
-        // What keeps its ties keeps its rewards and MARA's settings, and so its τ.
-        let tau = kept.and_then(|kept| kept.threshold);
-        let mara = mara::augment_from(tau, log_reference, &rewards, objective, &classes)?;
-        let threshold = mara.as_ref().map(|mara| mara.anchored.threshold);
+        let kept_mara = kept.and_then(|kept| kept.mara.as_ref());
+        let mara = match kept_mara.and_then(|mara| mara.at_beta(objective.beta.get())) {
+            Some(mara) => Some(mara),
+            None => {
+                let tau = kept_mara.map(|mara| mara.anchored.threshold);
+                mara::augment_from(tau, log_reference, &rewards, objective, &classes)?
+            }
+        };
         let paid_rewards = mara.as_ref().map_or(&*rewards, |mara| &*mara.rewards);
         let paid_reference = mara
             .as_ref()
@@ -176,14 +206,8 @@ impl Analysis {
             rewards: paid_rewards,
             log_reference: paid_reference,
         });
-        let (augmented, swapped_reference) = match mara {
-            Some(mara) => (Some(mara.rewards), mara.log_reference),
-            None => (None, None),
-        };
         Ok(Self {
-            augmented,
-            threshold,
-            swapped_reference,
+            mara,
             target,
             target_metrics,
             reference_metrics,
@@ -198,7 +222,7 @@ impl Analysis {
 }
 
 /// MARA's Algorithm 1 adds β times a number to rewards; only under reverse KL that is the same as another reference.
-fn moves_with_beta(mara: &mara::Augmentation, objective: &Objective) -> bool {
+fn moves_with_beta(mara: &Augmentation, objective: &Objective) -> bool {
     mara.anchored.algorithm == MaraAlgorithm::AugmentReward
         && Divergence::from(objective.direction) != Divergence::Reverse
 }
@@ -272,6 +296,7 @@ mod tests {
                     let renewed = Analysis::renewed(&problem, &new, (before, old)).unwrap();
                     assert!(renewed.ties == anew.ties && renewed.mode_ties == anew.mode_ties);
                     assert!(renewed.target == anew.target && renewed.rewards == anew.rewards);
+                    assert_eq!(renewed.mara, anew.mara, "{name}");
                     assert_eq!(renewed.reference_modes, anew.reference_modes, "{name}");
                     assert_eq!(renewed.target_modes, anew.target_modes, "{name}");
                     assert_eq!(renewed.sentence, anew.sentence, "{name}");

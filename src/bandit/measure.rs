@@ -22,11 +22,8 @@ pub fn measure(
         objective,
         &Ground {
             rewards: &analysis.rewards,
-            paid_rewards: analysis.augmented.as_deref().unwrap_or(&analysis.rewards),
-            paid_reference: analysis
-                .swapped_reference
-                .as_deref()
-                .unwrap_or(problem.reference.log_masses()),
+            paid_rewards: analysis.paid_rewards(),
+            paid_reference: analysis.paid_reference(problem),
             target: &analysis.target,
         },
         &masses,

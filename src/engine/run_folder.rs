@@ -463,7 +463,7 @@ fn target_csv(prompts: &[PromptPicture]) -> String {
         } = &*prompt.analysis;
         let columns = [
             reference.as_slice(),
-            rewards.as_slice(),
+            rewards,
             target.masses.as_slice(),
             target.log_masses.as_slice(),
         ];

@@ -4,6 +4,8 @@
 //! The same few functions serve the exact target ([`augment`], over all arms) and a training batch ([`threshold`],
 //! [`find_anchor`], [`Anchored::apply`], over the samples). Arms outside the reference's support never count as good.
 
+use std::sync::Arc;
+
 use super::{Divergence, Mara, MaraAlgorithm, Objective, TargetError, Threshold, kernels};
 
 /// The good answer that others are levelled to.
@@ -36,22 +38,37 @@ pub struct Augmentation {
     /// Threshold, anchor and algorithm.
     pub anchored: Anchored,
     /// Augmented effective rewards R̄, one per arm.
-    pub rewards: Vec<f64>,
+    pub rewards: Arc<[f64]>,
     /// Swapped natural-log reference weights (Algorithm 2 only), one per arm; they need not sum to one.
-    pub log_reference: Option<Vec<f64>>,
+    pub log_reference: Option<Arc<[f64]>>,
     /// log Σ π_ref over the good arms of each arm's class, one per arm (per-class form only).
-    class_log_reference: Option<Vec<f64>>,
+    class_log_reference: Option<Arc<[f64]>>,
     /// How many answers are good.
     pub good: usize,
 }
 
 impl Augmentation {
+    /// The same at another β, all else unchanged: Algorithm 2 has no β in it. None for Algorithm 1, whose lift grows with β.
+    #[must_use]
+    pub fn at_beta(&self, beta: f64) -> Option<Self> {
+        match self.anchored.algorithm {
+            MaraAlgorithm::AugmentReward => None,
+            MaraAlgorithm::SwapRewardAndReference => Some(Self {
+                anchored: Anchored {
+                    beta,
+                    ..self.anchored
+                },
+                ..self.clone()
+            }),
+        }
+    }
+
     /// Log reference and rewards in Algorithm 2's form, whichever is in use: the form that does not depend on β, from which
     /// ties follow. Takes the reference and effective rewards that were augmented.
     #[must_use]
     pub fn swapped(&self, log_reference: &[f64], rewards: &[f64]) -> (Vec<f64>, Vec<f64>) {
         if let Some(swapped) = &self.log_reference {
-            return (swapped.clone(), self.rewards.clone());
+            return (swapped.to_vec(), self.rewards.to_vec());
         }
         let anchor = self.anchored.anchor;
         let of_class = self.class_log_reference.as_deref();
@@ -234,11 +251,14 @@ pub fn augment_from(
         beta: objective.beta.get(),
         anchor,
     };
-    let mut augmented = rewards.to_vec();
-    let mut swapped = match anchored.algorithm {
+    let mut augmented: Arc<[f64]> = Arc::from(rewards);
+    let mut swapped: Option<Arc<[f64]>> = match anchored.algorithm {
         MaraAlgorithm::AugmentReward => None,
-        MaraAlgorithm::SwapRewardAndReference => Some(log_reference.to_vec()),
+        MaraAlgorithm::SwapRewardAndReference => Some(Arc::from(log_reference)),
     };
+    // Nobody else holds them yet: no copy is made.
+    let paid = Arc::make_mut(&mut augmented);
+    let mut weights = swapped.as_mut().map(Arc::make_mut);
     let mut good = 0;
     for arm in 0..rewards.len() {
         if rewards[arm] < tau || log_reference[arm] == f64::NEG_INFINITY {
@@ -246,10 +266,10 @@ pub fn augment_from(
         }
         good += 1;
         let (reward, log_weight) = anchored.apply(rewards[arm], log_reference[arm], support[arm]);
-        augmented[arm] = reward;
-        if let Some(swapped) = &mut swapped {
+        paid[arm] = reward;
+        if let Some(weights) = &mut weights {
             // Without classes the lift cancels exactly: the anchor's own log mass.
-            swapped[arm] = if mara.per_class {
+            weights[arm] = if mara.per_class {
                 log_weight
             } else {
                 anchor.log_reference
@@ -260,7 +280,7 @@ pub fn augment_from(
         anchored,
         rewards: augmented,
         log_reference: swapped,
-        class_log_reference: class_logs,
+        class_log_reference: class_logs.map(Arc::from),
         good,
     }))
 }

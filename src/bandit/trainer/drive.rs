@@ -1,6 +1,8 @@
 //! The objective as training needs it: one flat array per quantity, −∞ replaced by a floor, so that the inner loops
 //! have no special cases. Made anew at every edit of the problem or the objective.
 
+use std::sync::Arc;
+
 use crate::{
     bandit::{Analysis, Problem},
     theory::{Anchor, Divergence, Objective},
@@ -46,11 +48,11 @@ pub(super) struct Drive {
     /// η of the entropy bonus.
     pub(super) entropy: f64,
     /// Effective rewards R.
-    pub(super) rewards: Vec<f64>,
+    pub(super) rewards: Arc<[f64]>,
     /// log π_ref, floored.
     pub(super) log_reference: Vec<f64>,
     /// Rewards after exact MARA, where that changes any.
-    pub(super) augmented: Option<Vec<f64>>,
+    pub(super) augmented: Option<Arc<[f64]>>,
     /// log π_ref after exact MARA's Algorithm 2, floored, where that changes any.
     pub(super) swapped: Option<Vec<f64>>,
     /// Whether batches use exact MARA too.
@@ -72,8 +74,8 @@ impl Drive {
             entropy: objective.entropy,
             rewards: analysis.rewards.clone(),
             log_reference: floored(problem.reference.log_masses()),
-            augmented: analysis.augmented.clone(),
-            swapped: analysis.swapped_reference.as_deref().map(floored),
+            augmented: analysis.augmented().cloned(),
+            swapped: analysis.swapped_reference().map(|logs| floored(logs)),
             exact_anchor: objective
                 .mara
                 .is_some_and(|mara| mara.anchor == Anchor::Exact),
@@ -90,7 +92,7 @@ impl Drive {
             divergence: Divergence::Reverse,
             beta: 1.0,
             entropy: 0.0,
-            rewards: vec![0.0; arms],
+            rewards: vec![0.0; arms].into(),
             log_reference: vec![0.0; arms],
             augmented: None,
             swapped: None,

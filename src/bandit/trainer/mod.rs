@@ -446,7 +446,7 @@ impl Trainer {
             return beta;
         }
         let mean = self.softmax.report.expected_reward;
-        let squares = self.masses.iter().zip(&self.drive.rewards);
+        let squares = self.masses.iter().zip(&*self.drive.rewards);
         let variance: f64 = squares
             .map(|(mass, r)| mass * (r - mean) * (r - mean))
             .sum();

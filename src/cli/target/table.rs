@@ -40,7 +40,7 @@ fn arms(answer: &Answer, out: &mut impl Write) -> io::Result<()> {
     if scaled {
         header.push("effective");
     }
-    if analysis.augmented.is_some() {
+    if analysis.mara.is_some() {
         header.push("after MARA");
     }
     header.extend(["target", "log target"]);
@@ -54,7 +54,7 @@ fn arms(answer: &Answer, out: &mut impl Write) -> io::Result<()> {
         if scaled {
             row.push(number(analysis.rewards[arm]));
         }
-        if let Some(augmented) = &analysis.augmented {
+        if let Some(augmented) = analysis.augmented() {
             row.push(number(augmented[arm]));
         }
         row.push(number(target.masses[arm]));

@@ -95,8 +95,8 @@ pub(crate) enum Held {
     Problem(Arc<Problem>),
     /// Of an analysis.
     Analysis(Arc<Analysis>),
-    /// A policy.
-    Masses(Arc<[f64]>),
+    /// Numbers of their own: a policy, rewards.
+    Numbers(Arc<[f64]>),
     /// A keyframe's policy.
     Frame(Arc<[f32]>),
     /// Sample counts.
@@ -109,13 +109,13 @@ impl Held {
         match (self, other) {
             (Self::Problem(a), Self::Problem(b)) => Arc::ptr_eq(a, b),
             (Self::Analysis(a), Self::Analysis(b)) => Arc::ptr_eq(a, b),
-            (Self::Masses(a), Self::Masses(b)) => Arc::ptr_eq(a, b),
+            (Self::Numbers(a), Self::Numbers(b)) => Arc::ptr_eq(a, b),
             (Self::Frame(a), Self::Frame(b)) => Arc::ptr_eq(a, b),
             (Self::Counts(a), Self::Counts(b)) => Arc::ptr_eq(a, b),
             (
                 Self::Problem(_)
                 | Self::Analysis(_)
-                | Self::Masses(_)
+                | Self::Numbers(_)
                 | Self::Frame(_)
                 | Self::Counts(_),
                 _,
@@ -214,7 +214,7 @@ mod tests {
         values[778] = -3.0;
         let window = Window::new(0, values.len(), 100);
         assert_eq!((window.start(0), window.start(100)), (0, 1003));
-        let held = Held::Masses(values.clone().into());
+        let held = Held::Numbers(values.clone().into());
         let mut columns = Columns::default();
         columns.update(held, window, Values::Plain(&values));
         assert_eq!((columns.top, columns.bottom), (9.0, -3.0));
@@ -226,11 +226,11 @@ mod tests {
         let window = Window::new(0, 2, 10);
         let (a, b): (Arc<[f64]>, Arc<[f64]>) = (vec![1.0, 2.0].into(), vec![3.0, 4.0].into());
         let mut columns = Columns::default();
-        columns.update(Held::Masses(a.clone()), window, Values::Plain(&a));
+        columns.update(Held::Numbers(a.clone()), window, Values::Plain(&a));
         // The same allocation is not read again.
-        columns.update(Held::Masses(a.clone()), window, Values::Plain(&b));
+        columns.update(Held::Numbers(a.clone()), window, Values::Plain(&b));
         assert_eq!(columns.high, [1.0, 2.0]);
-        columns.update(Held::Masses(b.clone()), window, Values::Plain(&b));
+        columns.update(Held::Numbers(b.clone()), window, Values::Plain(&b));
         assert_eq!(columns.high, [3.0, 4.0]);
     }
 
@@ -239,7 +239,11 @@ mod tests {
         let window = Window::new(0, 5, 5);
         let values: Arc<[f64]> = vec![f64::NAN, 1.0, 0.0].into();
         let mut columns = Columns::default();
-        columns.update(Held::Masses(values.clone()), window, Values::Plain(&values));
+        columns.update(
+            Held::Numbers(values.clone()),
+            window,
+            Values::Plain(&values),
+        );
         assert!(columns.high[0].is_nan() && columns.high[4].is_nan());
         assert_eq!((columns.top, columns.bottom_positive), (1.0, 1.0));
     }

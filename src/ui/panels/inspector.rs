@@ -51,10 +51,10 @@ impl Reading {
         let objective = view.preset.objective;
         let (problem, analysis) = (view.problem, view.analysis);
         let logs = problem.reference.log_masses();
-        let swapped = analysis.swapped_reference.as_deref().unwrap_or(logs);
-        let rewards = analysis.augmented.as_deref().unwrap_or(&analysis.rewards);
+        let swapped = analysis.paid_reference(problem);
+        let rewards = analysis.paid_rewards();
         let now = decompose(a, b, swapped, rewards, &objective, &analysis.target);
-        let changed = analysis.augmented.is_some() || analysis.swapped_reference.is_some();
+        let changed = analysis.mara.is_some();
         let without = Objective {
             mara: None,
             ..objective
@@ -411,7 +411,7 @@ fn numbers_ui(ui: &mut Ui, view: &View, (a, b): (usize, usize)) {
         at(&analysis.rewards, a),
         at(&analysis.rewards, b),
     )];
-    if let Some(augmented) = &analysis.augmented {
+    if let Some(augmented) = analysis.augmented() {
         rows.push((
             "after MARA",
             "Augmented reward",

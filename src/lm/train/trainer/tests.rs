@@ -121,11 +121,8 @@ fn the_exact_gradient_is_that_of_the_objective() {
             trainer.restore(&moved).unwrap();
             let ground = &trainer.prompts[0].ground;
             let analysis = &ground.analysis;
-            let rewards = analysis.augmented.as_deref().unwrap_or(&analysis.rewards);
-            let reference = analysis
-                .swapped_reference
-                .as_deref()
-                .unwrap_or(ground.problem.reference.log_masses());
+            let rewards = analysis.paid_rewards();
+            let reference = analysis.paid_reference(&ground.problem);
             let (masses, logs) = (trainer.masses(0), trainer.log_masses(0));
             objective_value(&trainer.objective, reference, rewards, masses, logs)
         };

@@ -64,7 +64,7 @@ impl LmTrainer {
             return beta;
         }
         let deviation = |state: &PromptState| {
-            let rewards = &state.ground.analysis.rewards;
+            let rewards = &*state.ground.analysis.rewards;
             let mean: f64 = state.masses.iter().zip(rewards).map(|(m, r)| m * r).sum();
             let spread = |(m, r): (&f64, &f64)| m * (r - mean) * (r - mean);
             let variance: f64 = state.masses.iter().zip(rewards).map(spread).sum();
@@ -81,7 +81,7 @@ impl LmTrainer {
         let share = 1.0 / self.prompts.len().max(1) as f64;
         for state in &self.prompts {
             let target = &state.ground.analysis.target.log_masses;
-            let rewards = &state.ground.analysis.rewards;
+            let rewards = &*state.ground.analysis.rewards;
             for (arm, (&mass, &log_mass)) in state.masses.iter().zip(&state.log_masses).enumerate()
             {
                 report.expected_reward += share * mass * rewards[arm];

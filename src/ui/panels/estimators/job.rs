@@ -56,16 +56,8 @@ impl Job {
             Policy::Now(masses) => masses.iter().map(|m| m.ln()).collect(),
             Policy::Then(masses) => masses.iter().map(|&m| f64::from(m).ln()).collect(),
         };
-        let log_reference = self
-            .analysis
-            .swapped_reference
-            .as_deref()
-            .unwrap_or_else(|| self.problem.reference.log_masses());
-        let rewards = self
-            .analysis
-            .augmented
-            .as_deref()
-            .unwrap_or(&self.analysis.rewards);
+        let log_reference = self.analysis.paid_reference(&self.problem);
+        let rewards = self.analysis.paid_rewards();
         let scene = Scene::new(&self.objective, &log_policy, log_reference, rewards);
         let (mut exact, mut scratch) = (Vec::new(), Vec::new());
         exact_gradient(&scene, &mut exact);

@@ -123,22 +123,22 @@ impl Series {
                     Values::Single(&frame.policy),
                 ),
                 None => (
-                    Held::Masses(view.snapshot.policy.clone()),
+                    Held::Numbers(view.snapshot.policy.clone()),
                     Values::Plain(&view.snapshot.policy),
                 ),
             },
             Self::BestFit => {
                 let fit = view.snapshot.best_fit.as_ref()?;
-                (Held::Masses(fit.clone()), Values::Plain(fit))
+                (Held::Numbers(fit.clone()), Values::Plain(fit))
             }
             Self::Reward => (
-                Held::Analysis(analysis.clone()),
+                Held::Numbers(analysis.rewards.clone()),
                 Values::Plain(&analysis.rewards),
             ),
-            Self::Augmented => (
-                Held::Analysis(analysis.clone()),
-                Values::Plain(analysis.augmented.as_ref()?),
-            ),
+            Self::Augmented => {
+                let augmented = analysis.augmented()?;
+                (Held::Numbers(augmented.clone()), Values::Plain(augmented))
+            }
             Self::Target => (
                 Held::Analysis(analysis.clone()),
                 Values::Plain(&analysis.target.masses),
@@ -197,7 +197,7 @@ impl Prepared {
         }
         for (index, columns) in &mut self.pins {
             let policy = &view.pins[*index].snapshot.policy;
-            columns.update(Held::Masses(policy.clone()), window, Values::Plain(policy));
+            columns.update(Held::Numbers(policy.clone()), window, Values::Plain(policy));
         }
     }
 
