@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::keeping::Checkpointing;
 use crate::{
     bandit::{Analysis, Problem},
     engine::{Keyframe, ProbeAnswer, Snapshot},
@@ -30,6 +31,8 @@ pub struct View<'a> {
     pub probe: Option<&'a Arc<ProbeAnswer>>,
     /// What is being loaded, or why it was not.
     pub loading: Option<&'a Loading>,
+    /// Checkpoints of the run and how they are kept, where there is a window that keeps any.
+    pub checkpoints: Option<&'a Checkpointing>,
 }
 
 /// How far a load has come.
