@@ -37,6 +37,7 @@ use super::{
         tour::{Spot, Tour, spot},
         transport::Transport,
     },
+    prompt_picture::PromptPicture,
     session::{Session, SessionStore},
     theme::{self, ThemeChoice},
     toasts::Toasts,
@@ -142,6 +143,8 @@ pub struct Workbench {
     pub(super) kept_secs: f64,
     /// Training that is asked about before it is lost, in seconds.
     pub(super) ask_after_secs: f64,
+    /// Problem and target of the prompt shown, where that is not the first.
+    prompt_picture: PromptPicture,
     /// How checkpoints are kept, and which there are.
     pub(super) checkpoints: Checkpointing,
     /// The last session ended unexpectedly, training or not: there may be a checkpoint to go on from.
@@ -265,6 +268,7 @@ impl Workbench {
             saved_then: None,
             quitting: false,
             kept_secs: 0.0,
+            prompt_picture: PromptPicture::default(),
             ask_after_secs: options.ask_after_secs.unwrap_or(WORTH_ASKING_SECS),
             checkpoints,
             crashed_running,
@@ -523,11 +527,11 @@ impl Workbench {
 
     /// The picture to draw, and the panels that draw it.
     pub(super) fn parts(&mut self) -> (View<'_>, &mut Panels) {
-        // The document knows the first prompt only; what belongs to another one comes with the snapshot.
-        let (problem, analysis) = if shows_another_prompt(&self.snapshot) {
-            (&self.snapshot.problem, &self.snapshot.analysis)
-        } else {
-            (self.document.problem(), self.document.analysis())
+        self.prompt_picture
+            .follow(self.document.preset(), &self.snapshot);
+        let (problem, analysis) = match self.prompt_picture.ground() {
+            Some((problem, analysis)) => (problem, analysis),
+            None => (self.document.problem(), self.document.analysis()),
         };
         let view = View {
             preset: self.document.preset(),
@@ -606,11 +610,6 @@ impl Workbench {
             share: None,
             since_secs: self.ctx.input(|input| input.time),
         })
-    }
-
-    /// The plots show another prompt than the document's.
-    pub(super) fn shows_another_prompt(&self) -> bool {
-        shows_another_prompt(&self.snapshot)
     }
 
     /// The latest picture from the trainer.

@@ -109,7 +109,7 @@ impl Workbench {
             ui.set_width((ctx.content_rect().width() - 60.0).clamp(120.0, 400.0));
             ui.heading("Go on where the run was?");
             ui.label(format!(
-                "The last session ended unexpectedly. The last checkpoint of {} is of step {}, written {}.",
+                "The last session ended unexpectedly. The last checkpoint of “{}” is of step {}, written {}.",
                 self.document.preset().title, resume.step, resume.age
             ));
             ui.add_space(10.0);

@@ -21,6 +21,7 @@ mod menu;
 mod opening;
 mod panels;
 mod perform;
+mod prompt_picture;
 mod run;
 mod session;
 #[cfg(test)]

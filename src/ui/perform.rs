@@ -85,10 +85,6 @@ impl Workbench {
             }
             Action::Reseed => self.reseed(ctx),
             Action::SetSpeed(speed) => self.link.send(Command::Speed(speed)),
-            Action::Edit { edit, .. } if self.is_elsewhere(&edit) => {
-                let text = "Rewards of another prompt than the first are set under Language model";
-                self.notify(ctx, Notice::Info(text.to_owned()));
-            }
             Action::Edit { edit, done } => match self.document.apply(&edit, done) {
                 Ok(()) => self.edits.push(edit),
                 Err(error) => self.notify(ctx, Notice::Error(error)),
@@ -308,15 +304,6 @@ impl Workbench {
             Some(edit) => self.edits.push(edit),
             None => self.notify(ctx, Notice::Info(nothing.to_owned())),
         }
-    }
-
-    /// An edit of bars while the plots show another prompt than the one whose bars the preset has.
-    fn is_elsewhere(&self, edit: &Edit) -> bool {
-        let bars = matches!(
-            edit,
-            Edit::Reward { .. } | Edit::Reference { .. } | Edit::Bars { .. }
-        );
-        bars && self.shows_another_prompt()
     }
 
     /// Puts another task into the experiment and begins anew.

@@ -83,6 +83,12 @@ impl View<'_> {
         }
     }
 
+    /// The prompt that problem, analysis and snapshot belong to; 0 for a bandit.
+    #[must_use]
+    pub fn shown_prompt(&self) -> usize {
+        (self.snapshot.language.as_ref()).map_or(0, |language| language.shown_prompt)
+    }
+
     /// The metrics that belong to the policy drawn.
     #[must_use]
     pub fn metrics(&self) -> &Metrics {

@@ -128,7 +128,7 @@ fn a_session_that_ended_well_asks_nothing_and_lists_its_checkpoints() {
     assert!(!says(&harness, "Go on where the run was?"));
     // Both lie below the window's edge.
     harness
-        .get_by_role_and_label(egui::Role::Button, "Go on from")
+        .get_by_role_and_label(egui::Role::Button, "Go on from…")
         .click_accesskit();
     harness.run_steps(3);
     harness.get_by_label_contains("Step 2").click_accesskit();

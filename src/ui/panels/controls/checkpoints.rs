@@ -156,7 +156,7 @@ fn size_ui(ui: &mut Ui, language: &crate::engine::LanguageSnapshot, spec: &Langu
         Tune::Lora { .. } => "the adapter",
     };
     let text = format!(
-        "{} each ({what} and two moments), up to {} for this run; of the run before they stay, too",
+        "{} each ({what} and two moments); up to {} for this run, and as much for the one before",
         super::model_facts::bytes(each),
         super::model_facts::bytes(each * (most + 1)),
     );
@@ -175,11 +175,12 @@ fn folder_ui(ui: &mut Ui, folder: &Path, actions: &mut Vec<Action>) {
     ui.horizontal(|ui| {
         let width = (ui.available_width() - 104.0).max(40.0);
         let text = RichText::new(last_parts(folder)).small().color(theme.muted);
-        ui.add_sized(
-            [width, ui.spacing().interact_size.y],
-            Label::new(text).truncate().halign(egui::Align::Min),
-        )
-        .on_hover_text(&full);
+        let size = egui::vec2(width, ui.spacing().interact_size.y);
+        let left = egui::Layout::left_to_right(egui::Align::Center);
+        ui.allocate_ui_with_layout(size, left, |ui| {
+            ui.set_min_width(width);
+            ui.add(Label::new(text).truncate()).on_hover_text(&full);
+        });
         if ui
             .small_button("Copy")
             .on_hover_text("Put the folder's path on the clipboard")
@@ -219,7 +220,7 @@ fn last_parts(folder: &Path) -> String {
 
 /// The checkpoints that are known, and a way to any other.
 fn go_on_ui(ui: &mut Ui, view: &View, actions: &mut Vec<Action>) {
-    MenuButton::new("Go on from")
+    MenuButton::new("Go on from…")
         .ui(ui, |ui| {
             if let Some(checkpoints) = view.checkpoints {
                 let kept = &checkpoints.kept;
