@@ -551,4 +551,23 @@ mod tests {
         document.accept(work.run().unwrap());
         assert!(document.is_in_step() && Arc::ptr_eq(&analysis, document.analysis()));
     }
+
+    #[test]
+    fn a_drag_on_another_prompt_is_undone_in_one_step() {
+        let mut preset = builtin_preset("lm-one-or-two").unwrap();
+        let language = preset.language.as_mut().unwrap();
+        language.prompts.push(language.prompts[0].clone());
+        let mut document = Document::open(preset.clone(), Origin::Untitled).unwrap();
+        let to = |value: f64| Edit::Answers {
+            prompt: 1,
+            rewards: vec![value, 1.0, 0.0],
+        };
+        document.apply(&to(0.9), false).unwrap();
+        document.apply(&to(0.4), true).unwrap();
+        assert!(document.refresh().unwrap().is_none());
+        assert_eq!(document.undo(), Some(to(1.0)));
+        assert_eq!(document.preset().language, preset.language);
+        assert_eq!(document.redo(), Some(to(0.4)));
+        assert!(!document.can_redo() && document.can_undo());
+    }
 }
