@@ -44,14 +44,36 @@ impl Live {
 
 /// Adds an edit to those that wait for the next step boundary. A later edit of the same thing replaces an earlier one.
 pub(crate) fn coalesce(waiting: &mut Vec<Edit>, edit: Edit) {
-    waiting.retain(|earlier| !replaces(&edit, earlier));
+    // A language part holds the rewards as they were when it was made: bars do not change places with it.
+    let fixed = if is_bars(&edit) {
+        let last = waiting
+            .iter()
+            .rposition(|earlier| matches!(earlier, Edit::Language(_)));
+        last.map_or(0, |at| at + 1)
+    } else {
+        0
+    };
+    let mut index = 0;
+    waiting.retain(|earlier| {
+        index += 1;
+        index <= fixed || !replaces(&edit, earlier)
+    });
     waiting.push(edit);
+}
+
+/// Edits of reward or reference by hand.
+pub(crate) fn is_bars(edit: &Edit) -> bool {
+    matches!(
+        edit,
+        Edit::Reward { .. } | Edit::Reference { .. } | Edit::Bars { .. } | Edit::Answers { .. }
+    )
 }
 
 fn replaces(later: &Edit, earlier: &Edit) -> bool {
     match (later, earlier) {
         (Edit::Reward { arm: a, .. }, Edit::Reward { arm: b, .. })
         | (Edit::Reference { arm: a, .. }, Edit::Reference { arm: b, .. }) => a == b,
+        (Edit::Answers { prompt: a, .. }, Edit::Answers { prompt: b, .. }) => a == b,
         (Edit::Bars { .. }, Edit::Reward { .. } | Edit::Reference { .. } | Edit::Bars { .. })
         | (Edit::Objective(_), Edit::Objective(_))
         | (Edit::Modes(_), Edit::Modes(_))
@@ -216,6 +238,11 @@ fn changes(preset: &Preset, edit: &Edit) -> Vec<(String, String, String)> {
         Edit::Modes(_) => change("modes", String::new(), String::new()),
         Edit::Stop(_) => {}
         Edit::Language(_) => change("language settings", String::new(), String::new()),
+        Edit::Answers { prompt, .. } => change(
+            &format!("rewards of prompt {}", prompt + 1),
+            String::new(),
+            String::new(),
+        ),
         Edit::Bars { .. } => change("bars", String::new(), String::new()),
     }
     changes
@@ -255,4 +282,32 @@ fn optimizer(optimizer: &Optimizer) -> String {
         Optimizer::Adam { .. } => "Adam",
     }
     .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+    use super::*;
+    use crate::experiment::builtin_preset;
+
+    #[test]
+    fn bars_of_a_drag_become_one_and_none_passes_a_language_part() {
+        let answers = |value: f64| Edit::Answers {
+            prompt: 1,
+            rewards: vec![value],
+        };
+        let language = builtin_preset("lm-die").unwrap().language.unwrap();
+        let mut waiting = Vec::new();
+        for edit in [
+            answers(0.1),
+            answers(0.2),
+            Edit::Language(Box::new(language)),
+            answers(0.3),
+            answers(0.4),
+        ] {
+            coalesce(&mut waiting, edit);
+        }
+        assert_eq!(waiting.len(), 3);
+        assert_eq!((&waiting[0], &waiting[2]), (&answers(0.2), &answers(0.4)));
+    }
 }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     bandit::ProblemSource,
-    experiment::{BanditSpec, LanguageSpec, Matching, Preset},
+    experiment::{BanditSpec, LanguageSpec, Matching, Preset, Source},
     lm::{self, LanguageModel, LmTrainer, Prepared, StepParts},
 };
 
@@ -281,7 +281,14 @@ pub(super) fn bandit_of(
     prompt: usize,
 ) -> BanditSpec {
     match language {
-        Some(language) if prompt > 0 => language.bandit(prompt, None).unwrap_or_default(),
+        Some(language) if prompt > 0 => {
+            let mut bandit = language.bandit(prompt, None).unwrap_or_default();
+            // What was evaluated at the start may have been changed by hand since.
+            if let Source::List(rewards) = &bandit.rewards {
+                bandit.reward_edits = rewards.iter().copied().enumerate().collect();
+            }
+            bandit
+        }
         Some(_) | None => preset.bandit.clone(),
     }
 }

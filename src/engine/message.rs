@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use super::keeping::{Keeping, KeptCheckpoints};
 use crate::{
     bandit::{Analysis, Problem, ProblemSource},
     experiment::{Edit, Preset},
@@ -55,6 +56,9 @@ pub enum Command {
     },
     /// Write a checkpoint of a language run into this folder now.
     Checkpoint(PathBuf),
+    /// Keep checkpoints of language runs as told from now on; none keeps none. What there is to go on from is told by
+    /// [`Event::Kept`] after every load, reset and checkpoint.
+    Keep(Option<Keeping>),
     /// Go on from a checkpoint of a language run; what was recorded and edited before is forgotten. Answered by
     /// [`Event::Reverted`].
     GoOn(PathBuf),
@@ -158,8 +162,15 @@ pub enum Event {
         /// How much of it is done, from 0 to 1, where that is known.
         share: Option<f32>,
     },
-    /// A file or folder was written.
+    /// A file or folder was written because somebody asked for it.
     Saved(PathBuf),
+    /// Checkpoints that the language run may go on from.
+    Kept {
+        /// All of them.
+        kept: Arc<KeptCheckpoints>,
+        /// The one that was written by itself just now.
+        written: Option<PathBuf>,
+    },
     /// Training failed or the trainer panicked; the last good state is kept.
     Failed {
         /// One line for the user.

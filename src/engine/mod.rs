@@ -4,12 +4,14 @@
 mod edits;
 mod expectation;
 mod history;
+mod keeping;
 mod keyframes;
 mod language;
 mod language_log;
 mod learner;
 mod message;
 mod outbox;
+mod own_checkpoints;
 mod pace;
 mod phase;
 mod run_folder;
@@ -23,6 +25,7 @@ mod tensorboard;
 mod thread;
 
 pub use expectation::{CheckError, Checked, check_expectations};
+pub use keeping::{Keeping, KeptCheckpoint, KeptCheckpoints};
 pub use message::{Command, Event, ProbeAnswer, Solved, Speed, StopReason};
 pub use phase::{
     Item, Parameter, PhaseAxis, PhaseMap, PhaseQuantity, PhaseRequest, PhaseWorker, contour,

@@ -73,6 +73,7 @@ fn is_progress(event: &Event) -> bool {
         | Event::Stopped { .. }
         | Event::Reverted { .. }
         | Event::Saved(_)
+        | Event::Kept { .. }
         | Event::Probed(_)
         | Event::Notice { .. }
         | Event::Failed { .. } => false,

@@ -17,6 +17,7 @@ use thiserror::Error;
 
 use super::{
     language_log::LanguageLog,
+    own_checkpoints::OwnCheckpoints,
     samples_log::SamplesLogError,
     session::{Row, Session},
     summary::{Ended, Summary},
@@ -77,8 +78,7 @@ pub struct RunFolder {
     rows_logged: usize,
     /// What a language model's run writes besides.
     language: Option<LanguageLog>,
-    /// Step of the last checkpoint, whether it could be written or not.
-    checkpoint_at: Option<u64>,
+    checkpoints: OwnCheckpoints,
     warnings: Vec<String>,
     /// Files that could not be written the last time, each of which is told once.
     failing: BTreeSet<PathBuf>,
@@ -112,7 +112,7 @@ impl RunFolder {
                 Some(_) => Some(LanguageLog::create(folder)?),
                 None => None,
             },
-            checkpoint_at: None,
+            checkpoints: OwnCheckpoints::new(folder.join(CHECKPOINTS)),
             folder: folder.to_owned(),
             rows_written: 0,
             edits_written: 0,
@@ -168,10 +168,7 @@ impl RunFolder {
         for (path, outcome) in outcomes {
             self.note(path, outcome);
         }
-        if self
-            .next_checkpoint(session)
-            .is_some_and(|due| due == session.step())
-        {
+        if self.checkpoints.is_due(session) {
             self.checkpoint(session);
         }
     }
@@ -179,28 +176,17 @@ impl RunFolder {
     /// The next step, from the present one on, at which a checkpoint is due and not yet written.
     #[must_use]
     pub fn next_checkpoint(&self, session: &Session) -> Option<u64> {
-        let every = session.language()?.spec().checkpoints.every?;
-        let step = session.step();
-        let due = step.div_ceil(every).max(1).checked_mul(every)?;
-        if self.checkpoint_at == Some(due) {
-            due.checked_add(every)
-        } else {
-            Some(due)
-        }
+        self.checkpoints.next(session)
     }
 
     /// Writes a checkpoint of a language run; for a bandit there is nothing to write.
     fn checkpoint(&mut self, session: &mut Session) {
-        if session.language().is_none() || self.checkpoint_at == Some(session.step()) {
-            return;
+        if let Some(outcome) = self.checkpoints.write(session) {
+            let outcome = outcome
+                .map(drop)
+                .map_err(|error| RunFolderError::Checkpoint(error.to_string()));
+            self.note(self.checkpoints.root().to_owned(), outcome);
         }
-        self.checkpoint_at = Some(session.step());
-        let root = self.folder.join(CHECKPOINTS);
-        let outcome = session
-            .checkpoint_by_itself(&root)
-            .map(drop)
-            .map_err(|error| RunFolderError::Checkpoint(error.to_string()));
-        self.note(root, outcome);
     }
 
     /// Remembers what became of a file, and warns of it if it was well before.

@@ -19,6 +19,7 @@ use thiserror::Error;
 
 use super::{
     edits::coalesce,
+    keeping::Keeper,
     message::{Command, Event, Solved, Speed},
     outbox::Outbox,
     pace::{Pacer, SpeedMeter},
@@ -112,6 +113,7 @@ impl Engine {
             publish: Publish::default(),
             resting: None,
             savers: Vec::new(),
+            keeper: None,
         };
         let thread = std::thread::Builder::new()
             .name("modescope-trainer".to_owned())
@@ -204,6 +206,8 @@ struct Worker {
     resting: Option<Instant>,
     /// Threads that still write runs.
     savers: Vec<JoinHandle<()>>,
+    /// Writes checkpoints of language runs by itself, where somebody wants that.
+    keeper: Option<Keeper>,
 }
 
 /// When snapshots were and are to be made.
@@ -387,7 +391,10 @@ impl Worker {
                 let run = self.status == Status::Running && self.run_until.is_none();
                 if let Some(session) = &mut self.session {
                     match catch(|| session.reset(seed)) {
-                        Ok(()) => self.restarted(run),
+                        Ok(()) => {
+                            self.restarted(run);
+                            self.tell_kept(None);
+                        }
                         Err(message) => self.refuse(message),
                     }
                 }
@@ -444,6 +451,13 @@ impl Worker {
                     self.publish.wake = true;
                 }
             }
+            Command::Keep(keeping) => {
+                match (&mut self.keeper, keeping) {
+                    (Some(keeper), Some(keeping)) => keeper.change(keeping),
+                    (keeper, keeping) => *keeper = keeping.map(Keeper::new),
+                }
+                self.tell_kept(None);
+            }
             Command::SaveRun(folder) => {
                 let Some(session) = &mut self.session else {
                     return self
@@ -457,12 +471,38 @@ impl Worker {
         }
     }
 
+    /// Says which checkpoints there are to go on from.
+    fn tell_kept(&mut self, written: Option<PathBuf>) {
+        if let (Some(keeper), Some(session)) = (&self.keeper, &self.session)
+            && session.language().is_some()
+        {
+            let kept = keeper.list(session);
+            self.outbox.send(Event::Kept { kept, written });
+            self.publish.wake = true;
+        }
+    }
+
+    /// Writes a checkpoint if one is due; `last` where training ends here by itself.
+    fn keep(&mut self, last: bool) {
+        let (Some(keeper), Some(session)) = (&mut self.keeper, &mut self.session) else {
+            return;
+        };
+        match catch(|| Ok(keeper.after_steps(session, last))) {
+            Ok(None) => {}
+            Ok(Some(Ok(path))) => self.tell_kept(Some(path)),
+            Ok(Some(Err(message))) | Err(message) => self.refuse(message),
+        }
+    }
+
     /// The session stands at another step, with the experiment as it was there.
     fn reached(&mut self, step: u64) {
         let Some(session) = &self.session else {
             return;
         };
         let preset = Arc::new(session.preset().clone());
+        if let Some(keeper) = &mut self.keeper {
+            keeper.travelled(session);
+        }
         self.outbox.send(Event::Reverted { step, preset });
         if self.status != Status::Running {
             self.status = Status::Paused;
@@ -519,6 +559,7 @@ impl Worker {
         for message in notices {
             self.outbox.send(Event::Notice { message });
         }
+        self.tell_kept(None);
     }
 
     /// A session stands at step 0: show it.
@@ -526,6 +567,9 @@ impl Worker {
         self.epoch += 1;
         self.status = Status::Paused;
         self.run_until = None;
+        if let Some(keeper) = &mut self.keeper {
+            keeper.begin();
+        }
         if run {
             self.start(None);
         }
@@ -596,8 +640,9 @@ impl Worker {
             .run_until
             .map(|until| until.saturating_sub(session.step()));
         let before = session.step();
+        let unkept = (self.keeper.as_ref()).map_or(u64::MAX, |keeper| keeper.steps_left(session));
         let budget = Budget {
-            steps: due.min(left.unwrap_or(u64::MAX)),
+            steps: due.min(left.unwrap_or(u64::MAX)).min(unkept),
             until: Some(Instant::now() + SLICE),
             stop_rules: self.run_until.is_none(),
         };
@@ -620,8 +665,10 @@ impl Worker {
             Ok(Some(reason)) => {
                 self.outbox.send(Event::Stopped { reason, step });
                 self.settle(Status::Finished);
+                self.keep(true);
             }
             Ok(None) => {
+                self.keep(false);
                 if self.run_until.is_some_and(|until| step >= until) {
                     self.settle(Status::Paused);
                 }

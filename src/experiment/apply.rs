@@ -5,7 +5,7 @@ use thiserror::Error;
 use super::{
     edit::Edit,
     mistake::Mistake,
-    preset::Preset,
+    preset::{Preset, Source},
     validate::{
         validate_bars, validate_language, validate_modes, validate_objective, validate_stop,
         validate_training,
@@ -44,6 +44,7 @@ pub fn apply(preset: &mut Preset, edit: &Edit, arms: usize) -> Result<(), EditEr
         Edit::Modes(modes) => validate_modes(modes, arms),
         Edit::Stop(stop) => validate_stop(stop),
         Edit::Bars { rewards, reference } => validate_bars(rewards, reference, arms),
+        Edit::Answers { prompt, rewards } => validate_answers(preset, *prompt, rewards),
     };
     if let Some(first) = mistakes.into_iter().next() {
         return Err(EditError(first));
@@ -60,8 +61,68 @@ pub fn apply(preset: &mut Preset, edit: &Edit, arms: usize) -> Result<(), EditEr
             preset.bandit.reward_edits.clone_from(rewards);
             preset.bandit.reference_edits.clone_from(reference);
         }
+        Edit::Answers { prompt, rewards } => set_answers(preset, *prompt, rewards, arms),
+    }
+    if matches!(edit, Edit::Reward { .. } | Edit::Bars { .. }) {
+        share_failure_reward(preset, arms);
     }
     Ok(())
+}
+
+/// What is wrong with the rewards of a prompt's answers.
+fn validate_answers(preset: &Preset, prompt: usize, rewards: &[f64]) -> Vec<Mistake> {
+    let field = format!("language.prompts.{prompt}");
+    let prompts = (preset.language.as_ref()).map_or(&[][..], |language| &language.prompts);
+    let Some(task) = prompts.get(prompt).filter(|_| prompt > 0) else {
+        let accepted = match prompts.len() {
+            0 | 1 => "is not accepted; this preset has no prompt but the first".to_owned(),
+            count => format!("is not accepted; prompts 1 to {} are", count - 1),
+        };
+        return vec![Mistake::new(&field, accepted)];
+    };
+    let wanted = task.answers.len() + 1;
+    if rewards.len() != wanted {
+        let accepted = format!(
+            "{} rewards are not accepted; {wanted} are, the last for everything else",
+            rewards.len()
+        );
+        return vec![Mistake::new(&field, accepted)];
+    }
+    let edits: Vec<(usize, f64)> = rewards.iter().copied().enumerate().collect();
+    validate_bars(&edits, &[], wanted)
+}
+
+fn set_answers(preset: &mut Preset, prompt: usize, rewards: &[f64], arms: usize) {
+    let (Some(language), Some((failure, answers))) = (&mut preset.language, rewards.split_last())
+    else {
+        return;
+    };
+    if let Some(task) = language.prompts.get_mut(prompt) {
+        for (answer, reward) in task.answers.iter_mut().zip(answers) {
+            answer.reward = *reward;
+        }
+    }
+    if language.failure_reward != *failure {
+        language.failure_reward = *failure;
+        // The first prompt's arms are the preset's own.
+        set(&mut preset.bandit.reward_edits, arms - 1, *failure);
+    }
+}
+
+/// Everything else is worth the same for every prompt: what the first prompt's last arm is worth.
+fn share_failure_reward(preset: &mut Preset, arms: usize) {
+    let Some(language) = &mut preset.language else {
+        return;
+    };
+    let other = arms.saturating_sub(1);
+    let edited = (preset.bandit.reward_edits.iter().rev()).find(|(arm, _)| *arm == other);
+    let own = match &preset.bandit.rewards {
+        Source::List(rewards) => rewards.get(other).copied(),
+        _ => None,
+    };
+    if let Some(failure) = edited.map(|(_, value)| *value).or(own) {
+        language.failure_reward = failure;
+    }
 }
 
 /// One entry per arm, ascending: a drag of a thousand events leaves one entry.

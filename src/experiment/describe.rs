@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{
     edit::Edit,
-    language::LanguageSpec,
+    language::{LanguageSpec, OTHER},
     preset::{Arms, BanditSpec, ModeSpec, Preset},
     read::options,
     training::{StopRule, Training},
@@ -38,6 +38,7 @@ pub fn describe_edit(before: &Preset, edit: &Edit) -> String {
             .language
             .as_ref()
             .map_or_else(Vec::new, |before| language(before, after)),
+        Edit::Answers { prompt, rewards } => answers(before, *prompt, rewards),
         Edit::Bars { rewards, reference } => bars(&before.bandit, rewards, reference),
     };
     match changes.as_slice() {
@@ -46,6 +47,23 @@ pub fn describe_edit(before: &Preset, edit: &Edit) -> String {
         [first, second] => format!("{first}, {second}"),
         [first, second, rest @ ..] => format!("{first}, {second} and {} more", rest.len()),
     }
+}
+
+/// Rewards of a prompt's answers that change.
+fn answers(before: &Preset, prompt: usize, rewards: &[f64]) -> Vec<String> {
+    let Some(language) = &before.language else {
+        return Vec::new();
+    };
+    let answers = (language.prompts.get(prompt)).map_or(&[][..], |task| &task.answers);
+    let known = answers
+        .iter()
+        .map(|answer| (answer.text.as_str(), answer.reward));
+    known
+        .chain([(OTHER, language.failure_reward)])
+        .zip(rewards)
+        .filter(|((_, from), to)| from != *to)
+        .map(|((name, _), to)| format!("reward of {name} (prompt {}) → {}", prompt + 1, short(*to)))
+        .collect()
 }
 
 /// A number in at most four significant digits.

@@ -37,6 +37,14 @@ pub enum Edit {
     Stop(StopRule),
     /// The whole language part. Another model, prompt, list of answers or choice of trained parameters begins the policy anew.
     Language(Box<LanguageSpec>),
+    /// The rewards of a prompt of a language preset other than the first: of its answers in order, then of everything else,
+    /// which all prompts share.
+    Answers {
+        /// The prompt, from 1.
+        prompt: usize,
+        /// Their raw rewards.
+        rewards: Vec<f64>,
+    },
     /// All hand-made bar changes at once (undo and redo of drags): replaces both edit lists of the bandit.
     Bars {
         /// As `BanditSpec::reward_edits`.

@@ -257,6 +257,14 @@ impl LanguageSpec {
         })
     }
 
+    /// The rewards of a prompt's answers, then of everything else.
+    #[must_use]
+    pub fn rewards(&self, prompt: usize) -> Option<Vec<f64>> {
+        let answers = self.prompts.get(prompt)?.answers.iter();
+        let rewards = answers.map(|answer| answer.reward);
+        Some(rewards.chain([self.failure_reward]).collect())
+    }
+
     /// Takes hand-made changes of the first prompt's rewards into the answers themselves.
     pub fn absorb_rewards(&mut self, edits: &[(usize, f64)]) {
         let Some(task) = self.prompts.first_mut() else {

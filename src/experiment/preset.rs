@@ -62,6 +62,24 @@ pub struct BanditSpec {
 }
 
 impl Preset {
+    /// Its title as a file name.
+    #[must_use]
+    pub fn slug(&self) -> String {
+        let words: Vec<String> = self
+            .title
+            .to_lowercase()
+            .split(|c: char| !c.is_alphanumeric())
+            .filter(|word| !word.is_empty())
+            .take(6)
+            .map(|word| word.chars().take(24).collect())
+            .collect();
+        if words.is_empty() {
+            "experiment".to_owned()
+        } else {
+            words.join("-")
+        }
+    }
+
     /// As a file holds it: a language preset without the bandit that it stands for, changes of rewards taken into its
     /// answers.
     #[must_use]

@@ -92,6 +92,12 @@ pub enum Action {
     Checkpoint,
     /// Go on from a checkpoint that is asked for.
     GoOn,
+    /// Go on from this checkpoint.
+    GoOnFrom(PathBuf),
+    /// Write a checkpoint of a loaded model after some minutes in any case, or leave it to the preset.
+    KeepByTime(bool),
+    /// Show a folder in the desktop's file manager.
+    OpenFolder(PathBuf),
     /// Show another prompt of a language preset.
     ShowPrompt(usize),
     /// Put another task in the place of a language preset's and begin anew.

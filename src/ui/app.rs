@@ -13,7 +13,9 @@ use super::{
     commands,
     dialogs::Dialogs,
     document::{Document, Origin, Solved},
+    keeping::{Checkpointing, Resume},
     layout::{self, Layouts, Pane, Panes, Room},
+    leaving::WORTH_ASKING_SECS,
     link::Link,
     menu,
     panels::{
@@ -35,6 +37,7 @@ use super::{
         tour::{Spot, Tour, spot},
         transport::Transport,
     },
+    prompt_picture::PromptPicture,
     session::{Session, SessionStore},
     theme::{self, ThemeChoice},
     toasts::Toasts,
@@ -66,6 +69,8 @@ pub struct WorkbenchOptions {
     pub errand: bool,
     /// How fast to train at first.
     pub speed: Speed,
+    /// Seconds of a language model's training that are asked about before they are lost; a minute unless given.
+    pub ask_after_secs: Option<f64>,
 }
 
 /// What is drawn and remembered by the panels.
@@ -97,8 +102,12 @@ pub(super) enum Pending {
     Quit,
     /// Replace the experiment.
     Open(Box<Preset>, Origin),
-    /// Either of them, though what a language model was trained is in no checkpoint.
+    /// Begin the run anew in some way.
+    Do(Box<Action>),
+    /// Any of them, though what a language model was trained is in no checkpoint.
     LoseTraining(Box<Self>),
+    /// The question whether to go on where a session was cut off.
+    Resume(Resume),
 }
 
 /// Everything in the window.
@@ -132,6 +141,14 @@ pub struct Workbench {
     pub(super) quitting: bool,
     /// Seconds of training at the last checkpoint of this run.
     pub(super) kept_secs: f64,
+    /// Training that is asked about before it is lost, in seconds.
+    pub(super) ask_after_secs: f64,
+    /// Problem and target of the prompt shown, where that is not the first.
+    prompt_picture: PromptPicture,
+    /// How checkpoints are kept, and which there are.
+    pub(super) checkpoints: Checkpointing,
+    /// The last session ended unexpectedly, training or not: there may be a checkpoint to go on from.
+    pub(super) crashed_running: Option<bool>,
     /// Edits applied to the document in this frame and not yet sent to the trainer.
     pub(super) edits: Vec<Edit>,
     /// Edits that wait until the window has solved its large problem.
@@ -156,6 +173,8 @@ impl Workbench {
     /// # Errors
     /// One line where not even that can be opened.
     pub fn new(ctx: &Context, options: WorkbenchOptions) -> Result<Self, String> {
+        let keeps = options.state_dir.as_deref().filter(|_| !options.errand);
+        let mut checkpoints = Checkpointing::new(keeps, true);
         let (store, restored, trouble) = SessionStore::open(options.state_dir);
         let mut notices: Vec<Notice> = trouble.into_iter().map(Notice::Error).collect();
         let (session, crashed) = match restored {
@@ -166,6 +185,8 @@ impl Workbench {
             None => (Session::default(), false),
         };
         let mut run = options.run;
+        checkpoints.by_time = session.keep_by_time;
+        let mut crashed_running = None;
         let document = match &options.open {
             Some(name) => open_changed(name, &options.sets),
             None => match session.experiment {
@@ -175,6 +196,10 @@ impl Workbench {
                         notices.push(Notice::Info(
                             "Restored the session that ended unexpectedly".to_owned(),
                         ));
+                    }
+                    if crashed && checkpoints.base.is_some() && saved.preset.language.is_some() {
+                        // First the question where to go on.
+                        crashed_running = Some(std::mem::take(&mut run));
                     }
                     Document::open(*saved.preset, saved.origin).map(|mut document| {
                         if saved.dirty {
@@ -203,6 +228,7 @@ impl Workbench {
         let waker = ctx.clone();
         let (mut link, failure) = Link::spawn(move || waker.request_repaint());
         notices.extend(failure.map(Notice::Error));
+        link.send(checkpoints.order());
         if let Some(solved) = document.solved() {
             link.send(Command::Solved(solved));
         }
@@ -242,6 +268,10 @@ impl Workbench {
             saved_then: None,
             quitting: false,
             kept_secs: 0.0,
+            prompt_picture: PromptPicture::default(),
+            ask_after_secs: options.ask_after_secs.unwrap_or(WORTH_ASKING_SECS),
+            checkpoints,
+            crashed_running,
             edits: Vec::new(),
             unsent: Vec::new(),
             previous: None,
@@ -309,6 +339,7 @@ impl Workbench {
                 }
             }
             Event::Edited { .. } => {}
+            Event::Kept { kept, written } => self.on_kept(ctx, kept, written),
             Event::Probed(answer) => {
                 self.probed = Some(answer);
                 self.panels.sandbox.answered();
@@ -496,11 +527,11 @@ impl Workbench {
 
     /// The picture to draw, and the panels that draw it.
     pub(super) fn parts(&mut self) -> (View<'_>, &mut Panels) {
-        // The document knows the first prompt only; what belongs to another one comes with the snapshot.
-        let (problem, analysis) = if shows_another_prompt(&self.snapshot) {
-            (&self.snapshot.problem, &self.snapshot.analysis)
-        } else {
-            (self.document.problem(), self.document.analysis())
+        self.prompt_picture
+            .follow(self.document.preset(), &self.snapshot);
+        let (problem, analysis) = match self.prompt_picture.ground() {
+            Some((problem, analysis)) => (problem, analysis),
+            None => (self.document.problem(), self.document.analysis()),
         };
         let view = View {
             preset: self.document.preset(),
@@ -512,6 +543,7 @@ impl Workbench {
             selection: &self.selection,
             probe: self.probed.as_ref(),
             loading: self.progress.as_ref(),
+            checkpoints: Some(&self.checkpoints),
         };
         (view, &mut self.panels)
     }
@@ -549,6 +581,8 @@ impl Workbench {
     pub(super) fn load(&mut self, run: bool) {
         self.loading = true;
         self.kept_secs = 0.0;
+        self.checkpoints.kept = Arc::default();
+        self.crashed_running = None;
         self.unsent.clear();
         self.link.rest(false);
         self.scrub = None;
@@ -576,11 +610,6 @@ impl Workbench {
             share: None,
             since_secs: self.ctx.input(|input| input.time),
         })
-    }
-
-    /// The plots show another prompt than the document's.
-    pub(super) fn shows_another_prompt(&self) -> bool {
-        shows_another_prompt(&self.snapshot)
     }
 
     /// The latest picture from the trainer.

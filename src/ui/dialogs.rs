@@ -241,6 +241,36 @@ fn has_desktop_dialog() -> bool {
     bus && portal
 }
 
+/// Shows a folder in the desktop's file manager.
+///
+/// # Errors
+/// One line where there is none.
+pub(super) fn show_folder(folder: &Path) -> Result<(), String> {
+    let program = if cfg!(target_os = "macos") {
+        "open"
+    } else if cfg!(windows) {
+        "explorer"
+    } else {
+        "xdg-open"
+    };
+    let failed = |why: String| {
+        format!(
+            "{} cannot be shown: {program}: {why}; copy its path instead",
+            folder.display()
+        )
+    };
+    let status = std::process::Command::new(program)
+        .arg(folder)
+        .status()
+        .map_err(|error| failed(error.to_string()))?;
+    // Explorer answers with 1 when all went well.
+    if status.success() || cfg!(windows) {
+        Ok(())
+    } else {
+        Err(failed(status.to_string()))
+    }
+}
+
 fn ask_desktop(purpose: &Purpose, folder: &Path, name: &str) -> Option<PathBuf> {
     let dialog = rfd::FileDialog::new()
         .set_directory(folder)

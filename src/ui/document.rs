@@ -43,6 +43,8 @@ enum Part {
     Objective,
     Training,
     Bars,
+    /// Rewards of another prompt than the first.
+    Answers(usize),
     Modes,
     Stop,
     Language,
@@ -54,6 +56,7 @@ impl Part {
             Edit::Objective(_) => Self::Objective,
             Edit::Training(_) => Self::Training,
             Edit::Reward { .. } | Edit::Reference { .. } | Edit::Bars { .. } => Self::Bars,
+            Edit::Answers { prompt, .. } => Self::Answers(*prompt),
             Edit::Modes(_) => Self::Modes,
             Edit::Stop(_) => Self::Stop,
             Edit::Language(_) => Self::Language,
@@ -68,6 +71,12 @@ impl Part {
             Self::Bars => Edit::Bars {
                 rewards: preset.bandit.reward_edits.clone(),
                 reference: preset.bandit.reference_edits.clone(),
+            },
+            Self::Answers(prompt) => Edit::Answers {
+                prompt,
+                rewards: (preset.language.as_ref())
+                    .and_then(|language| language.rewards(prompt))
+                    .unwrap_or_default(),
             },
             Self::Modes => Edit::Modes(preset.bandit.modes.clone()),
             Self::Stop => Edit::Stop(preset.training.stop),
@@ -334,7 +343,7 @@ impl Document {
             Part::Objective if ProblemSource::same_under(&old, &self.preset.objective) => {
                 Stale::Analysis
             }
-            Part::Objective | Part::Bars | Part::Modes => Stale::Problem,
+            Part::Objective | Part::Bars | Part::Answers(_) | Part::Modes => Stale::Problem,
             Part::Training | Part::Stop | Part::Language => Stale::Nothing,
         });
         Ok(())
@@ -541,5 +550,24 @@ mod tests {
         let analysis = document.analysis().clone();
         document.accept(work.run().unwrap());
         assert!(document.is_in_step() && Arc::ptr_eq(&analysis, document.analysis()));
+    }
+
+    #[test]
+    fn a_drag_on_another_prompt_is_undone_in_one_step() {
+        let mut preset = builtin_preset("lm-one-or-two").unwrap();
+        let language = preset.language.as_mut().unwrap();
+        language.prompts.push(language.prompts[0].clone());
+        let mut document = Document::open(preset.clone(), Origin::Untitled).unwrap();
+        let to = |value: f64| Edit::Answers {
+            prompt: 1,
+            rewards: vec![value, 1.0, 0.0],
+        };
+        document.apply(&to(0.9), false).unwrap();
+        document.apply(&to(0.4), true).unwrap();
+        assert!(document.refresh().unwrap().is_none());
+        assert_eq!(document.undo(), Some(to(1.0)));
+        assert_eq!(document.preset().language, preset.language);
+        assert_eq!(document.redo(), Some(to(0.4)));
+        assert!(!document.can_redo() && document.can_undo());
     }
 }

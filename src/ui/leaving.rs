@@ -10,7 +10,7 @@ use super::{
 };
 
 /// Training that is asked about before it is lost, in seconds: what took less is soon done again.
-const WORTH_ASKING: f64 = 60.0;
+pub(super) const WORTH_ASKING_SECS: f64 = 60.0;
 
 /// An answer to one of the questions.
 enum Choice {
@@ -27,6 +27,10 @@ impl Workbench {
         };
         let title = self.document.preset().title.clone();
         let (heading, text, keep, discard) = match &pending {
+            Pending::Resume(resume) => {
+                self.resume_ui(ctx, resume);
+                return;
+            }
             Pending::Quit | Pending::Open(..) => (
                 "Save the changes?",
                 format!("{title} has changes that are not saved."),
@@ -37,6 +41,11 @@ impl Workbench {
                     "Open without saving"
                 },
             ),
+            // Nothing of these is lost but training.
+            Pending::Do(action) => {
+                self.pending = None;
+                return self.perform(ctx, vec![(**action).clone()]);
+            }
             Pending::LoseTraining(_) => (
                 "Keep what was trained?",
                 format!(
@@ -93,7 +102,7 @@ impl Workbench {
 
     /// Does what the user asked for, once the experiment is saved or given up; asks first where training would be lost.
     pub(super) fn leave(&mut self, ctx: &Context, pending: Pending) {
-        if self.unkept_secs() >= WORTH_ASKING {
+        if self.would_lose_training() {
             self.pending = Some(Pending::LoseTraining(Box::new(pending)));
         } else {
             self.go_on(ctx, pending);
@@ -108,6 +117,9 @@ impl Workbench {
             }
             Pending::Open(preset, origin) => self.open_now(ctx, *preset, origin),
             Pending::LoseTraining(then) => self.go_on(ctx, *then),
+            Pending::Do(action) => self.perform_unasked(ctx, *action),
+            // That question has no other behind it.
+            Pending::Resume(_) => {}
         }
     }
 
@@ -119,10 +131,16 @@ impl Workbench {
         if self.document.asks_before_closing(self.store.is_active()) {
             ctx.send_viewport_cmd(ViewportCommand::CancelClose);
             self.pending = Some(Pending::Quit);
-        } else if self.unkept_secs() >= WORTH_ASKING {
+        } else if self.would_lose_training() {
             ctx.send_viewport_cmd(ViewportCommand::CancelClose);
             self.leave(ctx, Pending::Quit);
         }
+    }
+
+    /// Whether leaving now would lose training that is worth a question.
+    pub(super) fn would_lose_training(&self) -> bool {
+        let secs = self.unkept_secs();
+        secs > 0.0 && secs >= self.ask_after_secs
     }
 
     /// Seconds of training of a language model since its last checkpoint.

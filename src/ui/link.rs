@@ -43,9 +43,16 @@ impl Link {
             Command::Solved(_) => self
                 .pending
                 .retain(|waiting| !matches!(waiting, Command::Solved(_))),
-            Command::Edit(edit) => self
-                .pending
-                .retain(|waiting| !matches!(waiting, Command::Edit(old) if replaces(edit, old))),
+            Command::Edit(edit) => {
+                // A language part holds the rewards as they were when it was made: none may come after it.
+                let is_language =
+                    |waiting: &Command| matches!(waiting, Command::Edit(Edit::Language(_)));
+                if !self.pending.iter().any(is_language) || is_language(&command) {
+                    self.pending.retain(
+                        |waiting| !matches!(waiting, Command::Edit(old) if replaces(edit, old)),
+                    );
+                }
+            }
             _ => {}
         }
         self.pending.push_back(command);
@@ -90,6 +97,7 @@ fn replaces(new: &Edit, old: &Edit) -> bool {
     match (new, old) {
         (Edit::Reward { arm: a, .. }, Edit::Reward { arm: b, .. })
         | (Edit::Reference { arm: a, .. }, Edit::Reference { arm: b, .. }) => a == b,
+        (Edit::Answers { prompt: a, .. }, Edit::Answers { prompt: b, .. }) => a == b,
         (Edit::Bars { .. }, Edit::Bars { .. } | Edit::Reward { .. } | Edit::Reference { .. })
         | (Edit::Objective(_), Edit::Objective(_))
         | (Edit::Training(_), Edit::Training(_) | Edit::Stop(_))

@@ -13,6 +13,7 @@ mod dialogs;
 mod document;
 mod figures;
 mod frame_stats;
+mod keeping;
 mod layout;
 mod leaving;
 mod link;
@@ -20,6 +21,7 @@ mod menu;
 mod opening;
 mod panels;
 mod perform;
+mod prompt_picture;
 mod run;
 mod session;
 #[cfg(test)]
@@ -32,6 +34,7 @@ mod widgets;
 
 pub use action::{Action, Notice, ShellAction, TextCopy};
 pub use app::{Workbench, WorkbenchOptions};
+pub use keeping::Checkpointing;
 pub use run::{GuiError, GuiOptions, run};
 pub use theme::{Theme, ThemeChoice};
 pub use view::{Loading, Pin, Selection, View};

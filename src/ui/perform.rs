@@ -6,10 +6,10 @@ use egui::{Context, ViewportCommand};
 
 use super::{
     action::{Action, Notice, ShellAction, TextCopy},
-    app::Workbench,
+    app::{Pending, Workbench},
     chart::steps_label,
     clipboard,
-    dialogs::{Answer, Purpose},
+    dialogs::{self, Answer, Purpose},
     document::{Document, Origin},
     layout::Pane,
     opening::remember,
@@ -45,6 +45,19 @@ impl Workbench {
     }
 
     fn perform_one(&mut self, ctx: &Context, action: Action) {
+        let begins_anew = matches!(
+            action,
+            Action::Reset | Action::Reseed | Action::Retask(_) | Action::GoOnFrom(_)
+        );
+        if begins_anew && self.would_lose_training() {
+            self.leave(ctx, Pending::Do(Box::new(action)));
+        } else {
+            self.perform_unasked(ctx, action);
+        }
+    }
+
+    /// Carries out a wish whatever training it loses.
+    pub(super) fn perform_unasked(&mut self, ctx: &Context, action: Action) {
         match action {
             Action::ToggleRun => {
                 let order = match self.snapshot.status {
@@ -72,10 +85,6 @@ impl Workbench {
             }
             Action::Reseed => self.reseed(ctx),
             Action::SetSpeed(speed) => self.link.send(Command::Speed(speed)),
-            Action::Edit { edit, .. } if self.is_elsewhere(&edit) => {
-                let text = "Rewards of another prompt than the first are set under Language model";
-                self.notify(ctx, Notice::Info(text.to_owned()));
-            }
             Action::Edit { edit, done } => match self.document.apply(&edit, done) {
                 Ok(()) => self.edits.push(edit),
                 Err(error) => self.notify(ctx, Notice::Error(error)),
@@ -149,12 +158,12 @@ impl Workbench {
                         .to_string_lossy()
                         .into_owned(),
                     Origin::Builtin(name) => format!("{name}.ron"),
-                    Origin::Untitled => format!("{}.ron", slug(&self.document.preset().title)),
+                    Origin::Untitled => format!("{}.ron", self.document.preset().slug()),
                 };
                 self.dialogs.ask(ctx, Purpose::Save, &name);
             }
             Action::SaveRun => {
-                let name = format!("{}-run", slug(&self.document.preset().title));
+                let name = format!("{}-run", self.document.preset().slug());
                 self.dialogs.ask(ctx, Purpose::SaveRun, &name);
             }
             Action::ExportFigure(figure) => {
@@ -189,11 +198,22 @@ impl Workbench {
                 prefill,
             }),
             Action::Checkpoint => {
-                let title = slug(&self.document.preset().title);
+                let title = self.document.preset().slug();
                 let name = format!("{title}-step-{}", self.snapshot.step);
                 self.dialogs.ask(ctx, Purpose::Checkpoint, &name);
             }
             Action::GoOn => self.dialogs.ask(ctx, Purpose::GoOn, ""),
+            Action::GoOnFrom(path) => self.link.send(Command::GoOn(path)),
+            Action::KeepByTime(on) => {
+                self.checkpoints.by_time = on;
+                self.link.send(self.checkpoints.order());
+            }
+            Action::OpenFolder(path) => {
+                self.in_thread(ctx, move || match dialogs::show_folder(&path) {
+                    Ok(()) => Notice::Done(format!("Opened {}", path.display())),
+                    Err(error) => Notice::Error(error),
+                });
+            }
             Action::ShowPrompt(prompt) => self.link.send(Command::ShowPrompt(prompt)),
             Action::Retask(language) => self.retask(ctx, *language),
             Action::LoadAgain => self.load(self.snapshot.status == Status::Running),
@@ -284,15 +304,6 @@ impl Workbench {
             Some(edit) => self.edits.push(edit),
             None => self.notify(ctx, Notice::Info(nothing.to_owned())),
         }
-    }
-
-    /// An edit of bars while the plots show another prompt than the one whose bars the preset has.
-    fn is_elsewhere(&self, edit: &Edit) -> bool {
-        let bars = matches!(
-            edit,
-            Edit::Reward { .. } | Edit::Reference { .. } | Edit::Bars { .. }
-        );
-        bars && self.shows_another_prompt()
     }
 
     /// Puts another task into the experiment and begins anew.
@@ -467,6 +478,7 @@ impl Workbench {
             zoom: ctx.zoom_factor(),
             recent: self.recent.clone(),
             tour_offered: self.tour_offered,
+            keep_by_time: self.checkpoints.by_time,
             window_size: self.window_size,
             ..Session::default()
         };
@@ -487,20 +499,4 @@ fn objective_word(objective: &crate::theory::Objective) -> String {
         word.push_str(" MARA");
     }
     word
-}
-
-/// A title as a file name.
-fn slug(title: &str) -> String {
-    let words: Vec<String> = title
-        .to_lowercase()
-        .split(|c: char| !c.is_alphanumeric())
-        .filter(|word| !word.is_empty())
-        .take(6)
-        .map(str::to_owned)
-        .collect();
-    if words.is_empty() {
-        "experiment".to_owned()
-    } else {
-        words.join("-")
-    }
 }

@@ -105,6 +105,7 @@ pub fn run(options: GuiOptions) -> Result<(), GuiError> {
                     plain_dialogs: false,
                     errand,
                     speed: if errand { Speed::Full } else { WATCHABLE },
+                    ask_after_secs: None,
                 },
             )?;
             Ok(Box::new(Window {

@@ -40,9 +40,16 @@ pub(super) struct Session {
     pub(super) recent: Vec<PathBuf>,
     /// The guided tour was offered once.
     pub(super) tour_offered: bool,
+    /// Loaded models get a checkpoint after some minutes in any case.
+    #[serde(default = "yes")]
+    pub(super) keep_by_time: bool,
     /// Size of the window in points.
     #[serde(default)]
     pub(super) window_size: Option<[f32; 2]>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl Default for Session {
@@ -57,6 +64,7 @@ impl Default for Session {
             zoom: 1.0,
             recent: Vec::new(),
             tour_offered: false,
+            keep_by_time: true,
             window_size: None,
         }
     }

@@ -131,6 +131,7 @@ impl World {
             selection: &self.selection,
             probe: self.probe.as_ref(),
             loading: None,
+            checkpoints: None,
         };
         panel(&view, &mut actions);
         for action in &actions {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::keeping::Checkpointing;
 use crate::{
     bandit::{Analysis, Problem},
     engine::{Keyframe, ProbeAnswer, Snapshot},
@@ -30,6 +31,8 @@ pub struct View<'a> {
     pub probe: Option<&'a Arc<ProbeAnswer>>,
     /// What is being loaded, or why it was not.
     pub loading: Option<&'a Loading>,
+    /// Checkpoints of the run and how they are kept, where there is a window that keeps any.
+    pub checkpoints: Option<&'a Checkpointing>,
 }
 
 /// How far a load has come.
@@ -78,6 +81,12 @@ impl View<'_> {
             Some(frame) => frame.policy.get(arm).copied().map_or(0.0, f64::from),
             None => self.snapshot.policy.get(arm).copied().unwrap_or(0.0),
         }
+    }
+
+    /// The prompt that problem, analysis and snapshot belong to; 0 for a bandit.
+    #[must_use]
+    pub fn shown_prompt(&self) -> usize {
+        (self.snapshot.language.as_ref()).map_or(0, |language| language.shown_prompt)
     }
 
     /// The metrics that belong to the policy drawn.

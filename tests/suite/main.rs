@@ -27,4 +27,5 @@ mod saving;
 mod task;
 mod tensorboard;
 mod window;
+mod window_keeping;
 mod window_language;

@@ -20,6 +20,10 @@ pub(crate) struct Bench {
 }
 
 impl Bench {
+    pub(crate) fn workbench_mut(&mut self) -> &mut Workbench {
+        self.workbench.as_mut().expect("made in the first frame")
+    }
+
     pub(crate) fn workbench(&self) -> &Workbench {
         self.workbench.as_ref().expect("made in the first frame")
     }
@@ -65,7 +69,7 @@ pub(crate) fn quiet() -> WorkbenchOptions {
     }
 }
 
-fn kept_in(dir: &Path) -> WorkbenchOptions {
+pub(crate) fn kept_in(dir: &Path) -> WorkbenchOptions {
     WorkbenchOptions {
         state_dir: Some(dir.to_owned()),
         plain_dialogs: true,

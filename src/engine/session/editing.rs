@@ -123,7 +123,8 @@ impl Session {
             | Edit::Reward { .. }
             | Edit::Reference { .. }
             | Edit::Modes(_)
-            | Edit::Bars { .. } => {
+            | Edit::Bars { .. }
+            | Edit::Answers { .. } => {
                 let objective = self.preset.objective;
                 let kept = matches!(edit, Edit::Objective(_))
                     && ProblemSource::same_under(old, &objective);
@@ -136,6 +137,13 @@ impl Session {
                 };
                 if !self.failed {
                     self.trainer.retarget(&grounds, objective)?;
+                }
+                if let (Some(trainer), Some(spec)) =
+                    (self.trainer.language_mut(), &self.preset.language)
+                    && **trainer.spec() != *spec
+                {
+                    // Its rewards are those of the bars.
+                    trainer.respec(Arc::new(spec.clone()));
                 }
                 self.show(grounds);
                 self.stop.target_moved();

@@ -373,3 +373,102 @@ fn a_program_that_pays_for_something_else_than_an_answer_is_told_once() {
     steps(&mut session, 1);
     assert_eq!(session.take_notice(), None);
 }
+
+fn two_prompts() -> Preset {
+    let mut two = preset();
+    set_path(
+        &mut two,
+        "language.prompts=[(prompt: \"pick 1 or 2:\", raw: true, answers: [(text: \"1\"), (text: \"2\")]), \
+         (prompt: \"roll a die:\", raw: true, answers: [(text: \"1\"), (text: \"2\"), (text: \"3\")])]",
+    )
+    .unwrap();
+    two
+}
+
+#[test]
+fn rewards_of_another_prompt_can_be_changed_in_a_run_that_repeats_bit_for_bit() {
+    let answers = |rewards: &[f64]| Edit::Answers {
+        prompt: 1,
+        rewards: rewards.to_vec(),
+    };
+    let mut session = Session::new(two_prompts(), None).unwrap();
+    steps(&mut session, 2);
+    let first = session.grounds()[0].analysis.rewards.clone();
+    assert!(session.edit([answers(&[0.25, 1.0, 1.0, 0.0])]).is_empty());
+    assert_eq!(session.grounds()[1].analysis.rewards, [0.25, 1.0, 1.0, 0.0]);
+    assert_eq!(session.grounds()[0].analysis.rewards, first);
+    // docs/math.md section 1: G ∝ π_ref e^{R/β}.
+    let ground = &session.grounds()[1];
+    let reference = ground.problem.reference.masses();
+    let target = &ground.analysis.target.masses;
+    let ratio = target[0] / target[1];
+    let expected = reference[0] / reference[1] * (-0.75f64 / 0.1).exp();
+    assert!((ratio / expected - 1.0).abs() < 1e-9);
+    steps(&mut session, 3);
+
+    let mut again = Session::replay(two_prompts(), None, session.journal()).unwrap();
+    steps(&mut again, 5);
+    for prompt in 0..2 {
+        assert_eq!(again.policy_of(prompt), session.policy_of(prompt));
+    }
+    let mut without = Session::new(two_prompts(), None).unwrap();
+    steps(&mut without, 5);
+    assert_ne!(without.policy_of(1), session.policy_of(1));
+
+    // What else may change in a run still may, and going back takes the rewards along.
+    let mut warmer = session.preset().language.clone().unwrap();
+    warmer.temperature = 1.5;
+    assert!(session.edit([Edit::Language(Box::new(warmer))]).is_empty());
+    session.revert(1).unwrap();
+    assert_eq!(session.grounds()[1].analysis.rewards, [1.0, 1.0, 1.0, 0.0]);
+}
+
+#[test]
+fn everything_else_is_worth_the_same_for_every_prompt() {
+    let mut session = Session::new(two_prompts(), None).unwrap();
+    let others = |session: &Session| {
+        let of = |prompt: usize| *session.grounds()[prompt].analysis.rewards.last().unwrap();
+        (of(0), of(1))
+    };
+    let by_second = Edit::Answers {
+        prompt: 1,
+        rewards: vec![1.0, 1.0, 1.0, -0.5],
+    };
+    assert!(session.edit([by_second]).is_empty());
+    assert_eq!(others(&session), (-0.5, -0.5));
+    let by_first = Edit::Reward {
+        arm: 2,
+        value: -0.25,
+    };
+    assert!(session.edit([by_first]).is_empty());
+    assert_eq!(others(&session), (-0.25, -0.25));
+    // As undo takes it back.
+    let none = Edit::Bars {
+        rewards: vec![],
+        reference: vec![],
+    };
+    assert!(session.edit([none]).is_empty());
+    assert_eq!(others(&session), (0.0, 0.0));
+    let text = to_ron(session.preset());
+    let read = Session::new(parse_preset(&text).unwrap(), None).unwrap();
+    assert_eq!(others(&read), (0.0, 0.0));
+}
+
+#[test]
+fn rewards_that_fit_no_other_prompt_are_refused_by_name() {
+    let mut session = Session::new(two_prompts(), None).unwrap();
+    for (prompt, rewards, says) in [
+        (0, vec![1.0; 3], "language.prompts.0"),
+        (2, vec![1.0; 4], "prompts 1 to 1"),
+        (1, vec![1.0; 3], "4 are"),
+        (1, vec![f64::NAN; 4], "finite"),
+        (1, vec![1.0; 4], ""),
+    ] {
+        let refused = session.edit([Edit::Answers { prompt, rewards }]);
+        let told = (refused.first()).map_or_else(String::new, |(_, error)| error.to_string());
+        assert!(
+            told.contains(says) && told.is_empty() == says.is_empty(),
+            "{told}"
+        );
+    }
+}

@@ -227,6 +227,25 @@ fn write(writer: &FolderWriter, checkpoint: &Checkpoint<'_>, by_hand: bool) -> R
     writer.write_json(CHECKPOINT_FILE, &state::trainer_json(checkpoint, by_hand))
 }
 
+/// Those checkpoints from which a run of this experiment may go on, as far as their descriptions tell.
+#[must_use]
+pub fn of_experiment(
+    checkpoints: Vec<CheckpointInfo>,
+    experiment: &Experiment<'_>,
+) -> Vec<CheckpointInfo> {
+    if checkpoints.is_empty() {
+        // The fingerprint of a large model takes its time.
+        return checkpoints;
+    }
+    let wanted = identity::Identity::of(experiment);
+    let mut fitting = checkpoints;
+    fitting.retain(|checkpoint| {
+        state::identity(&checkpoint.path)
+            .is_ok_and(|found| found.check(&wanted, &checkpoint.path).is_ok())
+    });
+    fitting
+}
+
 /// Looks through a checkpoint without reading it into memory.
 ///
 /// # Errors

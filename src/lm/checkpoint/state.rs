@@ -109,6 +109,18 @@ pub(super) fn info(folder: &Path) -> Result<CheckpointInfo, LmError> {
     })
 }
 
+/// Which experiment a checkpoint belongs to.
+pub(super) fn identity(folder: &Path) -> Result<Identity, LmError> {
+    #[derive(Deserialize)]
+    struct Belongs {
+        experiment: Identity,
+    }
+    let head: Head = read_json(folder)?;
+    check_format(folder, head.format)?;
+    let belongs: Belongs = read_json(folder)?;
+    Ok(belongs.experiment)
+}
+
 /// A checkpoint that was looked through and fits: from here on only the disk can fail.
 #[derive(Debug)]
 pub struct OpenCheckpoint {

@@ -154,6 +154,32 @@ fn a_reward_handle_dragged_up_is_one_edit_of_that_arm() {
 }
 
 #[test]
+fn a_reward_dragged_on_another_prompt_is_an_edit_of_that_prompt() {
+    let mut world = World::language();
+    let language = world.preset.language.as_mut().unwrap();
+    language.prompts.push(language.prompts[0].clone());
+    let mut shown = (**world.snapshot.language.as_ref().unwrap()).clone();
+    shown.shown_prompt = 1;
+    world.snapshot.language = Some(std::sync::Arc::new(shown));
+    let mut harness = harness(world, Panel::Main, (800.0, 400.0));
+    harness.run();
+    let rect = plot_rect(&harness);
+    let x = rect.left() + rect.width() * 0.5;
+    let y = |reward: f32| rect.bottom() - rect.height() * reward / 1.15;
+    drag(
+        &mut harness,
+        &[pos2(x, y(1.0)), pos2(x, y(0.8)), pos2(x, y(0.5))],
+    );
+    let world = &harness.state().world;
+    assert_eq!(world.edits().0, 1);
+    let language = world.preset.language.as_ref().unwrap();
+    let rewards = |prompt: usize| language.rewards(prompt).unwrap();
+    assert_eq!(rewards(0), [1.0, 1.0, 0.0]);
+    assert!((rewards(1)[1] - 0.5).abs() < 0.02, "{:?}", rewards(1));
+    assert_eq!((rewards(1)[0], rewards(1)[2]), (1.0, 0.0));
+}
+
+#[test]
 fn a_reference_bar_goes_where_the_pointer_puts_it() {
     let mut harness = harness(three_arms(), Panel::Main, (800.0, 400.0));
     harness.run();

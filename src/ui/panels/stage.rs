@@ -77,6 +77,7 @@ impl Stage {
             selection: &self.selection,
             probe: None,
             loading: None,
+            checkpoints: None,
         }
     }
 

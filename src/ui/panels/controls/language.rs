@@ -4,6 +4,7 @@
 use egui::{Button, ComboBox, DragValue, RichText, TextEdit, Ui};
 
 use super::{
+    checkpoints,
     model_facts::ModelFacts,
     row::{Choice, combo, count_slider, log_slider, note, number, row, slider, wide},
 };
@@ -59,6 +60,7 @@ impl LanguageControls {
         ui.add_space(4.0);
         let mut live = spec.clone();
         live_ui(ui, &mut live);
+        checkpoints::schedule_ui(ui, view, &mut live, actions);
         if live != *spec {
             if let Some((made_to, draft)) = &mut self.draft {
                 // What is collected outlives a change that takes effect at once.
@@ -68,7 +70,7 @@ impl LanguageControls {
             let edit = Edit::Language(Box::new(live));
             actions.push(super::edit(ui, edit));
         }
-        checkpoints_ui(ui, view, actions);
+        checkpoints::kept_ui(ui, view, spec, actions);
     }
 
     /// Other tasks: the built-in language presets.
@@ -467,13 +469,14 @@ fn tune_ui(ui: &mut Ui, tune: &mut Tune) {
     });
 }
 
-/// Copies what [`live_ui`] changes.
+/// Copies what may change while a run goes on.
 fn copy_live(from: &LanguageSpec, to: &mut LanguageSpec) {
     to.temperature = from.temperature;
     to.top_p = from.top_p;
     to.clip = from.clip;
     to.warm_up = from.warm_up;
     to.weight_decay = from.weight_decay;
+    to.checkpoints = from.checkpoints;
 }
 
 /// What may change while a run goes on.
@@ -541,36 +544,4 @@ fn live_ui(ui: &mut Ui, spec: &mut LanguageSpec) {
         &mut spec.weight_decay,
         0.0..=1.0,
     );
-}
-
-fn checkpoints_ui(ui: &mut Ui, view: &View, actions: &mut Vec<Action>) {
-    ui.horizontal_wrapped(|ui| {
-        let ready = view.snapshot.language.is_some();
-        if ui
-            .add_enabled(ready, Button::new("Checkpoint now…"))
-            .on_hover_text(
-                "Write the model (or its LoRA adapter) and the optimiser's state to a folder",
-            )
-            .clicked()
-        {
-            actions.push(Action::Checkpoint);
-        }
-        if ui
-            .add_enabled(ready, Button::new("Go on from…"))
-            .on_hover_text(
-                "Continue from a checkpoint of this preset, optimiser and random numbers included",
-            )
-            .clicked()
-        {
-            actions.push(Action::GoOn);
-        }
-        if let Some(frame) = view.scrub
-            && ui
-                .button(format!("Back to step {}", frame.step))
-                .on_hover_text("Continue training from the step that the timeline shows")
-                .clicked()
-        {
-            actions.push(Action::Revert(frame.step));
-        }
-    });
 }

@@ -1,6 +1,7 @@
 //! The controls: everything that may change while a run goes on, in sections that fold. Each control says on hover what
 //! it does, with the formula.
 
+mod checkpoints;
 mod language;
 mod model_facts;
 mod modes;

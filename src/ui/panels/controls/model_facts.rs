@@ -141,7 +141,7 @@ fn millions(count: u64) -> String {
 }
 
 /// "1.2 GB".
-fn bytes(count: u64) -> String {
+pub(super) fn bytes(count: u64) -> String {
     if count >= 1_000_000_000 {
         format!("{} GB", significant(count as f64 / 1e9, 2))
     } else {

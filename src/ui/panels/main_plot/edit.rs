@@ -46,6 +46,13 @@ pub(crate) fn edit(view: &View<'_>, bar: Bar, changes: &[(usize, f64)]) -> Optio
         Bar::Reference => to_weights(view, &mut changes),
     }
     let bandit = &view.preset.bandit;
+    if let (prompt @ 1.., Bar::Reward) = (view.shown_prompt(), bar) {
+        let mut rewards = view.problem.rewards.clone();
+        for (arm, value) in &changes {
+            rewards[*arm] = *value;
+        }
+        return (!changes.is_empty()).then_some(Edit::Answers { prompt, rewards });
+    }
     match (changes.as_slice(), bar) {
         ([], _) => None,
         (&[(arm, value)], Bar::Reward) => Some(Edit::Reward { arm, value }),
