@@ -48,7 +48,7 @@ enum Theme {
 pub(super) fn execute(args: Args) -> anyhow::Result<ExitCode> {
     // A mistake is told where it was typed, not in a window that opens on something else.
     if let Some(name) = &args.open {
-        super::open::open_changed(name, &args.sets).map_err(|error| {
+        let opened = super::open::open_changed(name, &args.sets).map_err(|error| {
             match misspelt_command(name) {
                 Some(command) => anyhow::anyhow!(
                     "there is no command, preset or file {name:?}; did you mean `modescope {command}`?"
@@ -56,6 +56,8 @@ pub(super) fn execute(args: Args) -> anyhow::Result<ExitCode> {
                 None => error,
             }
         })?;
+        super::open::solve(&opened.preset, opened.base_dir.as_deref())
+            .map_err(|error| anyhow::anyhow!("{name}: {error}"))?;
     } else if let Some(set) = args.sets.first() {
         anyhow::bail!(
             "--set {set}: there is no preset to change; name one too, for example `modescope gui figure-5 --set {set}`"

@@ -2,7 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::experiment::{self, Preset};
+use candle_core::Device;
+
+use crate::{
+    bandit::{Analysis, ProblemSource},
+    experiment::{self, Preset},
+    lm::{self, LanguageModel, Prepared, store::EMBEDDED},
+};
 
 /// An experiment that was found.
 #[derive(Debug)]
@@ -32,6 +38,15 @@ fn open(name: &str) -> anyhow::Result<Opened> {
     }
     let path = Path::new(name);
     if path.is_file() || path.extension().is_some() || name.contains(std::path::MAIN_SEPARATOR) {
+        if path
+            .extension()
+            .is_some_and(|ending| ending.eq_ignore_ascii_case("csv"))
+        {
+            anyhow::bail!(
+                "{name} is a table; accepted here: a preset (RON), which may name it as its reference or rewards: \
+                 Csv(path: {name:?}, column: Some(\"reward\")). The window opens tables with Ctrl+O"
+            );
+        }
         let preset = experiment::load_preset(path)?;
         let base_dir = std::path::absolute(path)?.parent().map(Path::to_owned);
         return Ok(Opened { preset, base_dir });
@@ -43,4 +58,22 @@ fn open(name: &str) -> anyhow::Result<Opened> {
             "there is no preset or file {name:?}; `modescope presets` lists the built-in presets"
         ),
     }
+}
+
+/// A preset that reads well may still ask for something that has no target.
+///
+/// # Errors
+/// What its formulas, files, prompts or objective have no answer for, in a line.
+pub(super) fn solve(preset: &Preset, base_dir: Option<&Path>) -> anyhow::Result<()> {
+    if let Some(language) = &preset.language
+        && language.model == EMBEDDED
+    {
+        // The one model that is always there and read in no time.
+        let model = LanguageModel::new(lm::embedded(&Device::Cpu)?)?;
+        Prepared::check(&model, language, &preset.training)?;
+    }
+    let problem = ProblemSource::evaluate(&preset.bandit, base_dir)?
+        .problem(&preset.bandit, &preset.objective)?;
+    Analysis::new(&problem, &preset.objective)?;
+    Ok(())
 }

@@ -6,13 +6,9 @@ use std::{
     process::ExitCode,
 };
 
-use candle_core::Device;
-
+use super::open::solve;
 use crate::{
-    bandit::{Analysis, ProblemSource, check_file},
-    engine::check_expectations,
-    experiment::{LoadError, Preset},
-    lm::{self, LanguageModel, ModelStore, Prepared, store::EMBEDDED},
+    bandit::check_file, engine::check_expectations, experiment::LoadError, lm::ModelStore,
 };
 
 /// Check preset files: every mistake on a line of its own, as FILE:LINE:COLUMN: field: what is accepted.
@@ -69,7 +65,7 @@ fn check(path: &Path) -> Vec<String> {
         )];
     }
     match check_file(path) {
-        Ok(preset) => solve(path, &preset)
+        Ok(preset) => solve(&preset, path.parent())
             .err()
             .map(|error| format!("{shown}: {error}"))
             .into_iter()
@@ -116,19 +112,4 @@ fn unmet(path: &Path) -> Vec<String> {
             .collect(),
         Err(error) => vec![format!("{shown}: {error}")],
     }
-}
-
-/// A preset that reads well may still ask for something that has no target.
-fn solve(path: &Path, preset: &Preset) -> anyhow::Result<()> {
-    if let Some(language) = &preset.language
-        && language.model == EMBEDDED
-    {
-        // The one model that is always there and read in no time.
-        let model = LanguageModel::new(lm::embedded(&Device::Cpu)?)?;
-        Prepared::check(&model, language, &preset.training)?;
-    }
-    let problem = ProblemSource::evaluate(&preset.bandit, path.parent())?
-        .problem(&preset.bandit, &preset.objective)?;
-    Analysis::new(&problem, &preset.objective)?;
-    Ok(())
 }

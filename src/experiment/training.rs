@@ -22,6 +22,14 @@ pub struct Training {
     pub seed: u64,
 }
 
+impl Training {
+    /// Whether a run on `earlier` that is to follow this one has another policy to begin with: another family, start or seed.
+    #[must_use]
+    pub fn begins_anew_from(&self, earlier: &Self) -> bool {
+        self.policy != earlier.policy || self.start != earlier.start || self.seed != earlier.seed
+    }
+}
+
 impl Default for Training {
     fn default() -> Self {
         Self {

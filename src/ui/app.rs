@@ -134,6 +134,8 @@ pub struct Workbench {
     progress: Option<Loading>,
     /// Edits wait for the frame that shows what they lead to.
     pub(super) owes_edits: bool,
+    /// Those edits begin the policy anew: the run starts over after them.
+    pub(super) owes_reset: bool,
     /// The last answer about next tokens.
     probed: Option<Arc<ProbeAnswer>>,
     epoch: u64,
@@ -263,6 +265,7 @@ impl Workbench {
             loading: true,
             progress: None,
             owes_edits: false,
+            owes_reset: false,
             probed: None,
             epoch: 0,
             saved_then: None,

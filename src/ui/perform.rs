@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     engine::{Command, Status},
-    experiment::{self, Edit},
+    experiment::{self, Edit, Preset},
     figure,
 };
 
@@ -45,10 +45,14 @@ impl Workbench {
     }
 
     fn perform_one(&mut self, ctx: &Context, action: Action) {
-        let begins_anew = matches!(
-            action,
-            Action::Reset | Action::Reseed | Action::Retask(_) | Action::GoOnFrom(_)
-        );
+        let begins_anew = match &action {
+            Action::Reset | Action::Reseed | Action::Retask(_) | Action::GoOnFrom(_) => true,
+            Action::Edit {
+                edit: Edit::Training(training),
+                ..
+            } => training.begins_anew_from(&self.document.preset().training),
+            _ => false,
+        };
         if begins_anew && self.would_lose_training() {
             self.leave(ctx, Pending::Do(Box::new(action)));
         } else {
@@ -85,10 +89,13 @@ impl Workbench {
             }
             Action::Reseed => self.reseed(ctx),
             Action::SetSpeed(speed) => self.link.send(Command::Speed(speed)),
-            Action::Edit { edit, done } => match self.document.apply(&edit, done) {
-                Ok(()) => self.edits.push(edit),
-                Err(error) => self.notify(ctx, Notice::Error(error)),
-            },
+            Action::Edit { edit, done } => {
+                let before = self.document.preset().clone();
+                match self.document.apply(&edit, done) {
+                    Ok(()) => self.owe(edit, &before),
+                    Err(error) => self.notify(ctx, Notice::Error(error)),
+                }
+            }
             Action::Undo => self.history_step(ctx, Document::undo, "Nothing to undo"),
             Action::Redo => self.history_step(ctx, Document::redo, "Nothing to redo"),
             Action::Scrub(step) => {
@@ -292,6 +299,17 @@ impl Workbench {
         for edit in edits {
             self.link.send(Command::Edit(edit));
         }
+        if std::mem::take(&mut self.owes_reset) {
+            self.scrub = None;
+            self.link.send(Command::Reset { seed: None });
+        }
+    }
+
+    /// The trainer is to get this edit, made to `before`; one that gives it another policy to begin with starts the run over,
+    /// so that no chart tells of two runs.
+    fn owe(&mut self, edit: Edit, before: &Preset) {
+        self.owes_reset |= (self.document.preset().training).begins_anew_from(&before.training);
+        self.edits.push(edit);
     }
 
     fn history_step(
@@ -300,8 +318,9 @@ impl Workbench {
         step: fn(&mut Document) -> Option<Edit>,
         nothing: &str,
     ) {
+        let before = self.document.preset().clone();
         match step(&mut self.document) {
-            Some(edit) => self.edits.push(edit),
+            Some(edit) => self.owe(edit, &before),
             None => self.notify(ctx, Notice::Info(nothing.to_owned())),
         }
     }

@@ -373,8 +373,7 @@ impl Trainer {
     /// As [`Self::new`]; the trainer is then as before.
     pub fn retrain(&mut self, training: Arc<Training>) -> Result<(), TrainError> {
         let old = &self.training;
-        if old.policy != training.policy || old.start != training.start || old.seed != training.seed
-        {
+        if training.begins_anew_from(old) {
             *self = Self::build(
                 Arc::clone(&self.problem),
                 self.objective,

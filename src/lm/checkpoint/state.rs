@@ -337,11 +337,42 @@ fn check_format(folder: &Path, format: u32) -> Result<(), LmError> {
     })
 }
 
+/// Why this folder is none from which a run can go on, and which ones in or beside it are.
+fn no_checkpoint(folder: &Path) -> LmError {
+    let around = [Some(folder), folder.parent()];
+    let mut found: Vec<String> = (around.into_iter().flatten())
+        .filter_map(|place| std::fs::read_dir(place).ok())
+        .flat_map(|entries| entries.filter_map(Result::ok))
+        .map(|entry| entry.path())
+        .filter(|path| path.join(super::CHECKPOINT_FILE).is_file())
+        .map(|path| path.display().to_string())
+        .collect();
+    found.sort();
+    found.dedup();
+    let there = match found.len() {
+        0 => String::new(),
+        // The latest are the likeliest.
+        count => format!("; there is {}", found[count.saturating_sub(5)..].join(", ")),
+    };
+    LmError::Malformed {
+        path: folder.to_owned(),
+        why: format!(
+            "no checkpoint is here: it would hold {}{there}",
+            super::CHECKPOINT_FILE
+        ),
+    }
+}
+
 fn read_json<T: serde::de::DeserializeOwned>(folder: &Path) -> Result<T, LmError> {
     let path = folder.join(super::CHECKPOINT_FILE);
-    let text = std::fs::read_to_string(&path).map_err(|source| LmError::Read {
-        path: path.clone(),
-        source,
+    let text = std::fs::read_to_string(&path).map_err(|source| {
+        if source.kind() == std::io::ErrorKind::NotFound {
+            return no_checkpoint(folder);
+        }
+        LmError::Read {
+            path: path.clone(),
+            source,
+        }
     })?;
     serde_json::from_str(&text).map_err(|error| LmError::Malformed {
         path,
