@@ -329,3 +329,41 @@ fn a_run_that_shall_end_does_not_wait_for_its_program() {
     assert_eq!(session.step(), 1);
     assert!(!session.is_failed());
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_program_does_not_outlive_a_killed_modescope() {
+    let folder = tempfile::tempdir().unwrap();
+    // It never looks at its input, so the end of it means nothing.
+    let script = "import os, time\nopen('pid.tmp', 'w').write(str(os.getpid()))\nos.rename('pid.tmp', 'pid')\ntime.sleep(120)\n";
+    std::fs::write(folder.path().join("deaf.py"), script).unwrap();
+    let mut modescope = std::process::Command::new(env!("CARGO_BIN_EXE_modescope"))
+        .args(["run", "lm-one-or-two", "--set"])
+        .arg(format!(
+            "language.program=(command: [\"python3\", \"deaf.py\"], folder: {:?}, timeout_secs: 100)",
+            folder.path()
+        ))
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let within = |limit: u64, holds: &dyn Fn() -> bool| {
+        let end = Instant::now() + Duration::from_secs(limit);
+        while !holds() && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        holds()
+    };
+    let pid = folder.path().join("pid");
+    let started = within(30, &|| pid.is_file());
+    modescope.kill().unwrap();
+    modescope.wait().unwrap();
+    assert!(started, "the program did not start");
+    let pid = std::fs::read_to_string(&pid).unwrap();
+    let stat = format!("/proc/{pid}/stat");
+    let ended = || {
+        // A zombie nobody waited for has ended as well.
+        std::fs::read_to_string(&stat).map_or(true, |text| text.contains(") Z "))
+    };
+    assert!(within(10, &ended), "process {pid} goes on");
+}

@@ -210,7 +210,37 @@ fn command_in(words: &[String], folder: Option<&Path>) -> io::Result<Command> {
         .stderr(Stdio::piped());
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    #[cfg(target_os = "linux")]
+    die_with_us(&mut command);
     Ok(command)
+}
+
+/// Has the system kill the program when the thread that starts it ends, however it ends: a killed process drops nothing. That
+/// thread is the one that trains, which lives longer than any program it starts.
+#[cfg(target_os = "linux")]
+fn die_with_us(command: &mut Command) {
+    use std::os::unix::process::CommandExt as _;
+    let us = std::process::id();
+    let ask = move || {
+        // SAFETY: system calls on plain numbers, allowed between fork and exec.
+        #[expect(unsafe_code, reason = "prctl and getppid have no safe form")]
+        let parent = unsafe {
+            // A system that refuses leaves the program to its end of input.
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+            libc::getppid()
+        };
+        // Died before it could be asked.
+        if u32::try_from(parent) == Ok(us) {
+            Ok(())
+        } else {
+            Err(io::Error::from_raw_os_error(libc::ESRCH))
+        }
+    };
+    // SAFETY: the closure makes two system calls and allocates nothing.
+    #[expect(unsafe_code, reason = "the only place between fork and exec")]
+    unsafe {
+        command.pre_exec(ask);
+    }
 }
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
