@@ -542,6 +542,28 @@ fn step_reset_scrub_and_continue_from_there() {
 }
 
 #[test]
+fn another_seed_starts_the_run_over_also_by_undo() {
+    let mut harness = open(quiet());
+    wait_until(&mut harness, "the experiment is loaded", |workbench| {
+        workbench.snapshot().epoch > 0
+    });
+    let seed = harness.state().workbench().preset().training.seed;
+    harness.key_press_modifiers(Modifiers::SHIFT, Key::R);
+    wait_until(&mut harness, "the seed is another", |workbench| {
+        workbench.preset().training.seed == seed + 1 && workbench.snapshot().step == 0
+    });
+    harness.key_press(Key::Period);
+    wait_until(&mut harness, "a step is done", |workbench| {
+        workbench.snapshot().step == 1
+    });
+    // The policy of the old seed has not seen a step: charts and counter must not tell of one.
+    harness.key_press_modifiers(Modifiers::COMMAND, Key::Z);
+    wait_until(&mut harness, "the run started over", |workbench| {
+        workbench.preset().training.seed == seed && workbench.snapshot().step == 0
+    });
+}
+
+#[test]
 fn an_edit_that_has_no_target_is_refused_and_changes_nothing() {
     let mut harness = open(quiet());
     let before = harness.state().workbench().preset().clone();
