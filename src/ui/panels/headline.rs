@@ -26,7 +26,7 @@ pub(crate) fn headline_ui(ui: &mut Ui, view: &View, actions: &mut Vec<Action>) {
     }
     let roomy = ui.ctx().content_rect().height() >= ROOMY;
     let sentence = Label::new(
-        RichText::new(&view.analysis.sentence)
+        RichText::new(&view.shown_analysis().sentence)
             .size(SENTENCE_SIZE)
             .color(ui.visuals().strong_text_color()),
     );
@@ -45,7 +45,7 @@ pub(crate) fn headline_ui(ui: &mut Ui, view: &View, actions: &mut Vec<Action>) {
                 .on_hover_text("The timeline shows this earlier step; End follows the run again");
         }
         let metrics = &shown_metrics(view);
-        let target = &view.analysis.target_metrics;
+        let target = &view.shown_analysis().target_metrics;
         let shown = [
             (Metric::ExpectedReward, true),
             (Metric::Objective, true),
@@ -57,7 +57,7 @@ pub(crate) fn headline_ui(ui: &mut Ui, view: &View, actions: &mut Vec<Action>) {
         ];
         for (metric, compared) in shown {
             let of = match metric {
-                Metric::Objective => view.analysis.target.optimal_value,
+                Metric::Objective => view.shown_analysis().target.optimal_value,
                 _ => target.get(metric),
             };
             let of = compared.then_some(of);
@@ -76,11 +76,23 @@ fn shown_metrics(view: &View) -> Metrics {
         .language
         .as_ref()
         .is_some_and(|language| language.spec.prompts.len() > 1);
-    if !several || view.scrub.is_some() || view.snapshot.policy.len() != view.problem.arms() {
+    let logs: Vec<f64> = match view.scrub {
+        Some(frame) => frame
+            .policy
+            .iter()
+            .map(|mass| f64::from(*mass).ln())
+            .collect(),
+        None => view.snapshot.policy.iter().map(|mass| mass.ln()).collect(),
+    };
+    if !several || logs.len() != view.problem.arms() {
         return *view.metrics();
     }
-    let logs: Vec<f64> = view.snapshot.policy.iter().map(|mass| mass.ln()).collect();
-    bandit::measure(view.problem, &view.preset.objective, view.analysis, &logs)
+    bandit::measure(
+        view.problem,
+        &view.shown_objective(),
+        view.shown_analysis(),
+        &logs,
+    )
 }
 
 /// How far a load has come and how long it will take, or why it failed.

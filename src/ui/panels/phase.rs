@@ -70,6 +70,10 @@ impl PhaseDiagram {
             ui.label("A phase diagram needs at least two arms.");
             return;
         }
+        if view.waits_for_model() {
+            ui.label("Waiting for the model: the target follows from its reference.");
+            return;
+        }
         self.prepare(view);
         self.ensure_worker(ui);
         let Some(state) = &mut self.state else {

@@ -11,12 +11,14 @@ mod shading;
 
 use egui::{Align, CursorIcon, Layout, PointerButton, Pos2, Response, Sense, Stroke, Ui, pos2};
 
+#[cfg(test)]
+pub(crate) use self::readout::lines as readout_lines;
 pub(crate) use self::{
     draw::pin_color,
     edit::{Bar, edit, stroke},
     layout::Plot,
     readout::tooltip,
-    series::{Prepared, Series, analysis},
+    series::{Prepared, Series},
 };
 use self::{layout::Bounds, shading::Shading};
 use super::heat_map::HeatMaps;
@@ -313,7 +315,7 @@ impl MainPlot {
         match self.drag {
             DragMode::Pan => None,
             DragMode::Reward => can_reward.then_some(Bar::Reward),
-            DragMode::Reference => Some(Bar::Reference),
+            DragMode::Reference => (!view.waits_for_model()).then_some(Bar::Reference),
             DragMode::Nearest => {
                 let arm = plot.arm_at(at.x);
                 let column = plot.column_of(arm);
@@ -425,7 +427,7 @@ impl MainPlot {
         }
         let column = plot.column_of(arm);
         let range = plot.window.start(column)..plot.window.start(column + 1);
-        let masses = &analysis(view).target.masses;
+        let masses = &view.shown_analysis().target.masses;
         let best = range
             .filter(|arm| *arm < masses.len())
             .max_by(|a, b| masses[*a].total_cmp(&masses[*b]));
