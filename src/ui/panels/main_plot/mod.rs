@@ -277,7 +277,8 @@ impl MainPlot {
             return;
         };
         ui.set_cursor_icon(CursorIcon::ResizeVertical);
-        if let Some(at) = response.interact_pointer_pos() {
+        // Where the button was let go counts, not where the pointer went on to within the same frame.
+        if let Some(at) = released_at(ui).or_else(|| response.interact_pointer_pos()) {
             let value = value_at(plot, grab.bar, at.y);
             // A bar once taken stays in the hand; a curve is drawn across the arms passed.
             let now = if plot.bars {
@@ -474,6 +475,21 @@ pub(crate) fn drag_mode_ui(ui: &mut Ui, mode: &mut DragMode) {
             "What dragging in the plot edits. Ctrl and drag or the middle button moves the view, the wheel zooms, a double \
              click shows everything",
         );
+}
+
+/// Where the primary button was let go in this frame.
+fn released_at(ui: &Ui) -> Option<Pos2> {
+    ui.input(|input| {
+        input.events.iter().find_map(|event| match event {
+            egui::Event::PointerButton {
+                pos,
+                button: PointerButton::Primary,
+                pressed: false,
+                ..
+            } => Some(*pos),
+            _ => None,
+        })
+    })
 }
 
 fn value_at(plot: &Plot, bar: Bar, y: f32) -> f64 {
