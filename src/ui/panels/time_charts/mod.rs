@@ -358,7 +358,8 @@ impl TimeCharts {
                     Some(step) => trace::at(points, step),
                     None => points.last().copied(),
                 };
-                let value = value.map_or_else(|| "–".to_owned(), |p| number(p.mean));
+                let value =
+                    value.map_or_else(|| "–".to_owned(), |p| number(curve.shows.value(p.mean)));
                 let text = RichText::new(format!("{} {value}", curve.shows.label())).size(11.0);
                 let (swatch, _) = ui.allocate_exact_size(vec2(12.0, 8.0), Sense::hover());
                 let y = swatch.center().y;
