@@ -126,7 +126,7 @@ fn regions(
         arms.sort_unstable();
         let (x, y) = shape.coordinates(best);
         modes.push(Mode {
-            label: format!("at ({x:.2}, {y:.2})"),
+            label: format!("at ({x:.2}, {y:.2})").replace('-', "−"),
             arms,
         });
     }

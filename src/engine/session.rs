@@ -598,6 +598,7 @@ impl Session {
                 .map(|&mass| mass as f32)
                 .collect(),
             metrics,
+            objective: self.preset.objective,
             analysis: Arc::clone(&self.analysis),
         }
     }

@@ -100,6 +100,8 @@ pub struct Keyframe {
     pub policy: Arc<[f32]>,
     /// Its metrics.
     pub metrics: Metrics,
+    /// The objective then.
+    pub objective: Objective,
     /// The target then.
     pub analysis: Arc<Analysis>,
 }

@@ -4,7 +4,10 @@
 use std::path::{Path, PathBuf};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
-use egui::{Context, Key, Modal};
+use egui::{
+    Context, Key, Modal,
+    text::{CCursor, CCursorRange},
+};
 
 use crate::{figure::Figure, lm::checkpoint::CHECKPOINT_FILE};
 
@@ -39,6 +42,8 @@ struct Typed {
     text: String,
     folder: PathBuf,
     fresh: bool,
+    /// The user has changed the suggestion.
+    edited: bool,
 }
 
 /// Open questions and their answers.
@@ -82,6 +87,7 @@ impl Dialogs {
                 text: name.to_owned(),
                 folder: self.folder.clone(),
                 fresh: true,
+                edited: false,
             });
             return;
         }
@@ -144,12 +150,20 @@ impl Dialogs {
             ui.weak(hint);
             ui.add_space(6.0);
             let label = ui.label("Path");
-            let field = ui
-                .add(egui::TextEdit::singleline(&mut typed.text).desired_width(f32::INFINITY))
-                .labelled_by(label.id);
+            let mut output = egui::TextEdit::singleline(&mut typed.text)
+                .desired_width(f32::INFINITY)
+                .show(ui);
+            let field = output.response.response.labelled_by(label.id);
             if std::mem::take(&mut typed.fresh) {
                 field.request_focus();
+                // Typing replaces the name and keeps its ending.
+                output
+                    .state
+                    .cursor
+                    .set_char_range(Some(stem_range(&typed.text)));
+                output.state.store(ui.ctx(), field.id);
             }
+            typed.edited |= field.changed();
             let path = typed.folder.join(typed.text.trim());
             ui.add(
                 egui::Label::new(
@@ -189,9 +203,10 @@ impl Dialogs {
             } else {
                 problem
             };
+            // An empty field that nobody has touched is no mistake yet.
+            let told = problem.filter(|_| typed.edited || !typed.text.is_empty());
             ui.label(
-                egui::RichText::new(problem.unwrap_or(" "))
-                    .color(super::theme::Theme::of(ui).error),
+                egui::RichText::new(told.unwrap_or(" ")).color(super::theme::Theme::of(ui).error),
             );
             ui.horizontal(|ui| {
                 let go = ui.add_enabled(problem.is_none(), egui::Button::new(word));
@@ -218,6 +233,19 @@ impl Dialogs {
             ctx.request_repaint();
         }
     }
+}
+
+/// The name in a path without folder and ending.
+fn stem_range(text: &str) -> CCursorRange {
+    let letters = |bytes: &str| bytes.chars().count();
+    let name_from = text.rfind(['/', '\\']).map_or(0, |at| at + 1);
+    let name = text.get(name_from..).unwrap_or_default();
+    let stem = match name.rfind('.') {
+        Some(at) if at > 0 => name.get(..at).unwrap_or(name),
+        Some(_) | None => name,
+    };
+    let from = letters(text.get(..name_from).unwrap_or_default());
+    CCursorRange::two(CCursor::new(from), CCursor::new(from + letters(stem)))
 }
 
 /// The desktop can show a file dialog: elsewhere always; on Linux, where a session bus can reach a file portal.
@@ -294,5 +322,24 @@ fn ask_desktop(purpose: &Purpose, folder: &Path, name: &str) -> Option<PathBuf> 
             .add_filter("PNG picture", &["png"])
             .add_filter("CSV table", &["csv"])
             .save_file(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_is_marked_without_folder_and_ending() {
+        for (text, from, to) in [
+            ("figure-5.ron", 0, 8),
+            ("données/été.ron", 8, 11),
+            ("folder", 0, 6),
+            (".hidden", 0, 7),
+            ("", 0, 0),
+        ] {
+            let range = stem_range(text).as_sorted_char_range();
+            assert_eq!((range.start.0, range.end.0), (from, to), "{text}");
+        }
     }
 }

@@ -81,7 +81,9 @@ fn starts_group(command: UiCommand) -> bool {
 }
 
 fn command_ui(workbench: &Workbench, ui: &mut Ui, command: UiCommand, actions: &mut Vec<Action>) {
+    let language = workbench.preset().language.is_some();
     let enabled = match command {
+        UiCommand::Checkpoint | UiCommand::GoOn => language,
         UiCommand::Undo => workbench.document.can_undo(),
         UiCommand::Redo => workbench.document.can_redo(),
         UiCommand::Previous => workbench.previous.is_some(),
@@ -92,10 +94,25 @@ fn command_ui(workbench: &Workbench, ui: &mut Ui, command: UiCommand, actions: &
     if ui
         .add_enabled(enabled, button)
         .on_hover_text(command.tip())
+        .on_disabled_hover_text(why_not(command))
         .clicked()
     {
         actions.push(command.action());
         ui.close();
+    }
+}
+
+/// Why a command cannot be given now.
+fn why_not(command: UiCommand) -> &'static str {
+    match command {
+        UiCommand::Checkpoint | UiCommand::GoOn => {
+            "Only runs that train a language model have checkpoints"
+        }
+        UiCommand::Live => "The latest step is shown already",
+        UiCommand::Previous => "Nothing was open before",
+        UiCommand::Undo => "There is nothing to undo",
+        UiCommand::Redo => "There is nothing to redo",
+        _ => command.tip(),
     }
 }
 

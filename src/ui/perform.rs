@@ -138,7 +138,7 @@ impl Workbench {
                 Some(preset) => self.replace(ctx, Box::new(preset), Origin::Builtin(name)),
                 None => self.notify(
                     ctx,
-                    Notice::Error(format!("There is no preset named {name:?}")),
+                    Notice::Error(format!("There is no preset named “{name}”")),
                 ),
             },
             Action::OpenExperiment(preset) => self.replace(ctx, preset, Origin::Untitled),
@@ -382,7 +382,7 @@ impl Workbench {
             significant(objective.beta.get(), 3),
             steps_label(snapshot.step as f64)
         );
-        self.notify(ctx, Notice::Done(format!("Pinned as {label:?}")));
+        self.notify(ctx, Notice::Done(format!("Pinned as “{label}”")));
         self.pins.push(Pin {
             label,
             visible: true,

@@ -44,9 +44,7 @@ const WATCHABLE: Speed = Speed::StepsPerSecond(300.0);
 #[derive(Debug, Error)]
 pub enum GuiError {
     /// No window.
-    #[error(
-        "the window cannot be opened: {0} (is there a display? `modescope run` works without one)"
-    )]
+    #[error("the window cannot be opened: {0} (`modescope run` works without a display)")]
     Window(String),
     /// The picture or the statistics could not be written.
     #[error("{path} cannot be written: {reason}", path = path.display())]
@@ -123,7 +121,19 @@ pub fn run(options: GuiOptions) -> Result<(), GuiError> {
     if let Some(error) = outcome.lock().ok().and_then(|mut outcome| outcome.take()) {
         return Err(error);
     }
-    result.map_err(|error| GuiError::Window(error.to_string()))
+    result.map_err(|error| GuiError::Window(reason(&error.to_string())))
+}
+
+/// Why there is no window, without the place in the window library's source that its message begins with.
+fn reason(message: &str) -> String {
+    let told = message
+        .split_once("os error at ")
+        .and_then(|(_, rest)| rest.split_once(": "))
+        .map(|(_, told)| told.trim_end_matches('.'));
+    match told {
+        Some(told) => format!("no display: {told}"),
+        None => message.to_owned(),
+    }
 }
 
 /// What went wrong with the errand.
@@ -253,4 +263,21 @@ fn encode(image: &egui::ColorImage) -> Result<Vec<u8>, String> {
         .map_err(|error| error.to_string())?;
     writer.finish().map_err(|error| error.to_string())?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::reason;
+
+    #[test]
+    fn a_missing_display_is_told_without_a_place_in_some_source() {
+        assert_eq!(
+            reason(
+                "winit EventLoopError: os error at /home/a/winit/src/linux/mod.rs:765: neither WAYLAND_DISPLAY nor \
+                 WAYLAND_SOCKET nor DISPLAY is set."
+            ),
+            "no display: neither WAYLAND_DISPLAY nor WAYLAND_SOCKET nor DISPLAY is set"
+        );
+        assert_eq!(reason("OpenGL 2.0 is needed"), "OpenGL 2.0 is needed");
+    }
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Action, Pin, Selection, View};
+use super::{Action, Loading, Pin, Selection, View};
 use crate::{
     bandit::{Analysis, Problem, ProblemSource, measure, mode_masses},
     engine::{
@@ -25,6 +25,7 @@ pub(crate) struct World {
     pub(crate) pins: Vec<Pin>,
     pub(crate) selection: Selection,
     pub(crate) probe: Option<Arc<ProbeAnswer>>,
+    pub(crate) loading: Option<Loading>,
     /// Every action that panels asked for, in order.
     pub(crate) actions: Vec<Action>,
 }
@@ -114,6 +115,7 @@ impl World {
             pins: Vec::new(),
             selection: Selection::default(),
             probe: None,
+            loading: None,
             actions: Vec::new(),
         }
     }
@@ -130,7 +132,7 @@ impl World {
             pins: &self.pins,
             selection: &self.selection,
             probe: self.probe.as_ref(),
-            loading: None,
+            loading: self.loading.as_ref(),
             checkpoints: None,
         };
         panel(&view, &mut actions);
@@ -190,6 +192,7 @@ impl World {
                 .map(|m| *m as f32)
                 .collect(),
             metrics: self.analysis.reference_metrics,
+            objective: self.preset.objective,
             analysis: self.analysis.clone(),
         });
     }

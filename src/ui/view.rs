@@ -7,7 +7,7 @@ use crate::{
     bandit::{Analysis, Problem},
     engine::{Keyframe, ProbeAnswer, Snapshot},
     experiment::Preset,
-    theory::Metrics,
+    theory::{Metrics, Objective},
 };
 
 /// One frame's picture of the world. Panels read it and push [`super::Action`]s; they change nothing else but their own
@@ -74,6 +74,32 @@ pub struct Selection {
 }
 
 impl View<'_> {
+    /// What the objective asked for when the drawn policy was made: then, while scrubbing; else what it asks for now.
+    #[must_use]
+    pub fn shown_analysis(&self) -> &Arc<Analysis> {
+        self.scrubbed()
+            .map_or(self.analysis, |frame| &frame.analysis)
+    }
+
+    /// The objective that belongs to [`Self::shown_analysis`].
+    #[must_use]
+    pub fn shown_objective(&self) -> Objective {
+        self.scrubbed()
+            .map_or(self.preset.objective, |frame| frame.objective)
+    }
+
+    /// The keyframe shown, where its target is one over the arms of today.
+    fn scrubbed(&self) -> Option<&Keyframe> {
+        self.scrub
+            .filter(|frame| frame.analysis.rewards.len() == self.problem.arms())
+    }
+
+    /// Whether the model is not there yet, so that reference, policy and target are placeholders; the rewards are known.
+    #[must_use]
+    pub fn waits_for_model(&self) -> bool {
+        self.loading.is_some()
+    }
+
     /// The masses to draw as the policy: the scrubbed ones, or the latest.
     #[must_use]
     pub fn policy_mass(&self, arm: usize) -> f64 {

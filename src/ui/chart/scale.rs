@@ -253,13 +253,13 @@ pub(crate) fn settle(current: Option<f64>, wanted: f64) -> f64 {
         .unwrap_or(10.0 * base)
 }
 
-/// Bounds of a log₁₀ mass axis: whole powers of ten around the largest and the smallest mass, at least two, at most
-/// twelve apart; smaller masses are drawn at the lower edge.
+/// Bounds of a log₁₀ mass axis: whole powers of ten around the largest and the smallest mass, never above 1, at least two,
+/// at most twelve apart; smaller masses are drawn at the lower edge.
 pub(crate) fn settle_decades(largest: f64, smallest: f64) -> (f64, f64) {
     if !largest.is_finite() || largest <= 0.0 {
         return (-4.0, 0.0);
     }
-    let top = (largest.log10() + 0.05).ceil();
+    let top = (largest.log10() + 0.05).ceil().min(0.0);
     let low = if smallest.is_finite() && smallest > 0.0 {
         smallest.log10().floor()
     } else {
@@ -323,6 +323,13 @@ mod tests {
         assert!(settle(Some(first), 0.02) < first);
         assert!(settle(Some(first), 0.2) >= 0.2);
         assert_eq!(settle(Some(0.5), f64::NAN), 0.5);
+    }
+
+    #[test]
+    fn a_log_axis_of_masses_ends_at_one() {
+        assert_eq!(settle_decades(1.0, 1e-3), (-3.0, 0.0));
+        assert_eq!(settle_decades(0.93, 0.02), (-2.0, 0.0));
+        assert_eq!(settle_decades(0.05, 1e-40), (-13.0, -1.0));
     }
 
     #[test]

@@ -53,6 +53,10 @@ struct Slot {
 impl EstimatorView {
     /// Draws the panel. Call it only while the panel is visible: it computes a few times per second as the policy moves.
     pub(crate) fn ui(&mut self, ui: &mut Ui, view: &View, actions: &mut Vec<Action>) {
+        if view.waits_for_model() {
+            ui.label("Waiting for the model: gradients follow from its policy.");
+            return;
+        }
         let running = Estimator::of(&view.preset.training.update);
         let batch = self.batch.unwrap_or_else(|| running_batch(view));
         let advantage = self.advantage.unwrap_or_else(|| running_advantage(view));
@@ -101,8 +105,8 @@ impl EstimatorView {
         }
         let job = Job {
             problem: Arc::clone(view.problem),
-            analysis: Arc::clone(view.analysis),
-            objective: view.preset.objective,
+            analysis: Arc::clone(view.shown_analysis()),
+            objective: view.shown_objective(),
             policy: view.scrub.map_or_else(
                 || Policy::Now(Arc::clone(&view.snapshot.policy)),
                 |frame| Policy::Then(Arc::clone(&frame.policy)),

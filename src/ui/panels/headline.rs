@@ -1,7 +1,9 @@
 //! The answer at the top: what the target looks like and why, in a sentence, with the numbers that make it.
 
+use std::sync::Arc;
+
 use egui::{
-    Label, RichText, Ui,
+    FontId, Galley, Label, RichText, Ui,
     text::{LayoutJob, TextFormat},
 };
 
@@ -12,6 +14,7 @@ use crate::{
     ui::{
         Action, Loading, View,
         theme::{SENTENCE_SIZE, Theme},
+        widgets::number::without_noise,
     },
 };
 
@@ -25,48 +28,119 @@ pub(crate) fn headline_ui(ui: &mut Ui, view: &View, actions: &mut Vec<Action>) {
         return;
     }
     let roomy = ui.ctx().content_rect().height() >= ROOMY;
-    let sentence = Label::new(
-        RichText::new(&view.analysis.sentence)
-            .size(SENTENCE_SIZE)
-            .color(ui.visuals().strong_text_color()),
-    );
+    let sentence = &view.shown_analysis().sentence;
     if !roomy {
-        ui.add(sentence.truncate());
+        let text = RichText::new(sentence)
+            .size(SENTENCE_SIZE)
+            .color(ui.visuals().strong_text_color());
+        ui.add(Label::new(text).truncate());
         return;
     }
-    ui.add(sentence.wrap());
+    sentence_ui(ui, sentence);
     ui.horizontal(|ui| {
         ui.set_max_width(ui.available_width());
-        ui.spacing_mut().item_spacing.x = 18.0;
+        ui.spacing_mut().item_spacing.x = WIDE_GAP;
         let theme = Theme::of(ui);
+        if let Some(language) = &view.snapshot.language
+            && language.spec.prompts.len() > 1
+        {
+            let (shown, count) = (language.shown_prompt + 1, language.spec.prompts.len());
+            let text = format!("Prompt {shown} of {count}");
+            ui.label(RichText::new(text).color(theme.muted).strong())
+                .on_hover_text(
+                    "Sentence, numbers and plot are of this prompt; the charts over time are means of all prompts",
+                );
+        }
         if let Some(frame) = view.scrub {
             let text = format!("At step {}", super::transport::grouped(frame.step));
             ui.label(RichText::new(text).color(theme.accent).strong())
                 .on_hover_text("The timeline shows this earlier step; End follows the run again");
         }
         let metrics = &shown_metrics(view);
-        let target = &view.analysis.target_metrics;
-        let shown = [
-            (Metric::ExpectedReward, true),
-            (Metric::Objective, true),
-            (Metric::EffectiveModes, true),
-            (Metric::ModeMass, true),
-            (Metric::TvToTarget, false),
-            (Metric::KlToReference, true),
-            (Metric::Entropy, true),
-        ];
-        for (metric, compared) in shown {
+        let target = &view.shown_analysis().target_metrics;
+        let pairs = KEY_NUMBERS.map(|(metric, compared)| {
             let of = match metric {
-                Metric::Objective => view.analysis.target.optimal_value,
+                Metric::Objective => view.shown_analysis().target.optimal_value,
                 _ => target.get(metric),
             };
-            let of = compared.then_some(of);
-            if !pair(ui, &theme, metric, metrics.get(metric), of) {
-                // One line, always: what has no room is left out.
-                break;
-            }
-        }
+            (metric, metrics.get(metric), compared.then_some(of))
+        });
+        pairs_ui(ui, &theme, &pairs);
     });
+}
+
+/// The numbers under the sentence, and whether that of the target stands beside the policy's.
+const KEY_NUMBERS: [(Metric, bool); 7] = [
+    (Metric::ExpectedReward, true),
+    (Metric::Objective, true),
+    (Metric::EffectiveModes, true),
+    (Metric::ModeMass, true),
+    (Metric::TvToTarget, false),
+    (Metric::KlToReference, true),
+    (Metric::Entropy, true),
+];
+/// So many of them are fitted in, closer together or with fewer digits where they must be.
+const FITTED: usize = 6;
+/// Space between two of them where there is room.
+const WIDE_GAP: f32 = 18.0;
+/// See `WIDE_GAP`.
+const NARROW_GAP: f32 = 9.0;
+
+/// The sentence, over two lines at least, so that what lies below stays in place when it becomes shorter. While a button of
+/// the pointer is down it also keeps the lines it had: a drag changes the sentence, and must not move what is dragged.
+fn sentence_ui(ui: &mut Ui, sentence: &str) {
+    let font = FontId::proportional(SENTENCE_SIZE);
+    let color = ui.visuals().strong_text_color();
+    let line = ui.fonts_mut(|fonts| fonts.row_height(&font));
+    let width = ui.available_width();
+    let id = ui.scope_id().with("lines of the sentence");
+    let kept = ui
+        .input(|input| input.pointer.any_down())
+        .then(|| ui.data(|data| data.get_temp::<usize>(id)))
+        .flatten();
+    let lines = kept.unwrap_or_else(|| {
+        let all = LayoutJob::simple(sentence.to_owned(), font.clone(), color, width);
+        ui.fonts_mut(|fonts| fonts.layout_job(all))
+            .rows
+            .len()
+            .max(2)
+    });
+    ui.data_mut(|data| data.insert_temp(id, lines));
+    let mut job = LayoutJob::simple(sentence.to_owned(), font, color, width);
+    job.wrap.max_rows = lines;
+    ui.scope(|ui| {
+        ui.set_min_height(line * lines as f32);
+        ui.add(Label::new(job).wrap());
+    });
+}
+
+/// One line of numbers, always: what has no room is left out, from the end on.
+fn pairs_ui(ui: &mut Ui, theme: &Theme, pairs: &[(Metric, f64, Option<f64>)]) {
+    let room = ui.available_width();
+    let galleys = |ui: &Ui, digits: i32| -> Vec<Arc<Galley>> {
+        pairs
+            .iter()
+            .map(|&(metric, policy, of)| pair_galley(ui, theme, metric, (policy, of), digits))
+            .collect()
+    };
+    let width = |galleys: &[Arc<Galley>], gap: f32| {
+        let fitted = galleys.iter().take(FITTED);
+        fitted.map(|galley| galley.size().x + gap).sum::<f32>() - gap
+    };
+    let mut chosen = galleys(ui, 4);
+    if width(&chosen, WIDE_GAP) > room {
+        ui.spacing_mut().item_spacing.x = NARROW_GAP;
+        if width(&chosen, NARROW_GAP) > room {
+            chosen = galleys(ui, 3);
+        }
+    }
+    for (galley, (metric, ..)) in chosen.into_iter().zip(pairs) {
+        if galley.size().x > ui.available_width() {
+            break;
+        }
+        ui.label(galley)
+            .on_hover_text(format!("{}\nThe policy, of the target", metric.formula()));
+    }
 }
 
 /// Metrics of the policy that is drawn. Those of a snapshot are means over all prompts, the target's are of one.
@@ -76,11 +150,23 @@ fn shown_metrics(view: &View) -> Metrics {
         .language
         .as_ref()
         .is_some_and(|language| language.spec.prompts.len() > 1);
-    if !several || view.scrub.is_some() || view.snapshot.policy.len() != view.problem.arms() {
+    let logs: Vec<f64> = match view.scrub {
+        Some(frame) => frame
+            .policy
+            .iter()
+            .map(|mass| f64::from(*mass).ln())
+            .collect(),
+        None => view.snapshot.policy.iter().map(|mass| mass.ln()).collect(),
+    };
+    if !several || logs.len() != view.problem.arms() {
         return *view.metrics();
     }
-    let logs: Vec<f64> = view.snapshot.policy.iter().map(|mass| mass.ln()).collect();
-    bandit::measure(view.problem, &view.preset.objective, view.analysis, &logs)
+    bandit::measure(
+        view.problem,
+        &view.shown_objective(),
+        view.shown_analysis(),
+        &logs,
+    )
 }
 
 /// How far a load has come and how long it will take, or why it failed.
@@ -137,29 +223,44 @@ fn loading_ui(ui: &mut Ui, loading: &Loading, actions: &mut Vec<Action>) {
     }
 }
 
-/// "E[R] 0.998 of 1.000", policy and target in their colours; false if there was no room for it.
-fn pair(ui: &mut Ui, theme: &Theme, metric: Metric, policy: f64, target: Option<f64>) -> bool {
+/// "E[R] 0.998 of 1.000", policy and target in their colours.
+fn pair_galley(
+    ui: &Ui,
+    theme: &Theme,
+    metric: Metric,
+    (policy, target): (f64, Option<f64>),
+    digits: i32,
+) -> Arc<Galley> {
     let font = egui::TextStyle::Body.resolve(ui.style());
     let mut job = LayoutJob::default();
     let mut add = |text: &str, color| {
         job.append(text, 0.0, TextFormat::simple(font.clone(), color));
     };
+    let number = |value: f64| digits_of(metric_value(metric, value), digits);
     add(metric.label(), theme.muted);
     add(&format!(" {}", number(policy)), theme.policy);
     if let Some(target) = target {
         add(&format!(" of {}", number(target)), theme.target);
     }
-    let galley = ui.fonts_mut(|fonts| fonts.layout_job(job));
-    if galley.size().x > ui.available_width() {
-        return false;
+    ui.fonts_mut(|fonts| fonts.layout_job(job))
+}
+
+/// A metric's value as it is shown: a distance, a share or an entropy of 1e−17 is what rounding left of 0; a reward can be
+/// as small as that.
+pub(crate) fn metric_value(metric: Metric, value: f64) -> f64 {
+    match metric {
+        Metric::ExpectedReward | Metric::Objective => value,
+        _ => without_noise(value),
     }
-    ui.label(galley)
-        .on_hover_text(format!("{}\nThe policy, of the target", metric.formula()));
-    true
 }
 
 /// Four significant digits, an en dash where there is no number.
 pub(crate) fn number(value: f64) -> String {
+    digits_of(value, 4)
+}
+
+/// This many significant digits, an en dash where there is no number.
+fn digits_of(value: f64, digits: i32) -> String {
     if !value.is_finite() {
         return if value == f64::INFINITY {
             "∞".to_owned()
@@ -175,7 +276,7 @@ pub(crate) fn number(value: f64) -> String {
     } else if !(1e-4..1e6).contains(&size) {
         format!("{value:.2e}")
     } else {
-        let decimals = (3 - size.log10().floor() as i32).clamp(0, 5) as usize;
+        let decimals = (digits - 1 - size.log10().floor() as i32).clamp(0, digits + 1) as usize;
         format!("{value:.decimals$}")
     };
     text.replace('-', "−")

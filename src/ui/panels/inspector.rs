@@ -48,8 +48,8 @@ struct Reading {
 
 impl Reading {
     fn new(view: &View, (a, b): (usize, usize)) -> Self {
-        let objective = view.preset.objective;
-        let (problem, analysis) = (view.problem, view.analysis);
+        let objective = view.shown_objective();
+        let (problem, analysis) = (view.problem, view.shown_analysis());
         let logs = problem.reference.log_masses();
         let swapped = analysis.paid_reference(problem);
         let rewards = analysis.paid_rewards();
@@ -80,8 +80,8 @@ impl Reading {
 
     fn fits(&self, view: &View, pair: (usize, usize)) -> bool {
         Arc::ptr_eq(&self.problem, view.problem)
-            && Arc::ptr_eq(&self.analysis, view.analysis)
-            && self.objective == view.preset.objective
+            && Arc::ptr_eq(&self.analysis, view.shown_analysis())
+            && self.objective == view.shown_objective()
             && self.pair == pair
     }
 }
@@ -95,6 +95,10 @@ impl Inspector {
     }
 
     fn contents_ui(&mut self, ui: &mut Ui, view: &View, actions: &mut Vec<Action>) {
+        if view.waits_for_model() {
+            ui.label("Waiting for the model: what it gives each answer is not known before.");
+            return;
+        }
         let Some(pair) = pair(view) else {
             ui.label("There is only one arm, so nothing to compare it with.");
             return;
@@ -234,7 +238,14 @@ fn headline(view: &View, reading: &Reading) -> String {
     if a == b {
         return "Pick two different arms to compare.".to_owned();
     }
-    let mass = |arm: usize| view.analysis.target.masses.get(arm).copied().unwrap_or(0.0);
+    let mass = |arm: usize| {
+        view.shown_analysis()
+            .target
+            .masses
+            .get(arm)
+            .copied()
+            .unwrap_or(0.0)
+    };
     let Some(now) = reading.now else {
         return match (mass(a) > 0.0, mass(b) > 0.0) {
             (true, false) => format!("{upper_first} has target mass, {second} gets none at all."),
@@ -264,7 +275,7 @@ fn tie_ui(ui: &mut Ui, view: &View, reading: &Reading, actions: &mut Vec<Action>
     if a == b {
         return;
     }
-    let rewards = &view.analysis.rewards;
+    let rewards = &view.shown_analysis().rewards;
     let logs = view.problem.reference.log_masses();
     let (Some(&ra), Some(&rb), Some(&la), Some(&lb)) =
         (rewards.get(a), rewards.get(b), logs.get(a), logs.get(b))
@@ -290,7 +301,7 @@ fn tie_ui(ui: &mut Ui, view: &View, reading: &Reading, actions: &mut Vec<Action>
         None if ra == rb && la == lb => {
             "Same reward and same reference: the same target mass for every β.".to_owned()
         }
-        None if ra == rb && view.preset.objective.entropy > 0.0 => {
+        None if ra == rb && view.shown_objective().entropy > 0.0 => {
             let now = reading.plain.or(reading.now);
             let now = now.map_or_else(String::new, |now| {
                 format!(" At this β it is {}.", factor(now.total.abs()))
@@ -327,10 +338,10 @@ fn tie_ui(ui: &mut Ui, view: &View, reading: &Reading, actions: &mut Vec<Action>
     };
     ui.add(Label::new(text).wrap());
     if let Some(beta) = reading.tie {
-        let at_tie = (view.preset.objective.beta.get() / beta.get() - 1.0).abs() < 1e-9;
+        let at_tie = (view.shown_objective().beta.get() / beta.get() - 1.0).abs() < 1e-9;
         if ui
             .add_enabled(
-                !at_tie,
+                !at_tie && view.scrub.is_none(),
                 egui::Button::new(format!("Set β to {}", number(beta.get()))),
             )
             .on_hover_text("Put β exactly on the tie point")
@@ -349,8 +360,8 @@ fn mara_ui(ui: &mut Ui, view: &View, reading: &Reading, actions: &mut Vec<Action
     if a == b {
         return;
     }
-    let objective = view.preset.objective;
-    let rewards = &view.analysis.rewards;
+    let objective = view.shown_objective();
+    let rewards = &view.shown_analysis().rewards;
     let (Some(&ra), Some(&rb)) = (rewards.get(a), rewards.get(b)) else {
         return;
     };
@@ -375,8 +386,9 @@ fn mara_ui(ui: &mut Ui, view: &View, reading: &Reading, actions: &mut Vec<Action
         ))
         .wrap(),
     );
+    let text = format!("Switch on MARA at τ = {}", number(threshold));
     if ui
-        .button(format!("Switch on MARA at τ = {}", number(threshold)))
+        .add_enabled(view.scrub.is_none(), egui::Button::new(text))
         .on_hover_text(
             "Mode-anchored reward augmentation: good answers share the anchor's reward and support",
         )
@@ -389,7 +401,7 @@ fn mara_ui(ui: &mut Ui, view: &View, reading: &Reading, actions: &mut Vec<Action
                 anchor: Anchor::default(),
                 per_class: false,
             }),
-            ..objective
+            ..view.preset.objective
         }));
     }
 }
@@ -402,7 +414,7 @@ fn edit(objective: Objective) -> Action {
 }
 
 fn numbers_ui(ui: &mut Ui, view: &View, (a, b): (usize, usize)) {
-    let analysis = view.analysis;
+    let analysis = view.shown_analysis();
     let at = |values: &[f64], arm: usize| values.get(arm).copied().unwrap_or(f64::NAN);
     let logs = view.problem.reference.log_masses();
     let mut rows: Vec<(&str, &str, f64, f64)> = vec![(

@@ -17,6 +17,15 @@ enum Level {
     Error,
 }
 
+impl Level {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Error => "error",
+        }
+    }
+}
+
 /// What happened since the window opened, and how much of it is shown.
 #[derive(Default)]
 pub(crate) struct LogPanel {
@@ -50,7 +59,9 @@ impl LogPanel {
                 let lines: Vec<String> = self
                     .lines
                     .iter()
-                    .map(|(time, level, text)| format!("{}  {level:?}  {text}", clock(*time)))
+                    .map(|(time, level, text)| {
+                        format!("{}  {}  {text}", clock(*time), level.word())
+                    })
                     .collect();
                 actions.push(Action::CopyText {
                     text: lines.join("\n"),

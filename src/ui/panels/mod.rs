@@ -26,3 +26,5 @@ pub(crate) mod transport;
 
 #[cfg(test)]
 mod plot_tests;
+#[cfg(test)]
+mod reading_tests;

@@ -8,7 +8,7 @@ use egui::{
     UiBuilder, pos2, vec2,
 };
 
-use super::main_plot::{Series, analysis};
+use super::main_plot::Series;
 use crate::{
     bandit::Problem,
     theory::{Metric, coverage},
@@ -81,6 +81,10 @@ impl ModeStrip {
         self.masses.update(view, self.draws, now);
         if view.problem.modes.is_empty() {
             ui.weak("This problem has no modes: no arm reaches the reward threshold");
+            return;
+        }
+        if view.waits_for_model() {
+            ui.weak("Waiting for the model: the masses of the modes are not known before");
             return;
         }
         let outer = ui.available_rect_before_wrap();
@@ -456,8 +460,8 @@ fn known_masses(view: &View, series: Series) -> Option<Vec<f64>> {
         return None;
     }
     let known = match series {
-        Series::Reference => &analysis(view).reference_modes,
-        Series::Target => &analysis(view).target_modes,
+        Series::Reference => &view.shown_analysis().reference_modes,
+        Series::Target => &view.shown_analysis().target_modes,
         Series::Policy if view.scrub.is_none() => &*view.snapshot.policy_modes,
         Series::Policy | Series::Samples | Series::BestFit | Series::Reward | Series::Augmented => {
             return None;
@@ -486,8 +490,8 @@ fn per_mode(problem: &Problem, values: Values<'_>) -> Vec<f64> {
 
 /// The mode's arm with the highest reward; among equals the one with the most target mass.
 fn best_arm(view: &View, arms: &[u32]) -> Option<usize> {
-    let rewards = &view.analysis.rewards;
-    let masses = &view.analysis.target.masses;
+    let rewards = &view.shown_analysis().rewards;
+    let masses = &view.shown_analysis().target.masses;
     let key = |arm: usize| {
         (
             rewards.get(arm).copied().unwrap_or(f64::NEG_INFINITY),

@@ -25,8 +25,8 @@ pub(crate) fn pair(view: &View) -> Option<(usize, usize)> {
 /// The two arms whose contest decides the picture: the best arms of the modes that tie nearest the present β; without such
 /// a tie, the best arms of the two heaviest modes of the target; without modes, its two heaviest arms.
 pub(crate) fn leading_pair(view: &View) -> Option<(usize, usize)> {
-    let (problem, analysis) = (view.problem, view.analysis);
-    let beta = view.preset.objective.beta.get().ln();
+    let (problem, analysis) = (view.problem, view.shown_analysis());
+    let beta = view.shown_objective().beta.get().ln();
     let distance = |tie: &&Tie| (tie.beta.ln() - beta).abs();
     let nearest = analysis
         .mode_ties
@@ -54,7 +54,7 @@ pub(crate) fn leading_pair(view: &View) -> Option<(usize, usize)> {
 /// A mode's best arm: best reward, then best support.
 pub(crate) fn best_arm(view: &View, mode: usize) -> Option<usize> {
     let logs = view.problem.reference.log_masses();
-    let rewards = &view.analysis.rewards;
+    let rewards = &view.shown_analysis().rewards;
     let arms = &view.problem.modes.get(mode)?.arms;
     arms.iter()
         .map(|&arm| arm as usize)

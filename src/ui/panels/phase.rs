@@ -70,6 +70,10 @@ impl PhaseDiagram {
             ui.label("A phase diagram needs at least two arms.");
             return;
         }
+        if view.waits_for_model() {
+            ui.label("Waiting for the model: the target follows from its reference.");
+            return;
+        }
         self.prepare(view);
         self.ensure_worker(ui);
         let Some(state) = &mut self.state else {
@@ -242,17 +246,20 @@ impl State {
         let other = (self.y.kind, self.x.kind);
         chooser_ui(ui, "Across", &mut self.x, other.0, view, pair);
         chooser_ui(ui, "Up", &mut self.y, other.1, view, pair);
-        let label = ui.label("Colour");
-        ComboBox::from_id_salt("phase quantity")
-            .selected_text(self.quantity.label())
-            .width(130.0)
-            .show_ui(ui, |ui| {
-                for quantity in PhaseQuantity::ALL {
-                    ui.selectable_value(&mut self.quantity, quantity, quantity.label());
-                }
-            })
-            .response
-            .labelled_by(label.id);
+        // One piece, or a narrow panel breaks the line between name and box.
+        ui.horizontal(|ui| {
+            let label = ui.label("Colour");
+            ComboBox::from_id_salt("phase quantity")
+                .selected_text(self.quantity.label())
+                .width(130.0)
+                .show_ui(ui, |ui| {
+                    for quantity in PhaseQuantity::ALL {
+                        ui.selectable_value(&mut self.quantity, quantity, quantity.label());
+                    }
+                })
+                .response
+                .labelled_by(label.id);
+        });
     }
 
     fn progress_ui(&mut self, ui: &mut Ui, map: Option<&PhaseMap>, worker: &PhaseWorker) {

@@ -2,7 +2,10 @@
 
 use egui::{RichText, ScrollArea, Sense, Ui, vec2};
 
-use super::{headline::number, transport::grouped};
+use super::{
+    headline::{metric_value, number},
+    transport::grouped,
+};
 use crate::{
     theory::Metric,
     ui::{
@@ -115,7 +118,10 @@ impl PinList {
             grouped(pin.snapshot.step),
             number(metrics.get(Metric::ExpectedReward)),
             number(metrics.get(Metric::EffectiveModes)),
-            number(metrics.get(Metric::TvToTarget)),
+            number(metric_value(
+                Metric::TvToTarget,
+                metrics.get(Metric::TvToTarget)
+            )),
         );
         ui.add(egui::Label::new(RichText::new(line).small().color(theme.muted)).truncate());
     }

@@ -4,7 +4,7 @@ use egui::{Rangef, Rect, Sense, Stroke, Ui, WidgetInfo, pos2, vec2};
 
 use super::{
     tour::{Spot, spot},
-    transport::grouped,
+    transport::{SCRUB_BUTTONS, grouped},
 };
 use crate::ui::{Action, View, chart::hairlines, theme::Theme};
 
@@ -19,7 +19,7 @@ impl Timeline {
         let frames = &view.snapshot.keyframes;
         let end = view.snapshot.step.max(1);
         let shown = view.scrub.map(|frame| frame.step);
-        let buttons = if shown.is_some() { 212.0 } else { 0.0 };
+        let buttons = if shown.is_some() { SCRUB_BUTTONS } else { 0.0 };
         let width = (ui.available_width() - buttons - 8.0).max(40.0);
         let (rect, response) = ui.allocate_exact_size(vec2(width, 22.0), Sense::click_and_drag());
         spot(ui, Spot::Timeline, rect);

@@ -17,12 +17,50 @@ use crate::{
     },
 };
 
+pub(crate) use crate::ui::widgets::number::grouped;
+
 /// State of the transport.
 pub(crate) struct Transport {
     /// Limit that comes back when the speed is limited again, in steps per second.
     limit: f64,
     limited: bool,
+    /// Width that the limit took when it was last drawn.
+    limit_width: f32,
     timeline: Timeline,
+}
+
+/// The least width of the timeline.
+const TIMELINE: f32 = 120.0;
+/// Width of the buttons that stand beside the timeline while it shows an earlier step.
+pub(super) const SCRUB_BUTTONS: f32 = 212.0;
+/// Widths of what always stands there.
+const STATUS: f32 = 54.0;
+/// See `STATUS`.
+const STEP: f32 = 92.0;
+/// Width of the bar that shows how much of a run is done.
+const DONE: f32 = 70.0;
+
+/// What the bar may leave out, in the order in which it is left out last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Limit,
+    Rate,
+    TimeLeft,
+    Elapsed,
+    Tokens,
+}
+
+/// The parts that `room` holds, each with its width: from the most important one on, until one does not fit.
+fn fitting(room: f32, parts: &[(Part, f32)]) -> Vec<Part> {
+    let mut left = room;
+    parts
+        .iter()
+        .take_while(|(_, width)| {
+            left -= width;
+            left >= 0.0
+        })
+        .map(|(part, _)| *part)
+        .collect()
 }
 
 impl Default for Transport {
@@ -44,6 +82,7 @@ impl Transport {
         Self {
             limit,
             limited,
+            limit_width: 150.0,
             timeline: Timeline::default(),
         }
     }
@@ -51,20 +90,44 @@ impl Transport {
     /// Draws the transport as one bar.
     pub(crate) fn ui(&mut self, ui: &mut Ui, view: &View, actions: &mut Vec<Action>) {
         ui.horizontal_centered(|ui| {
-            // What matters least goes first where the bar is short, so that the timeline keeps its place.
-            let width = ui.available_width();
             self.buttons(ui, view, actions);
             ui.separator();
-            if width > 520.0 {
-                self.speed(ui, actions);
+            let shown = self.shown(ui, view);
+            if shown.contains(&Part::Limit) {
+                let limit = ui.horizontal(|ui| self.speed(ui, actions));
+                self.limit_width = limit.response.rect.width();
                 ui.separator();
             }
-            progress(ui, view.snapshot, width > 680.0);
+            progress(ui, view.snapshot, &shown);
             ui.separator();
             ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
                 self.timeline.ui(ui, view, actions)
             });
         });
+    }
+
+    /// What matters least goes first where the bar is short, so that the timeline keeps its place.
+    fn shown(&self, ui: &Ui, view: &View) -> Vec<Part> {
+        let gap = ui.spacing().item_spacing.x;
+        let separator = 6.0 + 2.0 * gap;
+        let snapshot = view.snapshot;
+        let timeline = match view.scrub {
+            Some(_) => TIMELINE + SCRUB_BUTTONS,
+            None => TIMELINE,
+        };
+        let fixed = STATUS + STEP + 2.0 * gap + separator + timeline + 8.0;
+        let mut parts = vec![
+            (Part::Limit, self.limit_width + separator),
+            (Part::Rate, 70.0 + gap),
+        ];
+        if towards_end(&snapshot.training.stop, snapshot).is_some() {
+            parts.push((Part::TimeLeft, DONE + time_left_width(ui) + 2.0 * gap));
+        }
+        parts.push((Part::Elapsed, 76.0 + gap));
+        if snapshot.language.is_some() {
+            parts.push((Part::Tokens, 96.0 + gap));
+        }
+        fitting(ui.available_width() - fixed, &parts)
     }
 
     fn buttons(&self, ui: &mut Ui, view: &View, actions: &mut Vec<Action>) {
@@ -111,7 +174,7 @@ impl Transport {
     }
 }
 
-fn progress(ui: &mut Ui, snapshot: &Snapshot, roomy: bool) {
+fn progress(ui: &mut Ui, snapshot: &Snapshot, shown: &[Part]) {
     let theme = Theme::of(ui);
     let color = match snapshot.status {
         Status::Running => theme.good,
@@ -131,7 +194,7 @@ fn progress(ui: &mut Ui, snapshot: &Snapshot, roomy: bool) {
     };
     fixed(
         ui,
-        54.0,
+        STATUS,
         RichText::new(status_word(snapshot.status))
             .color(color)
             .strong(),
@@ -139,30 +202,33 @@ fn progress(ui: &mut Ui, snapshot: &Snapshot, roomy: bool) {
     );
     fixed(
         ui,
-        92.0,
+        STEP,
         RichText::new(format!("step {}", grouped(snapshot.step))),
         "Steps done",
     );
-    if !roomy {
-        return;
-    }
     let speed = match snapshot.status {
         Status::Running => format!("{} /s", rate(snapshot.steps_per_second)),
         Status::Paused | Status::Finished | Status::Failed => String::new(),
     };
-    fixed(
-        ui,
-        70.0,
-        RichText::new(speed).color(theme.muted),
-        "Steps per second",
-    );
-    fixed(
-        ui,
-        66.0,
-        RichText::new(duration(snapshot.elapsed_secs)).color(theme.muted),
-        "Time spent training, pauses not counted",
-    );
-    if let Some(language) = &snapshot.language {
+    if shown.contains(&Part::Rate) {
+        fixed(
+            ui,
+            70.0,
+            RichText::new(speed).color(theme.muted),
+            "Steps per second",
+        );
+    }
+    if shown.contains(&Part::Elapsed) {
+        fixed(
+            ui,
+            76.0,
+            RichText::new(duration(snapshot.elapsed_secs)).color(theme.muted),
+            "Time spent training, pauses not counted",
+        );
+    }
+    if let Some(language) = &snapshot.language
+        && shown.contains(&Part::Tokens)
+    {
         let text = match snapshot.status {
             Status::Running if language.tokens_per_second >= 1e5 => {
                 format!("{} k tokens/s", rate(language.tokens_per_second / 1e3))
@@ -177,25 +243,30 @@ fn progress(ui: &mut Ui, snapshot: &Snapshot, roomy: bool) {
             "Tokens sampled per second, recently",
         );
     }
-    if let Some((fraction, eta)) = towards_end(&snapshot.training.stop, snapshot) {
-        let eta = match (eta, snapshot.status) {
-            (Some(secs), _) => format!("{} left", duration(secs)),
-            (None, Status::Finished) => "the end".to_owned(),
+    if let Some((fraction, eta)) = towards_end(&snapshot.training.stop, snapshot)
+        && shown.contains(&Part::TimeLeft)
+    {
+        let (eta, exact) = match (eta, snapshot.status) {
+            (Some(secs), _) => (time_left(secs), format!("{} left", duration(secs))),
+            (None, Status::Finished) => ("the end".to_owned(), "the end".to_owned()),
             // Nothing can be told before the first step, or while nothing happens.
-            (None, Status::Running | Status::Paused | Status::Failed) => String::new(),
+            (None, Status::Running | Status::Paused | Status::Failed) => {
+                (String::new(), String::new())
+            }
         };
         ui.add(
             egui::ProgressBar::new(fraction as f32)
-                .desired_width(70.0)
+                .desired_width(DONE)
                 .desired_height(6.0)
                 .corner_radius(3),
         )
-        .on_hover_text(format!("{:.0} % of the run {eta}", 100.0 * fraction));
+        .on_hover_text(format!("{:.0} % of the run, {exact}", 100.0 * fraction));
+        let width = time_left_width(ui);
         fixed(
             ui,
-            62.0,
+            width,
             RichText::new(eta).color(theme.muted),
-            "Time left at the present speed",
+            &format!("{exact}\nTime left at the present speed"),
         );
     }
 }
@@ -220,17 +291,25 @@ pub(crate) fn towards_end(stop: &StopRule, snapshot: &Snapshot) -> Option<(f64, 
         .map(|(fraction, eta)| (fraction.clamp(0.0, 1.0), eta))
 }
 
-/// "12 345": groups of three, a thin space between.
-pub(crate) fn grouped(count: u64) -> String {
-    let digits = count.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push('\u{2009}');
-        }
-        text.push(digit);
+/// "8 s left", "52 min left", "2 h 05 min left": as exact as the end of a run can be told.
+fn time_left(secs: f64) -> String {
+    if (60.0..3600.0).contains(&secs) {
+        return format!("{} min left", (secs / 60.0) as u64);
     }
-    text
+    if (0.0..60.0).contains(&secs) {
+        return format!("{secs:.0} s left");
+    }
+    format!("{} left", duration(secs))
+}
+
+/// Room for every time left below a hundred hours.
+fn time_left_width(ui: &Ui) -> f32 {
+    let font = egui::TextStyle::Body.resolve(ui.style());
+    let longest = "00 h 00 min left".to_owned();
+    let galley = ui
+        .painter()
+        .layout_no_wrap(longest, font, egui::Color32::PLACEHOLDER);
+    galley.size().x.ceil() + 2.0
 }
 
 /// Steps per second: whole and grouped, a decimal where slow.
@@ -256,5 +335,41 @@ pub(crate) fn duration(secs: f64) -> String {
             (secs / 3600.0) as u64,
             (secs / 60.0) as u64 % 60
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_left_is_told_in_two_units_at_most_and_without_seconds_from_a_minute_on() {
+        let texts = [8.4, 59.0, 61.0, 3_125.0, 3_590.0, 7_500.0].map(time_left);
+        let wanted = [
+            "8 s left",
+            "59 s left",
+            "1 min left",
+            "52 min left",
+            "59 min left",
+            "2 h 05 min left",
+        ];
+        assert_eq!(texts, wanted);
+    }
+
+    #[test]
+    fn the_least_important_parts_go_first() {
+        let parts = [
+            (Part::Limit, 100.0),
+            (Part::TimeLeft, 150.0),
+            (Part::Elapsed, 60.0),
+            (Part::Tokens, 90.0),
+        ];
+        assert_eq!(fitting(400.0, &parts).len(), 4);
+        assert_eq!(
+            fitting(390.0, &parts),
+            [Part::Limit, Part::TimeLeft, Part::Elapsed]
+        );
+        assert_eq!(fitting(300.0, &parts), [Part::Limit, Part::TimeLeft]);
+        assert!(fitting(-5.0, &parts).is_empty());
     }
 }

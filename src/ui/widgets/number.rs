@@ -42,19 +42,70 @@ pub(crate) fn signed(value: f64) -> String {
     }
 }
 
-/// A natural-log ratio as a factor: "15 ×", or a power of ten where that would be long.
+/// The same with 0 for what is rounding noise: for distances and shares, which sums of masses near 1 make.
+pub(crate) fn without_noise(value: f64) -> f64 {
+    if value.abs() < 1e-12 { 0.0 } else { value }
+}
+
+/// A natural-log ratio as a factor: "15 ×", "22 000 ×", "1.2 × 10⁶ ×".
 pub(crate) fn factor(log_ratio: f64) -> String {
-    if log_ratio.is_nan() {
-        return "–".to_owned();
+    if !log_ratio.is_finite() {
+        return format!("{} ×", number(log_ratio.exp()));
     }
-    if log_ratio.abs() < 9.0 {
-        format!("{} ×", significant(log_ratio.exp(), 3))
+    let power = log_ratio / std::f64::consts::LN_10;
+    let exponent = power.floor();
+    // Three significant digits, so that what rounds up to the next power of ten is written as one.
+    let mantissa = 10f64.powf(power - exponent);
+    let (mantissa, exponent) = if mantissa >= 9.995 {
+        (1.0, exponent + 1.0)
     } else {
-        format!(
-            "10^{} ×",
-            significant(log_ratio / std::f64::consts::LN_10, 3)
-        )
+        (mantissa, exponent)
+    };
+    if (-4.0..4.0).contains(&exponent) {
+        return format!("{} ×", significant(log_ratio.exp(), 3));
     }
+    if (4.0..6.0).contains(&exponent) {
+        let rounded = (mantissa * 100.0).round() * 10f64.powf(exponent - 2.0);
+        return format!("{} ×", grouped(rounded as u64));
+    }
+    format!(
+        "{} × 10{} ×",
+        significant(mantissa, 2),
+        superscript(exponent as i64)
+    )
+}
+
+/// "12 345": groups of three, a thin space between.
+pub(crate) fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push('\u{2009}');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+fn superscript(exponent: i64) -> String {
+    exponent
+        .to_string()
+        .chars()
+        .map(|letter| match letter {
+            '-' => '⁻',
+            '1' => '¹',
+            '2' => '²',
+            '3' => '³',
+            '4' => '⁴',
+            '5' => '⁵',
+            '6' => '⁶',
+            '7' => '⁷',
+            '8' => '⁸',
+            '9' => '⁹',
+            _ => '⁰',
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -71,6 +122,12 @@ mod tests {
         assert_eq!(number(f64::NAN), "–");
         assert_eq!(signed(1.9), "+1.9");
         assert_eq!(factor(15f64.ln()), "15 ×");
-        assert_eq!(factor(100.0), "10^43.4 ×");
+        assert_eq!(factor(10.0), "22\u{2009}000 ×");
+        assert_eq!(factor(14.0), "1.2 × 10⁶ ×");
+        assert_eq!(factor(100.0), "2.7 × 10⁴³ ×");
+        assert_eq!(factor(1e6_f64.ln() - 1e-9), "1 × 10⁶ ×");
+        assert_eq!(factor(-30.0), "9.4 × 10⁻¹⁴ ×");
+        assert_eq!(factor(f64::INFINITY), "∞ ×");
+        assert_eq!(without_noise(-8.3e-17), 0.0);
     }
 }

@@ -8,6 +8,9 @@ use crate::ui::{
     chart::{steps_label, ticks},
 };
 
+/// What stands in the plot, and in its tooltip, where reference, policy and target will be.
+pub(super) const WAITING: &str = "Waiting for the model: only the rewards are known";
+
 /// Tick labels and names of all axes.
 pub(super) fn axes(plot: &Plot, view: &View, theme: &Theme) {
     let frame = &plot.frame;
@@ -90,6 +93,13 @@ pub(super) fn marks(ui: &Ui, plot: &Plot, view: &View, theme: &Theme) {
                 ui.visuals().extreme_bg_color,
             );
         }
+    }
+    if view.waits_for_model() {
+        let at = pos2(frame.rect.center().x, frame.rect.top() + 10.0);
+        frame
+            .inside
+            .text(at, Align2::CENTER_TOP, WAITING, frame.font(), theme.muted);
+        return;
     }
     if let Some(keyframe) = view.scrub {
         let text = format!("policy at step {}", steps_label(keyframe.step as f64));

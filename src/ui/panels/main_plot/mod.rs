@@ -11,12 +11,14 @@ mod shading;
 
 use egui::{Align, CursorIcon, Layout, PointerButton, Pos2, Response, Sense, Stroke, Ui, pos2};
 
+#[cfg(test)]
+pub(crate) use self::readout::lines as readout_lines;
 pub(crate) use self::{
     draw::pin_color,
     edit::{Bar, edit, stroke},
     layout::Plot,
     readout::tooltip,
-    series::{Prepared, Series, analysis},
+    series::{Prepared, Series},
 };
 use self::{layout::Bounds, shading::Shading};
 use super::heat_map::HeatMaps;
@@ -275,7 +277,8 @@ impl MainPlot {
             return;
         };
         ui.set_cursor_icon(CursorIcon::ResizeVertical);
-        if let Some(at) = response.interact_pointer_pos() {
+        // Where the button was let go counts, not where the pointer went on to within the same frame.
+        if let Some(at) = released_at(ui).or_else(|| response.interact_pointer_pos()) {
             let value = value_at(plot, grab.bar, at.y);
             // A bar once taken stays in the hand; a curve is drawn across the arms passed.
             let now = if plot.bars {
@@ -313,7 +316,7 @@ impl MainPlot {
         match self.drag {
             DragMode::Pan => None,
             DragMode::Reward => can_reward.then_some(Bar::Reward),
-            DragMode::Reference => Some(Bar::Reference),
+            DragMode::Reference => (!view.waits_for_model()).then_some(Bar::Reference),
             DragMode::Nearest => {
                 let arm = plot.arm_at(at.x);
                 let column = plot.column_of(arm);
@@ -425,7 +428,7 @@ impl MainPlot {
         }
         let column = plot.column_of(arm);
         let range = plot.window.start(column)..plot.window.start(column + 1);
-        let masses = &analysis(view).target.masses;
+        let masses = &view.shown_analysis().target.masses;
         let best = range
             .filter(|arm| *arm < masses.len())
             .max_by(|a, b| masses[*a].total_cmp(&masses[*b]));
@@ -472,6 +475,21 @@ pub(crate) fn drag_mode_ui(ui: &mut Ui, mode: &mut DragMode) {
             "What dragging in the plot edits. Ctrl and drag or the middle button moves the view, the wheel zooms, a double \
              click shows everything",
         );
+}
+
+/// Where the primary button was let go in this frame.
+fn released_at(ui: &Ui) -> Option<Pos2> {
+    ui.input(|input| {
+        input.events.iter().find_map(|event| match event {
+            egui::Event::PointerButton {
+                pos,
+                button: PointerButton::Primary,
+                pressed: false,
+                ..
+            } => Some(*pos),
+            _ => None,
+        })
+    })
 }
 
 fn value_at(plot: &Plot, bar: Bar, y: f32) -> f64 {

@@ -2,7 +2,7 @@
 
 use egui::{Color32, RichText, Ui};
 
-use super::series::{Series, analysis};
+use super::{marks::WAITING, series::Series};
 use crate::{
     bandit::Shape,
     experiment::OTHER,
@@ -74,8 +74,10 @@ pub(crate) fn lines(view: &View<'_>, arm: usize, theme: &Theme) -> Vec<Line> {
     if let (Some(policy), Some(reference)) = (value(Series::Policy), log_reference) {
         add("log π/π_ref", number(policy.ln() - reference), None);
     }
-    let log_target = analysis(view).target.log_masses.get(arm).copied();
-    if let (Some(target), Some(reference)) = (log_target, log_reference) {
+    let log_target = view.shown_analysis().target.log_masses.get(arm).copied();
+    if let (Some(target), Some(reference)) = (log_target, log_reference)
+        && !view.waits_for_model()
+    {
         add("log G/π_ref", number(target - reference), None);
     }
     lines
@@ -112,6 +114,9 @@ pub(crate) fn ui(ui: &mut Ui, view: &View<'_>, arm: usize) {
         .find(|mode| mode.arms.binary_search(&(arm as u32)).is_ok())
     {
         ui.label(RichText::new(format!("Mode {}", mode.label)).small().weak());
+    }
+    if view.waits_for_model() {
+        ui.label(RichText::new(WAITING).small().weak());
     }
     egui::Grid::new("arm numbers")
         .num_columns(2)

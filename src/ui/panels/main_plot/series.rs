@@ -2,12 +2,9 @@
 
 use egui::Color32;
 
-use crate::{
-    bandit::Analysis,
-    ui::{
-        Theme, View,
-        chart::{Columns, Held, Pen, Swatch, Values, Window},
-    },
+use crate::ui::{
+    Theme, View,
+    chart::{Columns, Held, Pen, Swatch, Values, Window},
 };
 
 /// The series of the plot, in drawing order: the target last, on top.
@@ -99,10 +96,14 @@ impl Series {
         matches!(self, Self::Reward | Self::Augmented)
     }
 
-    /// Its values with the allocation that holds them; none where it does not exist or belongs to another problem.
+    /// Its values with the allocation that holds them; none where it does not exist or belongs to another problem, and of
+    /// a model that is not loaded none but the reward.
     pub(crate) fn values<'v>(self, view: &'v View<'_>) -> Option<(Held, Values<'v>)> {
+        if view.waits_for_model() && self != Self::Reward {
+            return None;
+        }
         let arms = view.problem.arms();
-        let analysis = analysis(view);
+        let analysis = view.shown_analysis();
         let (held, values) = match self {
             Self::Reference => (
                 Held::Problem(view.problem.clone()),
@@ -145,14 +146,6 @@ impl Series {
             ),
         };
         (values.len() == arms).then_some((held, values))
-    }
-}
-
-/// The analysis that belongs to what is drawn: then, while scrubbing; else that of the window.
-pub(crate) fn analysis<'v>(view: &'v View<'_>) -> &'v std::sync::Arc<Analysis> {
-    match view.scrub {
-        Some(frame) if frame.analysis.rewards.len() == view.problem.arms() => &frame.analysis,
-        Some(_) | None => view.analysis,
     }
 }
 

@@ -31,6 +31,8 @@ impl Shading {
         let mut free_from = f32::NEG_INFINITY;
         let mut filled_to = f32::NEG_INFINITY;
         let mut last_end = f32::NEG_INFINITY;
+        // Where every mode is one arm of its name, the names stand under the plot already.
+        let named_below = plot.bars && every_mode_is_an_arm(problem);
         for (index, &(from, to, mode)) in self.runs.iter().enumerate() {
             if to <= plot.window.first || from >= plot.window.end {
                 continue;
@@ -47,7 +49,7 @@ impl Shading {
                 );
                 filled_to = right;
             }
-            let above = frame.rect.top() - frame.outside.clip_rect().top() > 12.0;
+            let above = !named_below && frame.rect.top() - frame.outside.clip_rect().top() > 12.0;
             if above && right - left > 4.0 && left >= free_from {
                 let galley = frame.outside.layout_no_wrap(
                     problem.modes[mode].label.clone(),
@@ -74,6 +76,14 @@ impl Shading {
             last_end = right;
         }
     }
+}
+
+/// Whether every mode is one arm and is called as the arm is.
+fn every_mode_is_an_arm(problem: &Problem) -> bool {
+    problem.names.is_some()
+        && problem.modes.iter().all(
+            |mode| matches!(mode.arms[..], [arm] if problem.arm_label(arm as usize) == mode.label),
+        )
 }
 
 /// Maximal runs of neighbouring arms that belong to the same mode, ascending.

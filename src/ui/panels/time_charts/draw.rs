@@ -133,7 +133,7 @@ pub(super) fn lanes(
         );
         let last = points
             .last()
-            .map_or_else(|| "–".to_owned(), |p| number(p.mean));
+            .map_or_else(|| "–".to_owned(), |p| number(curve.shows.value(p.mean)));
         let name = curve.shows.label().trim_start_matches("cause: ");
         let text = frame.inside.layout_no_wrap(
             format!("{name} {last}"),

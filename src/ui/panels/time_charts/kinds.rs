@@ -6,7 +6,7 @@ use crate::{
     engine::{Series, Snapshot},
     lm::StepParts,
     theory::Metric,
-    ui::{Theme, chart::Pen},
+    ui::{Theme, chart::Pen, panels::headline::metric_value},
 };
 
 /// One curve of a chart.
@@ -38,6 +38,14 @@ impl Shows {
             Self::Metric(metric) => metric.label(),
             Self::Part(part) => StepParts::NAMES.get(part).copied().unwrap_or_default(),
             Self::TokensPerSecond => "tokens/s",
+        }
+    }
+
+    /// A value as it is shown, without what rounding leaves of a zero.
+    pub(crate) fn value(self, value: f64) -> f64 {
+        match self {
+            Self::Metric(metric) => metric_value(metric, value),
+            Self::Part(_) | Self::TokensPerSecond => value,
         }
     }
 

@@ -140,6 +140,11 @@ impl TimeCharts {
             .on_hover_text(
                 "Weight of the past in exponential smoothing; the recorded range stays behind the line",
             );
+            if let Some(text) = averaged(view) {
+                ui.weak(text).on_hover_text(
+                    "Every metric over time is a mean of all prompts; headline and plot are of the prompt shown",
+                );
+            }
             if self.zoom.is_some()
                 && ui
                     .button("Whole run")
@@ -358,7 +363,8 @@ impl TimeCharts {
                     Some(step) => trace::at(points, step),
                     None => points.last().copied(),
                 };
-                let value = value.map_or_else(|| "–".to_owned(), |p| number(p.mean));
+                let value =
+                    value.map_or_else(|| "–".to_owned(), |p| number(curve.shows.value(p.mean)));
                 let text = RichText::new(format!("{} {value}", curve.shows.label())).size(11.0);
                 let (swatch, _) = ui.allocate_exact_size(vec2(12.0, 8.0), Sense::hover());
                 let y = swatch.center().y;
@@ -444,6 +450,9 @@ impl TimeCharts {
         .accessible_name("Values at the pointer")
         .show(|ui| {
             ui.label(RichText::new(format!("Step {}", steps_label(step))).strong());
+            if let Some(text) = averaged(view) {
+                ui.label(RichText::new(text).small().weak());
+            }
             if let Some(mark) = mark {
                 ui.colored_label(theme.edit_mark, mark);
             }
@@ -522,6 +531,12 @@ impl TimeCharts {
             .collect();
         figures::time_charts(view, x, charts, dark)
     }
+}
+
+/// What the metrics of several prompts are.
+fn averaged(view: &View) -> Option<String> {
+    let prompts = view.snapshot.language.as_ref()?.spec.prompts.len();
+    (prompts > 1).then(|| format!("mean of {prompts} prompts"))
 }
 
 /// How many charts stand side by side, and how high each is.
