@@ -71,11 +71,21 @@ impl Theme {
 
     /// Colours of pinned runs, in order of pinning.
     pub const PINS: [Color32; 4] = [
-        Color32::from_rgb(0x00, 0x9E, 0x73),
-        Color32::from_rgb(0xCC, 0x79, 0xA7),
-        Color32::from_rgb(0xB8, 0xA8, 0x20),
-        Color32::from_rgb(0x8C, 0x6B, 0x4F),
+        Color32::from_rgb(0x8F, 0x63, 0xE0),
+        Color32::from_rgb(0xA8, 0x98, 0x10),
+        Color32::from_rgb(0x8C, 0x5A, 0x3C),
+        Color32::from_rgb(0x6B, 0xA8, 0x2E),
     ];
+
+    /// A series' colour as ink for small text: on white the colours themselves are too light to be read.
+    #[must_use]
+    pub fn ink(&self, color: Color32) -> Color32 {
+        if self.dark {
+            color
+        } else {
+            color.lerp_to_gamma(Color32::from_gray(0x1E), 0.5)
+        }
+    }
 
     /// The theme that the context shows now.
     #[must_use]
@@ -252,4 +262,62 @@ fn visuals(dark: bool) -> Visuals {
     widgets.hovered.bg_stroke = egui::Stroke::new(1.0, theme.muted.gamma_multiply(0.6));
     widgets.active.bg_stroke = egui::Stroke::new(1.0, theme.accent);
     visuals
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn series(theme: &Theme) -> [Color32; 7] {
+        [
+            theme.reference,
+            theme.reward,
+            theme.augmented,
+            theme.target,
+            theme.policy,
+            theme.samples,
+            theme.best_fit,
+        ]
+    }
+
+    fn contrast(a: Color32, b: Color32) -> f32 {
+        let luminance = |color: Color32| {
+            let [r, g, b, _] = egui::Rgba::from(color).to_array();
+            0.2126 * r + 0.7152 * g + 0.0722 * b
+        };
+        let (a, b) = (luminance(a), luminance(b));
+        (a.max(b) + 0.05) / (a.min(b) + 0.05)
+    }
+
+    #[test]
+    fn text_in_the_colour_of_a_series_can_be_read() {
+        for theme in [Theme::LIGHT, Theme::DARK] {
+            let visuals = visuals(theme.dark);
+            for color in series(&theme).into_iter().chain(Theme::PINS) {
+                if theme.dark && Theme::PINS.contains(&color) {
+                    continue;
+                }
+                let found = contrast(theme.ink(color), visuals.panel_fill);
+                assert!(found >= 4.5, "{color:?} on {}: {found}", theme.dark);
+            }
+        }
+    }
+
+    #[test]
+    fn pins_are_told_from_every_series_and_from_each_other() {
+        let distance = |a: Color32, b: Color32| {
+            let square = |x: u8, y: u8| (f32::from(x) - f32::from(y)).powi(2);
+            (square(a.r(), b.r()) + square(a.g(), b.g()) + square(a.b(), b.b())).sqrt()
+        };
+        for (index, pin) in Theme::PINS.into_iter().enumerate() {
+            let others = [Theme::LIGHT, Theme::DARK]
+                .iter()
+                .flat_map(series)
+                .chain(Theme::PINS.into_iter().skip(index + 1))
+                .collect::<Vec<_>>();
+            for other in others {
+                assert!(distance(pin, other) > 60.0, "{pin:?} {other:?}");
+            }
+        }
+    }
 }

@@ -94,6 +94,22 @@ impl View<'_> {
             .filter(|frame| frame.analysis.rewards.len() == self.problem.arms())
     }
 
+    /// What to call a pin: its label, and the experiment it ran where that is another one.
+    #[must_use]
+    pub fn pin_label(&self, pin: &Pin) -> String {
+        if pin.preset.title == self.preset.title {
+            pin.label.clone()
+        } else {
+            format!("{}, {}", pin.label, pin.preset.title)
+        }
+    }
+
+    /// Whether a pin's policy is one over the arms of today and can be drawn over them.
+    #[must_use]
+    pub fn has_arms_of(&self, pin: &Pin) -> bool {
+        pin.snapshot.policy.len() == self.problem.arms()
+    }
+
     /// Whether the model is not there yet, so that reference, policy and target are placeholders; the rewards are known.
     #[must_use]
     pub fn waits_for_model(&self) -> bool {

@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// Companions exist up to so many arms.
-const LARGEST: usize = 2_000;
+pub(crate) const LARGEST: usize = 2_000;
 /// Multiplications that a companion may spend after each edit.
 const BUDGET: usize = 500_000_000;
 /// How finely the point of mirror descent's path is sought, its whole length being 1.

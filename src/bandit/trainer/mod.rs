@@ -23,6 +23,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "gui")]
+pub(crate) use causes::LARGEST as MOST_COMPARED_ARMS;
 pub use error::TrainError;
 pub(crate) use weigher::{Drawn, Weighed, Weigher};
 

@@ -42,6 +42,10 @@ pub(crate) struct EstimatorView {
     /// The table in the making.
     pending: Option<Arc<Slot>>,
     started_at: f64,
+    /// The preset that the table was last scrolled for.
+    scrolled_for: Option<String>,
+    /// The last frame in which the panel was drawn.
+    drawn_in: u64,
 }
 
 /// Where the computing thread leaves its table.
@@ -72,9 +76,19 @@ impl EstimatorView {
         };
         notes_ui(ui, view, table);
         ui.add_space(2.0);
-        let chosen = egui::ScrollArea::both()
-            .auto_shrink([false, false])
-            .show(ui, |ui| table::table_ui(ui, table, running))
+        // On opening, and with another preset, from the left again and at the row in use.
+        let frame = ui.ctx().cumulative_frame_nr();
+        let opened = frame > self.drawn_in + 2;
+        self.drawn_in = frame;
+        let title = &view.preset.title;
+        let afresh = opened || self.scrolled_for.as_ref() != Some(title);
+        let mut area = egui::ScrollArea::both().auto_shrink([false, false]);
+        if afresh {
+            self.scrolled_for = Some(title.clone());
+            area = area.scroll_offset(egui::Vec2::ZERO);
+        }
+        let chosen = area
+            .show(ui, |ui| table::table_ui(ui, table, running, afresh))
             .inner;
         if let Some(estimator) = chosen {
             actions.push(Action::Edit {

@@ -238,9 +238,9 @@ fn pair_galley(
     };
     let number = |value: f64| digits_of(metric_value(metric, value), digits);
     add(metric.label(), theme.muted);
-    add(&format!(" {}", number(policy)), theme.policy);
+    add(&format!(" {}", number(policy)), theme.ink(theme.policy));
     if let Some(target) = target {
-        add(&format!(" of {}", number(target)), theme.target);
+        add(&format!(" of {}", number(target)), theme.ink(theme.target));
     }
     ui.fonts_mut(|fonts| fonts.layout_job(job))
 }

@@ -300,7 +300,7 @@ impl ModeStrip {
                 .show(ui, |ui| {
                     for (series, masses) in ROWS.into_iter().zip(&self.masses.rows) {
                         if let Some(mass) = masses.as_ref().and_then(|m| m.get(mode)) {
-                            ui.colored_label(series.color(&theme), series.label());
+                            ui.colored_label(theme.ink(series.color(&theme)), series.label());
                             ui.label(RichText::new(align(&number(*mass), 11)).monospace());
                             ui.end_row();
                         }

@@ -40,7 +40,7 @@ impl PinList {
         });
         ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
             for (index, pin) in view.pins.iter().enumerate() {
-                ui.push_id(index, |ui| self.pin_ui(ui, index, pin, actions));
+                ui.push_id(index, |ui| self.pin_ui(ui, index, (pin, view), actions));
             }
         });
     }
@@ -49,7 +49,7 @@ impl PinList {
         &mut self,
         ui: &mut Ui,
         index: usize,
-        pin: &crate::ui::Pin,
+        (pin, view): (&crate::ui::Pin, &View),
         actions: &mut Vec<Action>,
     ) {
         let theme = Theme::of(ui);
@@ -101,7 +101,7 @@ impl PinList {
                 _ => {
                     let label = ui
                         .add(
-                            egui::Label::new(&pin.label)
+                            egui::Label::new(view.pin_label(pin))
                                 .truncate()
                                 .sense(Sense::click()),
                         )
@@ -113,8 +113,13 @@ impl PinList {
             }
         });
         let metrics = &pin.snapshot.metrics;
+        let other = if view.has_arms_of(pin) {
+            ""
+        } else {
+            "other arms, "
+        };
         let line = format!(
-            "step {}, E[R] {}, effective modes {}, TV to target {}",
+            "{other}step {}, E[R] {}, effective modes {}, TV to target {}",
             grouped(pin.snapshot.step),
             number(metrics.get(Metric::ExpectedReward)),
             number(metrics.get(Metric::EffectiveModes)),

@@ -125,6 +125,34 @@ fn three_arms() -> World {
 }
 
 #[test]
+fn a_drag_ends_where_the_button_was_let_go() {
+    let mut harness = harness(three_arms(), Panel::Main, (800.0, 400.0));
+    harness.run();
+    let rect = plot_rect(&harness);
+    let x = rect.left() + rect.width() * 0.5;
+    let at = |reward: f32| pos2(x, rect.bottom() - rect.height() * reward / 1.15);
+    harness.hover_at(at(1.0));
+    harness.step();
+    harness.drag_at(at(1.0));
+    harness.step();
+    harness.hover_at(at(0.7));
+    harness.step();
+    // Let go and moved on within one frame.
+    let pos = at(0.6);
+    harness.event(Event::PointerButton {
+        pos,
+        button: egui::PointerButton::Primary,
+        pressed: false,
+        modifiers: Modifiers::NONE,
+    });
+    harness.event(Event::PointerMoved(at(0.1)));
+    harness.step();
+    harness.step();
+    let rewards = &harness.state().world.analysis.rewards;
+    assert!((rewards[1] - 0.6).abs() < 0.03, "{rewards:?}");
+}
+
+#[test]
 fn a_reward_handle_dragged_up_is_one_edit_of_that_arm() {
     let mut harness = harness(three_arms(), Panel::Main, (800.0, 400.0));
     harness.run();

@@ -8,10 +8,13 @@ use super::{
     headline::{headline_ui, number},
     inspector::Inspector,
     main_plot::{Series, readout_lines},
+    pins::PinList,
+    time_charts::TimeCharts,
+    transport::Transport,
 };
 use crate::{
     experiment::Edit,
-    theory::{Beta, Objective},
+    theory::{Beta, Metric, Objective},
     ui::{
         Action, Loading, View,
         testing::World,
@@ -109,4 +112,105 @@ fn nothing_is_invented_while_a_model_loads_or_after_it_failed() {
         harness.get_by_label_contains("Waiting for the model");
         assert!(harness.query_by_label_contains("Set β").is_none());
     }
+}
+
+#[test]
+fn the_headline_keeps_its_height_when_its_sentence_gets_shorter() {
+    let long = World::builtin("figure-5");
+    let mut short = World::builtin("figure-5");
+    let analysis = std::sync::Arc::make_mut(&mut short.analysis);
+    analysis.sentence = "Short.".to_owned();
+    let heights = [long, short].map(|world| {
+        let height = std::cell::Cell::new(0.0);
+        let _ = reading(world, (620.0, 800.0), |ui, view, actions| {
+            let shown = ui.scope(|ui| headline_ui(ui, view, actions));
+            height.set(shown.response.rect.height());
+        });
+        height.get()
+    });
+    assert_eq!(heights[0], heights[1]);
+}
+
+#[test]
+fn six_numbers_stand_under_the_sentence_of_a_window_of_1280_points() {
+    for name in ["figure-5", "figure-3", "many-arms", "estimator-trap"] {
+        let world = World::builtin(name);
+        // What the controls leave of it.
+        let harness = reading(world, (950.0, 800.0), headline_ui);
+        for metric in [
+            Metric::ExpectedReward,
+            Metric::TvToTarget,
+            Metric::KlToReference,
+        ] {
+            harness.get_by_label_contains(metric.label());
+        }
+    }
+}
+
+#[test]
+fn rounding_noise_is_not_shown_as_a_result() {
+    let mut world = World::builtin("figure-5");
+    world.snapshot.metrics.set(Metric::TvToTarget, 2.08e-17);
+    let harness = reading(world, (1200.0, 800.0), headline_ui);
+    harness.get_by_label(&format!("{} 0", Metric::TvToTarget.label()));
+}
+
+#[test]
+fn several_prompts_are_told_apart_from_their_mean() {
+    let mut world = World::language();
+    let mut language = (**world.snapshot.language.as_ref().unwrap()).clone();
+    let mut spec = (*language.spec).clone();
+    let prompt = spec.prompts[0].clone();
+    spec.prompts.push(prompt);
+    language.spec = spec.into();
+    language.shown_prompt = 1;
+    world.snapshot.language = Some(language.into());
+    let charts = std::cell::RefCell::new(TimeCharts::default());
+    let harness = reading(world, (1200.0, 800.0), |ui, view, actions| {
+        headline_ui(ui, view, actions);
+        charts.borrow_mut().ui(ui, view, actions);
+    });
+    harness.get_by_label("Prompt 2 of 2");
+    harness.get_by_label("mean of 2 prompts");
+}
+
+#[test]
+fn the_timeline_keeps_its_place_at_every_width() {
+    for width in [560.0, 700.0, 760.0, 820.0, 950.0, 1280.0] {
+        for language in [false, true] {
+            let mut world = if language {
+                World::language()
+            } else {
+                World::builtin("figure-5")
+            };
+            let mut training = (*world.snapshot.training).clone();
+            training.stop.steps = Some(1_000_000);
+            world.snapshot.training = training.into();
+            let transport = std::cell::RefCell::new(Transport::default());
+            let harness = reading(world, (width, 60.0), |ui, view, actions| {
+                transport.borrow_mut().ui(ui, view, actions);
+            });
+            let rect = harness.get_by_label("Timeline").rect();
+            assert!(rect.width() >= 100.0, "{width} {language}: {rect:?}");
+            assert!(rect.right() <= width, "{width} {language}: {rect:?}");
+        }
+    }
+}
+
+#[test]
+fn a_pin_over_other_arms_is_called_so_and_one_of_another_preset_by_it() {
+    let mut other = World::builtin("figure-3");
+    other.pin("first");
+    let mut world = World::builtin("figure-5");
+    world.pins = other.pins;
+    let title = world.pins[0].preset.title.clone();
+    let pins = std::cell::RefCell::new(PinList::default());
+    let mut harness = reading(world, (700.0, 300.0), |ui, view, actions| {
+        pins.borrow_mut().ui(ui, view, actions);
+    });
+    harness.get_by_label(&format!("first, {title}"));
+    harness.get_by_label_contains("other arms");
+    harness.state_mut().draw(|view, _| {
+        assert!(!view.has_arms_of(&view.pins[0]));
+    });
 }

@@ -1,6 +1,6 @@
 //! The table of estimators, and the same as a figure.
 
-use egui::{Color32, RichText, Sense, TextWrapMode, Ui};
+use egui::{Color32, Rect, RichText, Sense, TextWrapMode, Ui, UiBuilder, vec2};
 use egui_extras::{Column, TableBuilder};
 
 use super::{cells, job::Row, job::Table};
@@ -43,11 +43,12 @@ const COLUMNS: [(&str, &str); 7] = [
     ),
 ];
 
-/// Draws the table; the estimator clicked, if any.
+/// Draws the table; the estimator clicked, if any. `afresh` scrolls to the one in use.
 pub(super) fn table_ui(
     ui: &mut Ui,
     table: &Table,
     running: Option<Estimator>,
+    afresh: bool,
 ) -> Option<Estimator> {
     let theme = Theme::of(ui);
     let mut chosen = None;
@@ -59,6 +60,8 @@ pub(super) fn table_ui(
         [160.0, 96.0, 140.0, 100.0]
     };
     ui.style_mut().wrap_mode = Some(TextWrapMode::Extend);
+    let mut head = Rect::NOTHING;
+    let mut names = Vec::new();
     TableBuilder::new(ui)
         .id_salt("estimators")
         .striped(true)
@@ -73,8 +76,12 @@ pub(super) fn table_ui(
         .column(Column::exact(124.0))
         .column(Column::exact(70.0))
         .header(20.0, |mut header| {
-            for (name, explained) in COLUMNS {
+            for (index, (name, explained)) in COLUMNS.into_iter().enumerate() {
                 header.col(|ui| {
+                    if index == 0 {
+                        head = ui.max_rect();
+                        return;
+                    }
                     ui.label(RichText::new(name).strong().small())
                         .on_hover_text(explained);
                 });
@@ -85,16 +92,50 @@ pub(super) fn table_ui(
                 body.row(24.0, |mut cells| {
                     let is_running = running == Some(row.estimator);
                     cells.set_selected(is_running);
-                    let mut clicked = false;
-                    cells.col(|ui| clicked |= name_ui(ui, row, is_running));
+                    cells.col(|ui| names.push((ui.max_rect(), row)));
                     row_ui(&mut cells, row, table, &scale, &theme);
-                    if clicked || cells.response().clicked() {
+                    if cells.response().clicked() {
                         chosen = Some(row.estimator);
                     }
                 });
             }
         });
+    // The names last and at the left edge of what is seen, over what is scrolled away below them.
+    let left = ui.clip_rect().left();
+    let stuck = |cell: Rect| cell.translate(vec2((left - cell.left()).max(0.0), 0.0));
+    let back = |ui: &Ui, cell: Rect| {
+        if stuck(cell) != cell {
+            let behind = stuck(cell).expand2(vec2(0.0, 2.0));
+            ui.painter()
+                .rect_filled(behind, 0.0, ui.visuals().panel_fill);
+        }
+    };
+    back(ui, head);
+    let (name, explained) = COLUMNS[0];
+    let heading = egui::Label::new(RichText::new(name).strong().small());
+    ui.scope_builder(in_cell(stuck(head)), |ui| {
+        ui.add(heading).on_hover_text(explained)
+    });
+    for (cell, row) in names {
+        let is_running = running == Some(row.estimator);
+        back(ui, cell);
+        let clicked = ui.scope_builder(in_cell(stuck(cell)).id_salt(row.estimator.name()), |ui| {
+            name_ui(ui, row, is_running)
+        });
+        if clicked.inner {
+            chosen = Some(row.estimator);
+        }
+        if is_running && afresh {
+            ui.scroll_to_rect(cell, Some(egui::Align::Center));
+        }
+    }
     chosen.filter(|&estimator| running != Some(estimator))
+}
+
+fn in_cell(cell: Rect) -> UiBuilder {
+    UiBuilder::new()
+        .max_rect(cell)
+        .layout(egui::Layout::left_to_right(egui::Align::Center))
 }
 
 fn name_ui(ui: &mut Ui, row: &Row, is_running: bool) -> bool {

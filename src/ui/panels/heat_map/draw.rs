@@ -92,7 +92,7 @@ pub(super) fn labels(
         pos2(rect.left(), rect.top() - 2.0),
         Align2::LEFT_BOTTOM,
         series.label(),
-        series.color(theme),
+        theme.ink(series.color(theme)),
     );
     if rect.left() - place.left() > 20.0 && place.bottom() - rect.bottom() > 17.0 {
         let x = frame.x(cells.x_range.0, cells.x_range.1);

@@ -41,14 +41,18 @@ pub(super) fn axes(plot: &Plot, view: &View, theme: &Theme) {
     if let Some(scale) = plot.reward {
         if roomy {
             let wanted = (rect.height() / 45.0).clamp(2.0, 8.0) as usize;
-            frame.right_axis(scale, &ticks(scale.low, scale.high, wanted), theme.reward);
+            frame.right_axis(
+                scale,
+                &ticks(scale.low, scale.high, wanted),
+                theme.ink(theme.reward),
+            );
         }
         if named {
             frame.label(
                 pos2(clip.right() - 2.0, rect.top() - 2.0),
                 Align2::RIGHT_BOTTOM,
                 "reward",
-                theme.reward,
+                theme.ink(theme.reward),
             );
         }
     }

@@ -151,15 +151,25 @@ impl MainPlot {
             self.hidden[series as usize] = !on;
         }
         for (index, pin) in view.pins.iter().enumerate() {
-            let mut on = pin.visible;
-            let response = legend_toggle(
-                ui,
-                &crate::ui::chart::elide(&pin.label, 40),
-                draw::pin_color(index),
-                crate::ui::chart::Swatch::Line(crate::ui::chart::Pen::DashDot),
-                &mut on,
-            );
-            if response.on_hover_text("Policy of a pinned run").changed() {
+            let fits = view.has_arms_of(pin);
+            let mut on = pin.visible && fits;
+            let label = view.pin_label(pin);
+            let mut name = crate::ui::chart::elide(&label, 48);
+            if !fits {
+                name.push_str(" (other arms)");
+            }
+            let swatch = crate::ui::chart::Swatch::Line(crate::ui::chart::Pen::DashDot);
+            let response = ui
+                .add_enabled_ui(fits, |ui| {
+                    legend_toggle(ui, &name, draw::pin_color(index), swatch, &mut on)
+                })
+                .inner;
+            let response = response
+                .on_hover_text(format!("Policy of a pinned run\n{label}"))
+                .on_disabled_hover_text(format!(
+                    "{label}\nIts policy is over other arms and cannot be drawn here; the charts over time show it"
+                ));
+            if response.changed() {
                 actions.push(Action::TogglePin(index));
             }
         }

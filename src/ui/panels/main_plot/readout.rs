@@ -60,11 +60,11 @@ pub(crate) fn lines(view: &View<'_>, arm: usize, theme: &Theme) -> Vec<Line> {
         );
     }
     for (index, pin) in view.pins.iter().enumerate().filter(|(_, p)| p.visible) {
-        if pin.snapshot.policy.len() == view.problem.arms()
+        if view.has_arms_of(pin)
             && let Some(mass) = pin.snapshot.policy.get(arm)
         {
             add(
-                &crate::ui::chart::elide(&pin.label, 24),
+                &crate::ui::chart::elide(&view.pin_label(pin), 32),
                 number(*mass),
                 Some(super::draw::pin_color(index)),
             );

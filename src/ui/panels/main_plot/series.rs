@@ -180,7 +180,7 @@ impl Prepared {
         let drawn = |index: &usize| {
             view.pins
                 .get(*index)
-                .is_some_and(|pin| pin.visible && pin.snapshot.policy.len() == view.problem.arms())
+                .is_some_and(|pin| pin.visible && view.has_arms_of(pin))
         };
         self.pins.retain(|(index, _)| drawn(index));
         for index in (0..view.pins.len()).filter(drawn) {

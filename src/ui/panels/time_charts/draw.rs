@@ -135,11 +135,10 @@ pub(super) fn lanes(
             .last()
             .map_or_else(|| "–".to_owned(), |p| number(curve.shows.value(p.mean)));
         let name = curve.shows.label().trim_start_matches("cause: ");
-        let text = frame.inside.layout_no_wrap(
-            format!("{name} {last}"),
-            frame.font(),
-            color.lerp_to_gamma(ui.visuals().text_color(), 0.5),
-        );
+        let text =
+            frame
+                .inside
+                .layout_no_wrap(format!("{name} {last}"), frame.font(), theme.ink(color));
         frame.inside.hline(
             frame.rect.x_range(),
             bottom,

@@ -17,12 +17,13 @@ pub(crate) use self::{
 };
 use super::main_plot::pin_color;
 use crate::{
+    bandit,
     engine::Snapshot,
     ui::{
         Action, Theme, View,
         chart::{Frame, Margins, align, decades, line, number, steps_label, ticks, time_ticks},
         figures,
-        widgets::plot_menu,
+        widgets::{number::grouped, plot_menu},
     },
 };
 
@@ -477,17 +478,25 @@ impl TimeCharts {
                         row(ui, curve.shows.label(), (curve.color)(&theme), points);
                     }
                     for (index, traces) in pins {
-                        let label = view.pins.get(*index).map_or("", |pin| pin.label.as_str());
+                        let label = view
+                            .pins
+                            .get(*index)
+                            .map_or_else(String::new, |pin| view.pin_label(pin));
                         for (curve, points) in chart.curves.iter().zip(traces) {
                             let name = format!(
                                 "{}, {}",
                                 curve.shows.label(),
-                                crate::ui::chart::elide(label, 20)
+                                crate::ui::chart::elide(&label, 32)
                             );
                             row(ui, &name, pin_color(*index), points);
                         }
                     }
                 });
+            if chart.lanes && view.problem.arms() > bandit::MOST_COMPARED_ARMS {
+                let most = grouped(bandit::MOST_COMPARED_ARMS as u64);
+                let text = format!("dynamics and sampling are measured on up to {most} arms");
+                ui.label(RichText::new(text).small());
+            }
             for curve in chart.curves {
                 ui.label(
                     RichText::new(format!(
