@@ -77,7 +77,7 @@ impl Shading {
 }
 
 /// Maximal runs of neighbouring arms that belong to the same mode, ascending.
-fn runs(problem: &Problem) -> Vec<(usize, usize, usize)> {
+pub(crate) fn runs(problem: &Problem) -> Vec<(usize, usize, usize)> {
     let mut runs: Vec<(usize, usize, usize)> = Vec::new();
     for (index, mode) in problem.modes.iter().enumerate() {
         let mut open: Option<(usize, usize)> = None;
