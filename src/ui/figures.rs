@@ -1,7 +1,11 @@
 //! From what a panel shows to a figure for files and the clipboard: pure functions of the view and the panel's own state
 //! (zoom, log switch, hidden series), so that the figure says exactly what the screen says.
 
+mod grouped;
+
 use egui::Color32;
+
+pub(crate) use self::grouped::{Group, grouped, one_bar_per_place};
 
 use super::{
     Theme, View,
