@@ -10,7 +10,7 @@ use super::{
     ticks::{Ticks, ticks},
 };
 
-pub(super) fn draw_axes(axes: &Axes, cell: Rect, style: &Style, items: &mut Vec<Item>) {
+pub(super) fn draw_axes(axes: &Axes, mut cell: Rect, style: &Style, items: &mut Vec<Item>) {
     let m = Measures {
         tick_font: style.font * 0.9,
         tick: style.font * 0.35,
@@ -24,7 +24,9 @@ pub(super) fn draw_axes(axes: &Axes, cell: Rect, style: &Style, items: &mut Vec<
         .as_ref()
         .map(|right| bounds::vertical(&right.y, &right.marks));
     let heat = axes.marks.iter().find_map(|mark| match &mark.kind {
-        MarkKind::HeatMap { value_range, .. } => Some((mark, *value_range)),
+        MarkKind::HeatMap {
+            value_range, log10, ..
+        } => Some((mark, *value_range, *log10)),
         _ => None,
     });
 
@@ -38,28 +40,53 @@ pub(super) fn draw_axes(axes: &Axes, cell: Rect, style: &Style, items: &mut Vec<
         .as_ref()
         .zip(right_bounds)
         .map(|(right, bounds)| ticks(&right.y, bounds, rows));
-    let heat_ticks = heat.map(|(_, range)| (range, ticks(&value_axis(), range, rows.min(6))));
-    let column = |ticks: &Ticks| {
+    let heat_ticks = heat.map(|(_, range, log10)| {
+        let axis = Axis {
+            log10,
+            ..value_axis()
+        };
+        (range, ticks(&axis, range, rows.min(6)))
+    });
+    // The panel's own title need not be said twice.
+    let bar_name = heat.map_or("", |(mark, ..)| {
+        if mark.name == axes.title {
+            ""
+        } else {
+            mark.name.as_str()
+        }
+    });
+    // Names are words: they may take more of the room than numbers.
+    let widest_of = |axis: &Axis| cell.width() * if axis.names.is_some() { 0.55 } else { 0.3 };
+    let left_limit = widest_of(&axes.y);
+    let column = |ticks: &Ticks, limit: f64| {
         ticks
             .major
             .iter()
             .map(|(_, label)| text::width(label, m.tick_font))
             .fold(0.0, f64::max)
-            .min(cell.width() * 0.3)
+            .min(limit)
     };
+    let number_limit = cell.width() * 0.3;
     let title_height = style.font * 1.35;
     let mut frame = cell;
     if !small {
-        frame.left += column(&y_ticks) + m.tick + m.gap;
+        frame.left += column(&y_ticks, left_limit) + m.tick + m.gap;
         frame.left += if named(&axes.y) { title_height } else { 0.0 };
         frame.top += style.font * 0.5;
+        if axes
+            .marks
+            .iter()
+            .any(|mark| matches!(&mark.kind, MarkKind::Spans { spans } if !spans.is_empty()))
+        {
+            frame.top += style.font * 0.9;
+        }
         if let (Some(right), Some(ticks)) = (&axes.right, &right_ticks) {
-            frame.right -= column(ticks) + m.tick + m.gap;
+            frame.right -= column(ticks, number_limit) + m.tick + m.gap;
             frame.right -= if named(&right.y) { title_height } else { 0.0 };
         }
-        if let (Some((mark, _)), Some((_, ticks))) = (heat, &heat_ticks) {
-            frame.right -= style.font * 2.0 + column(ticks) + m.tick + m.gap;
-            frame.right -= if mark.name.is_empty() {
+        if let Some((_, ticks)) = &heat_ticks {
+            frame.right -= style.font * 2.0 + column(ticks, number_limit) + m.tick + m.gap;
+            frame.right -= if bar_name.is_empty() {
                 0.0
             } else {
                 title_height
@@ -69,10 +96,10 @@ pub(super) fn draw_axes(axes: &Axes, cell: Rect, style: &Style, items: &mut Vec<
             frame.right -= style.font;
         }
     }
-    let x_ticks = x_ticks(&axes.x, x_bounds, frame.width(), &m);
+    let mut x_ticks = tick_labels(&axes.x, x_bounds, frame.width(), &m);
     let slanted = !small && crowded(&x_ticks, x_bounds, frame.width(), m.tick_font);
     if !small {
-        let widest = column(&x_ticks).min(style.font * 7.0);
+        let widest = column(&x_ticks, number_limit).min(style.font * 7.0);
         frame.bottom -= m.tick + m.gap;
         frame.bottom -= if slanted {
             widest * 0.64 + m.tick_font * 0.9
@@ -83,6 +110,17 @@ pub(super) fn draw_axes(axes: &Axes, cell: Rect, style: &Style, items: &mut Vec<
     }
     frame.right = frame.right.max(frame.left + 1.0);
     frame.bottom = frame.bottom.max(frame.top + 1.0);
+
+    if let Some(aspect) = axes.aspect.filter(|a| a.is_finite() && *a > 0.0) {
+        // What the frame does not take, nothing else does.
+        let wide = (frame.width() - frame.height() * aspect).max(0.0);
+        let high = (frame.height() - frame.width() / aspect).max(0.0);
+        frame.right -= wide;
+        cell.right -= wide;
+        frame.bottom -= high;
+        cell.bottom -= high;
+        x_ticks = tick_labels(&axes.x, x_bounds, frame.width(), &m);
+    }
 
     let map = Map {
         x: x_bounds,
@@ -129,7 +167,7 @@ pub(super) fn draw_axes(axes: &Axes, cell: Rect, style: &Style, items: &mut Vec<
     );
     if let (Some(right), Some(map), Some(ticks)) = (&axes.right, &right_map, &right_ticks) {
         let color = one_color(&right.marks).unwrap_or(style.text);
-        let edge = frame.right + m.tick + m.gap + column(ticks) + title_height;
+        let edge = frame.right + m.tick + m.gap + column(ticks, number_limit) + title_height;
         vertical_labels(
             &right.y,
             map,
@@ -141,8 +179,8 @@ pub(super) fn draw_axes(axes: &Axes, cell: Rect, style: &Style, items: &mut Vec<
             items,
         );
     }
-    if let (Some((mark, _)), Some((range, ticks))) = (heat, &heat_ticks) {
-        color_bar(mark, *range, ticks, &map, cell.right, style, &m, items);
+    if let Some((range, ticks)) = &heat_ticks {
+        color_bar(bar_name, *range, ticks, &map, cell.right, style, &m, items);
     }
 }
 
@@ -162,7 +200,7 @@ fn one_color(marks: &[Mark]) -> Option<[u8; 3]> {
 }
 
 /// As many labels as fit beside each other. Names are all kept where they fit slanted, and thinned out otherwise.
-fn x_ticks(axis: &Axis, bounds: (f64, f64), width: f64, m: &Measures) -> Ticks {
+fn tick_labels(axis: &Axis, bounds: (f64, f64), width: f64, m: &Measures) -> Ticks {
     if axis.names.is_some() {
         let mut all = ticks(axis, bounds, 2);
         let most = (width / (m.tick_font * 1.25)).max(1.0) as usize;

@@ -19,6 +19,30 @@ pub(super) fn horizontal<'a>(axis: &Axis, marks: impl Iterator<Item = &'a Mark>)
                     };
                     extent.add_all(bars.iter().flat_map(|b| [b.0 - half, b.0 + half]), 0.0);
                 }
+                MarkKind::Groups {
+                    bars: places,
+                    width,
+                    offset,
+                    ..
+                } => {
+                    let half = width.abs() / 2.0;
+                    let ends = |p: &(f64, f64)| [p.0 + offset - half, p.0 + offset + half];
+                    extent.add_all(places.iter().flat_map(ends), 0.0);
+                }
+                MarkKind::Levels {
+                    levels: places,
+                    width,
+                    ..
+                } => {
+                    let half = width.abs() / 2.0;
+                    let ends = |p: &(f64, f64)| [p.0 - half, p.0 + half];
+                    extent.add_all(places.iter().flat_map(ends), 0.0);
+                }
+                MarkKind::Rows { rows, base, .. } => {
+                    extent.add_all([*base].into_iter(), 0.0);
+                    extent.add_all(rows.iter().map(|r| r.1), 0.03);
+                }
+                MarkKind::Spans { .. } => {}
                 MarkKind::HeatMap { x_range, .. } => {
                     extent.add_all([x_range.0, x_range.1].into_iter(), 0.0);
                 }
@@ -42,7 +66,7 @@ pub(super) fn vertical(axis: &Axis, marks: &[Mark]) -> (f64, f64) {
                 MarkKind::Band { points } => {
                     extent.add_all(points.iter().flat_map(|p| [p.1, p.2]), 0.05);
                 }
-                MarkKind::Bars { bars, .. } => {
+                MarkKind::Bars { bars, .. } | MarkKind::Groups { bars, .. } => {
                     if !axis.log10 {
                         extent.add_all([0.0].into_iter(), 0.05);
                     }
@@ -51,7 +75,13 @@ pub(super) fn vertical(axis: &Axis, marks: &[Mark]) -> (f64, f64) {
                 MarkKind::HeatMap { y_range, .. } => {
                     extent.add_all([y_range.0, y_range.1].into_iter(), 0.0);
                 }
-                MarkKind::VerticalLine { .. } => {}
+                MarkKind::Levels { levels, .. } => {
+                    extent.add_all(levels.iter().map(|l| l.1), 0.05);
+                }
+                MarkKind::Rows { rows, .. } => {
+                    extent.add_all(rows.iter().flat_map(|r| [r.0 - 0.5, r.0 + 0.5]), 0.0);
+                }
+                MarkKind::VerticalLine { .. } | MarkKind::Spans { .. } => {}
                 MarkKind::Text { at, .. } => extent.add_all([at.1].into_iter(), 0.05),
             }
         }

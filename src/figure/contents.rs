@@ -58,13 +58,46 @@ pub(super) fn draw_marks(
             | MarkKind::Bars { .. }
             | MarkKind::Band { .. }
             | MarkKind::Points { .. }
+            | MarkKind::Groups { .. }
+            | MarkKind::Levels { .. }
+            | MarkKind::Rows { .. }
             | MarkKind::HeatMap { .. } => {}
+            MarkKind::Spans { spans } => span_labels(spans, map, style, items),
         }
     }
     if !texts.is_empty() {
         items.push(Item::Clipped {
             to: map.frame,
             items: texts,
+        });
+    }
+}
+
+/// The names of shaded stretches above them, where they have room.
+fn span_labels(spans: &[(f64, f64, String)], map: &Map, style: &Style, items: &mut Vec<Item>) {
+    let size = style.font * 0.85;
+    let mut free_from = f64::NEG_INFINITY;
+    for (from, to, name) in spans {
+        let (left, right) = (
+            map.x(*from).max(map.frame.left),
+            map.x(*to).min(map.frame.right),
+        );
+        let width = text::width(name, size);
+        let middle = ((left + right) / 2.0)
+            .min(map.frame.right - width / 2.0)
+            .max(map.frame.left + width / 2.0);
+        if right <= left || middle - width / 2.0 < free_from || width > map.frame.width() {
+            continue;
+        }
+        free_from = middle + width / 2.0 + size * 0.5;
+        items.push(Item::Text {
+            at: (middle, map.frame.top - size * 0.35),
+            text: name.clone(),
+            size,
+            anchor: Anchor::Middle,
+            angle: 0.0,
+            color: style.text,
+            halo: None,
         });
     }
 }

@@ -12,13 +12,32 @@ pub struct Figure {
     pub size: (f64, f64),
     /// Light or dark colours.
     pub dark: bool,
-    /// The axes, left to right.
+    /// The axes, in reading order.
     pub axes: Vec<Axes>,
+    /// How the axes stand together.
+    pub layout: Layout,
+}
+
+/// How several axes share a figure.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Layout {
+    /// Side by side under one legend.
+    #[default]
+    Row,
+    /// In rows, each with a legend of its own where it has several series.
+    Grid {
+        /// Axes per row.
+        columns: usize,
+    },
 }
 
 /// One pair of axes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Axes {
+    /// Title above these axes; empty for none.
+    pub title: String,
+    /// Width of the data area over its height; absent fills the room.
+    pub aspect: Option<f64>,
     /// Label, scale and bounds of the horizontal axis.
     pub x: Axis,
     /// Label, scale and bounds of the vertical axis.
@@ -107,6 +126,8 @@ pub enum MarkKind {
         y_range: (f64, f64),
         /// Values at the two ends of the colour scale.
         value_range: (f64, f64),
+        /// Values are log₁₀ of what is shown; the colour bar reads 10ⁿ.
+        log10: bool,
     },
     /// A vertical line across the axes, labelled at its top.
     VerticalLine {
@@ -115,6 +136,46 @@ pub enum MarkKind {
         /// Solid, dashed or dotted.
         dash: Dash,
     },
+    /// Bars that stand beside those of other series over the same places.
+    Groups {
+        /// Places and heights.
+        bars: Vec<(f64, f64)>,
+        /// Width of each bar in data units.
+        width: f64,
+        /// How far from its place each bar is drawn, in data units; no part of the data.
+        offset: f64,
+        /// What tells it apart besides its colour.
+        look: Look,
+    },
+    /// One level line per place, as wide as the place.
+    Levels {
+        /// Places and heights; NaN leaves a place out.
+        levels: Vec<(f64, f64)>,
+        /// Width of each level in data units.
+        width: f64,
+        /// Levels of neighbours are joined into steps.
+        joined: bool,
+        /// Width of the line in points.
+        line: f64,
+        /// Solid, dashed or dotted.
+        dash: Dash,
+        /// Markers along it.
+        marker: Option<Marker>,
+    },
+    /// Lying bars, one per named row.
+    Rows {
+        /// Rows and values.
+        rows: Vec<(f64, f64)>,
+        /// Where the bars begin; no part of the data.
+        base: f64,
+        /// How thick they are, in points.
+        thickness: f64,
+    },
+    /// Shaded stretches of the horizontal axis with their names above.
+    Spans {
+        /// From, to and name.
+        spans: Vec<(f64, f64, String)>,
+    },
     /// A short text at a point.
     Text {
         /// Where its centre is.
@@ -122,6 +183,34 @@ pub enum MarkKind {
         /// The text.
         text: String,
     },
+}
+
+/// What a bar looks like, so that series differ without colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// Filled.
+    Solid,
+    /// Lightly filled with an edge.
+    Outlined,
+    /// Lightly filled with a dashed edge.
+    Dashed,
+    /// A dashed edge alone.
+    Frame,
+    /// Slanted lines.
+    Hatched,
+    /// One light area under a line over all bars.
+    Area,
+}
+
+/// Markers on a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Marker {
+    /// Squares.
+    Square,
+    /// Diamonds.
+    Diamond,
+    /// Triangles.
+    Triangle,
 }
 
 /// How a line is drawn.
@@ -133,4 +222,6 @@ pub enum Dash {
     Dashed,
     /// Dots.
     Dotted,
+    /// Dashes and dots.
+    DashDotted,
 }

@@ -1,9 +1,9 @@
 //! A figure to a scene: where title, legend and axes go. The legend sits above the axes, where it can never cover data.
 
 use super::{
-    Figure,
+    Axes, Figure, Layout,
     axes::draw_axes,
-    legend::legend,
+    legend::{entries, legend},
     scene::{Anchor, Item, Rect, Scene, Style},
     text,
 };
@@ -28,19 +28,37 @@ pub(super) fn scene(figure: &Figure) -> Scene {
     let roomy = size.0 > 20.0 * style.font && size.1 > 14.0 * style.font;
     if roomy {
         top = title(figure, &style, size.0, margin, top, &mut items);
-        top = legend(figure, &style, size, margin, top, &mut items);
+        if figure.layout == Layout::Row {
+            let area = Rect {
+                left: margin,
+                top,
+                right: size.0 - margin,
+                bottom: top + size.1 * 0.6,
+            };
+            top = legend(&entries(figure.axes.iter()), &style, area, &mut items);
+        }
     }
-    let count = figure.axes.len().max(1) as f64;
+    let count = figure.axes.len().max(1);
+    let columns = match figure.layout {
+        Layout::Row => count,
+        Layout::Grid { columns } => columns.clamp(1, count),
+    };
+    let rows = count.div_ceil(columns);
     let gap = style.font * 1.4;
-    let width = (size.0 - 2.0 * margin - gap * (count - 1.0)) / count;
+    let room =
+        |whole: f64, cells: usize| ((whole - gap * (cells as f64 - 1.0)) / cells as f64).max(1.0);
+    let width = room(size.0 - 2.0 * margin, columns);
+    let height = room(size.1 - margin - top, rows);
     for (i, axes) in figure.axes.iter().enumerate() {
-        let left = margin + i as f64 * (width + gap);
+        let left = margin + (i % columns) as f64 * (width + gap);
+        let upper = top + (i / columns) as f64 * (height + gap);
         let cell = Rect {
             left,
-            top,
-            right: left + width.max(1.0),
-            bottom: (size.1 - margin).max(top + 1.0),
+            top: upper,
+            right: left + width,
+            bottom: upper + height,
         };
+        let cell = headed(axes, figure.layout, cell, &style, &mut items);
         draw_axes(axes, cell, &style, &mut items);
     }
     Scene {
@@ -79,4 +97,40 @@ fn title(
     } else {
         top + style.font * 0.5
     }
+}
+
+/// Writes the title of one pair of axes and, in a grid, its legend where there is more than one series; the room left.
+fn headed(
+    axes: &Axes,
+    layout: Layout,
+    mut cell: Rect,
+    style: &Style,
+    items: &mut Vec<Item>,
+) -> Rect {
+    if cell.width() < 9.0 * style.font || cell.height() < 7.0 * style.font {
+        return cell;
+    }
+    if !axes.title.trim().is_empty() {
+        let size = style.font * 1.05;
+        items.push(Item::Text {
+            at: (cell.left, cell.top + size),
+            text: text::shortened(&axes.title, size, cell.width()),
+            size,
+            anchor: Anchor::Start,
+            angle: 0.0,
+            color: style.text,
+            halo: None,
+        });
+        cell.top += size * 1.4;
+    }
+    match layout {
+        Layout::Row => {}
+        Layout::Grid { .. } => {
+            let entries = entries(std::iter::once(axes));
+            if entries.len() > 1 {
+                cell.top = legend(&entries, style, cell, items);
+            }
+        }
+    }
+    cell
 }

@@ -1,7 +1,7 @@
 //! What is around a frame: ticks with their labels, the axes' names, the colour bar of a heat map.
 
 use super::{
-    Axes, Axis, Mark,
+    Axes, Axis,
     axes::{lines, value_axis},
     colormap::viridis,
     marks::Map,
@@ -150,7 +150,7 @@ pub(super) fn vertical_labels(
     reason = "layout facts that only this step needs"
 )]
 pub(super) fn color_bar(
-    mark: &Mark,
+    name: &str,
     range: (f64, f64),
     ticks: &Ticks,
     map: &Map,
@@ -160,7 +160,7 @@ pub(super) fn color_bar(
     items: &mut Vec<Item>,
 ) {
     let mut labels = text_width(ticks, m.tick_font) + m.tick + m.gap;
-    labels += if mark.name.is_empty() {
+    labels += if name.is_empty() {
         0.0
     } else {
         style.font * 1.35
@@ -201,7 +201,7 @@ pub(super) fn color_bar(
         0.8,
     ));
     let axis = Axis {
-        label: mark.name.clone(),
+        label: name.to_owned(),
         ..value_axis()
     };
     vertical_labels(

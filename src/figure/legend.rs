@@ -1,16 +1,17 @@
 //! The legend: names beside small pictures of their marks, in lines above the axes.
 
 use super::{
-    Figure, Mark, MarkKind,
+    Axes, Mark, MarkKind,
+    bars::{boxes_items, markers},
     colormap::viridis,
-    scene::{Anchor, Item, Paint, Stroke, Style},
+    scene::{Anchor, Item, Paint, Rect, Stroke, Style},
     text,
 };
 
-/// One line per name and colour, in the order of drawing; a curve and its spread share one.
-fn legend_entries(figure: &Figure) -> Vec<&Mark> {
+/// One entry per name and colour, in the order of drawing; a curve and its spread share one.
+pub(super) fn entries<'a>(axes: impl Iterator<Item = &'a Axes>) -> Vec<&'a Mark> {
     let mut entries: Vec<&Mark> = Vec::new();
-    let marks = figure.axes.iter().flat_map(|axes| {
+    let marks = axes.flat_map(|axes| {
         axes.marks
             .iter()
             .chain(axes.right.iter().flat_map(|right| right.marks.iter()))
@@ -18,7 +19,11 @@ fn legend_entries(figure: &Figure) -> Vec<&Mark> {
     for mark in marks {
         let drawn_otherwise = matches!(
             mark.kind,
-            MarkKind::HeatMap { .. } | MarkKind::VerticalLine { .. } | MarkKind::Text { .. }
+            MarkKind::HeatMap { .. }
+                | MarkKind::VerticalLine { .. }
+                | MarkKind::Text { .. }
+                | MarkKind::Rows { .. }
+                | MarkKind::Spans { .. }
         );
         if mark.name.trim().is_empty() || drawn_otherwise {
             continue;
@@ -38,27 +43,21 @@ fn legend_entries(figure: &Figure) -> Vec<&Mark> {
     entries
 }
 
-pub(super) fn legend(
-    figure: &Figure,
-    style: &Style,
-    size: (f64, f64),
-    margin: f64,
-    mut top: f64,
-    items: &mut Vec<Item>,
-) -> f64 {
-    let entries = legend_entries(figure);
+/// Writes the entries into the top of `area`, into at most two thirds of it, and returns where they end.
+pub(super) fn legend(entries: &[&Mark], style: &Style, area: Rect, items: &mut Vec<Item>) -> f64 {
+    let mut top = area.top;
     if entries.is_empty() {
         return top;
     }
     let (swatch, gap) = (style.font * 2.2, style.font * 1.5);
     let line = style.font * 1.55;
-    let limit = size.0 - 2.0 * margin;
-    let most_lines = ((size.1 * 0.2 / line) as usize).max(1);
-    let (mut left, mut lines) = (margin, 1);
+    let most_lines = ((area.height() * 0.66 / line) as usize).max(1);
+    let (mut left, mut lines) = (area.left, 1);
     for (i, entry) in entries.iter().enumerate() {
-        let name = text::shortened(&entry.name, style.font, limit - swatch - style.font * 0.5);
+        let room = area.width() - swatch - style.font * 0.5;
+        let name = text::shortened(&entry.name, style.font, room);
         let width = swatch + style.font * 0.5 + text::width(&name, style.font);
-        if left > margin && left + width > margin + limit {
+        if left > area.left && left + width > area.right {
             if lines == most_lines {
                 let rest = entries.len() - i;
                 items.push(label(
@@ -70,7 +69,7 @@ pub(super) fn legend(
                 break;
             }
             lines += 1;
-            left = margin;
+            left = area.left;
             top += line;
         }
         let middle = top + style.font * 0.65;
@@ -129,7 +128,34 @@ fn sample(
             radius: radius.clamp(1.0, half),
             paint,
         }),
+        MarkKind::Groups { look, .. } => items.extend(boxes_items(
+            &[Rect {
+                left,
+                right,
+                top: middle - half * 1.2,
+                bottom: middle + half * 1.2,
+            }],
+            *look,
+            paint,
+        )),
+        MarkKind::Levels {
+            line, dash, marker, ..
+        } => {
+            items.push(Item::Lines {
+                runs: vec![vec![(left, middle), (right, middle)]],
+                stroke: Stroke {
+                    paint,
+                    width: line.clamp(1.0, 4.0),
+                    dash: *dash,
+                },
+            });
+            if let Some(marker) = marker {
+                items.push(markers(&[((left + right) / 2.0, middle)], *marker, paint));
+            }
+        }
         MarkKind::Bars { .. }
+        | MarkKind::Rows { .. }
+        | MarkKind::Spans { .. }
         | MarkKind::Band { .. }
         | MarkKind::HeatMap { .. }
         | MarkKind::VerticalLine { .. }

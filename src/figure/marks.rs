@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::{
-    Dash, Mark, MarkKind,
+    Dash, Mark, MarkKind, bars as beside,
     colormap::viridis,
     scene::{Item, Paint, Rect, Stroke},
 };
@@ -12,7 +12,7 @@ use super::{
 /// Columns into which fine data is reduced, per point of width.
 const COLUMNS_PER_POINT: f64 = 2.0;
 /// How far outside of its frame a line is still followed, in points.
-const OUTSIDE: f64 = 40.0;
+pub(super) const OUTSIDE: f64 = 40.0;
 /// Heat maps are reduced to at most this many cells on a side.
 const CELLS: usize = 256;
 
@@ -37,7 +37,7 @@ impl Map {
     }
 
     /// Where bars stand.
-    fn baseline(&self) -> f64 {
+    pub(super) fn baseline(&self) -> f64 {
         if self.log_y {
             self.frame.bottom
         } else {
@@ -74,6 +74,7 @@ pub(super) fn items(mark: &Mark, map: &Map) -> Vec<Item> {
             x_range,
             y_range,
             value_range,
+            log10: _,
         } => heat_map(values, *columns, *x_range, *y_range, *value_range, map),
         MarkKind::VerticalLine { x, dash } => {
             if !x.is_finite() {
@@ -89,6 +90,39 @@ pub(super) fn items(mark: &Mark, map: &Map) -> Vec<Item> {
                 },
             }]
         }
+        MarkKind::Groups {
+            bars,
+            width,
+            offset,
+            look,
+        } => beside::groups(bars, (*width, *offset), *look, paint, map),
+        MarkKind::Levels {
+            levels,
+            width,
+            joined,
+            line,
+            dash,
+            marker,
+        } => {
+            let stroke = Stroke {
+                paint,
+                width: positive(*line, 1.0),
+                dash: *dash,
+            };
+            beside::levels(levels, *width, *joined, stroke, *marker, map)
+        }
+        MarkKind::Rows {
+            rows,
+            base,
+            thickness,
+        } => {
+            let bars: Vec<(f64, f64)> = rows
+                .iter()
+                .flat_map(|(y, value)| [(*base, *y), (*value, *y), (f64::NAN, *y)])
+                .collect();
+            line(&bars, positive(*thickness, 8.0), Dash::Solid, paint, map)
+        }
+        MarkKind::Spans { spans } => beside::spans(spans, paint, map),
         MarkKind::Text { .. } => Vec::new(),
     }
 }
@@ -109,7 +143,13 @@ fn positive(value: f64, otherwise: f64) -> f64 {
     }
 }
 
-fn line(points: &[(f64, f64)], width: f64, dash: Dash, paint: Paint, map: &Map) -> Vec<Item> {
+pub(super) fn line(
+    points: &[(f64, f64)],
+    width: f64,
+    dash: Dash,
+    paint: Paint,
+    map: &Map,
+) -> Vec<Item> {
     let near = map.frame.grown(OUTSIDE);
     let mut runs: Vec<Vec<(f64, f64)>> = Vec::new();
     let mut lonely = Vec::new();
@@ -202,7 +242,7 @@ fn clipped(points: &[(f64, f64)], to: &Rect) -> Vec<Vec<(f64, f64)>> {
 }
 
 /// Bars as areas. Bars that touch become one skyline, so that no seams show; bars finer than a column become the envelope.
-fn bars(bars: &[(f64, f64)], width: f64, paint: Paint, map: &Map) -> Vec<Item> {
+pub(super) fn bars(bars: &[(f64, f64)], width: f64, paint: Paint, map: &Map) -> Vec<Item> {
     let base = map.baseline();
     let half = width.abs() / 2.0;
     if !half.is_finite() {

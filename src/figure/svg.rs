@@ -215,6 +215,15 @@ fn stroked(stroke: &Stroke) -> String {
                 number(1.6 * width + 1.0)
             );
         }
+        Dash::DashDotted => {
+            let gap = number(1.6 * width + 0.8);
+            let _ = write!(
+                text,
+                " stroke-dasharray=\"{} {gap} {} {gap}\"",
+                number(4.0 * width + 2.0),
+                number(width)
+            );
+        }
         Dash::Dotted => {
             let _ = write!(
                 text,

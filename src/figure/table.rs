@@ -1,7 +1,8 @@
 //! The numbers of a figure as CSV: exactly the values that were given, in full precision, nothing thinned out.
 //!
 //! Where all marks of a figure share their x values (bars with a curve over them), there is one row per x and one column
-//! per mark. Otherwise there is one row per value with its mark's name beside it.
+//! per mark. Where all marks are lying bars over the same names, there is one row per name. Otherwise there is one row per
+//! value with its mark's name beside it. Places that have names are written with them; offsets of drawing are not data.
 
 use std::{collections::HashMap, fmt::Write as _};
 
@@ -9,7 +10,9 @@ use super::{Axis, Figure, Mark, MarkKind};
 
 /// The CSV text of a figure, with a header row. Values on a logarithmic axis are the logarithms, and the header says so.
 pub(super) fn csv(figure: &Figure) -> String {
-    wide(figure).unwrap_or_else(|| tidy(figure))
+    wide(figure)
+        .or_else(|| named_rows(figure))
+        .unwrap_or_else(|| tidy(figure))
 }
 
 /// A mark with the axes that its values belong to.
@@ -45,15 +48,24 @@ fn wide(figure: &Figure) -> Option<String> {
     };
     let mut shared: Option<Vec<f64>> = None;
     let mut columns: Vec<(String, Vec<f64>)> = Vec::new();
+    let mut stretches: Vec<(&str, &Vec<(f64, f64, String)>)> = Vec::new();
     for placed in marks(figure) {
         let xs: Vec<f64> = match &placed.mark.kind {
             MarkKind::Line { points, .. } | MarkKind::Points { points, .. } => {
                 points.iter().map(|p| p.0).collect()
             }
-            MarkKind::Bars { bars, .. } => bars.iter().map(|b| b.0).collect(),
+            MarkKind::Bars { bars: points, .. }
+            | MarkKind::Groups { bars: points, .. }
+            | MarkKind::Levels { levels: points, .. } => points.iter().map(|p| p.0).collect(),
             MarkKind::Band { points } => points.iter().map(|p| p.0).collect(),
             MarkKind::Text { .. } => continue,
-            MarkKind::HeatMap { .. } | MarkKind::VerticalLine { .. } => return None,
+            MarkKind::Spans { spans } => {
+                stretches.push((placed.mark.name.as_str(), spans));
+                continue;
+            }
+            MarkKind::HeatMap { .. } | MarkKind::VerticalLine { .. } | MarkKind::Rows { .. } => {
+                return None;
+            }
         };
         if *shared.get_or_insert_with(|| xs.clone()) != xs {
             return None;
@@ -66,12 +78,20 @@ fn wide(figure: &Figure) -> Option<String> {
             MarkKind::Line { points, .. } | MarkKind::Points { points, .. } => {
                 column("", points.iter().map(|p| p.1).collect());
             }
-            MarkKind::Bars { bars, .. } => column("", bars.iter().map(|b| b.1).collect()),
+            MarkKind::Bars { bars: points, .. }
+            | MarkKind::Groups { bars: points, .. }
+            | MarkKind::Levels { levels: points, .. } => {
+                column("", points.iter().map(|p| p.1).collect());
+            }
             MarkKind::Band { points } => {
                 column(" low", points.iter().map(|p| p.1).collect());
                 column(" high", points.iter().map(|p| p.2).collect());
             }
-            MarkKind::Text { .. } | MarkKind::HeatMap { .. } | MarkKind::VerticalLine { .. } => {}
+            MarkKind::Text { .. }
+            | MarkKind::HeatMap { .. }
+            | MarkKind::VerticalLine { .. }
+            | MarkKind::Rows { .. }
+            | MarkKind::Spans { .. } => {}
         }
     }
     let xs = shared?;
@@ -85,6 +105,9 @@ fn wide(figure: &Figure) -> Option<String> {
     if names.is_some() {
         out.push_str(",name");
     }
+    for (name, _) in &stretches {
+        let _ = write!(out, ",{}", field(name));
+    }
     for (name, _) in &columns {
         let _ = write!(out, ",{}", field(name));
     }
@@ -95,8 +118,58 @@ fn wide(figure: &Figure) -> Option<String> {
             let name = names.get(&x.to_bits()).copied().unwrap_or_default();
             let _ = write!(out, ",{}", field(name));
         }
+        for (_, spans) in &stretches {
+            // Ascending and apart, as neighbours on an axis are.
+            let place = spans.partition_point(|span| span.1 <= *x);
+            let name = spans
+                .get(place)
+                .filter(|span| span.0 <= *x)
+                .map_or("", |span| span.2.as_str());
+            let _ = write!(out, ",{}", field(name));
+        }
         for (_, values) in &columns {
             match values.get(row) {
+                Some(value) => {
+                    let _ = write!(out, ",{value}");
+                }
+                None => out.push(','),
+            }
+        }
+        out.push('\n');
+    }
+    Some(out)
+}
+
+/// One row per name, where every mark is lying bars over the same names.
+fn named_rows(figure: &Figure) -> Option<String> {
+    let names = figure.axes.first()?.y.names.as_ref()?;
+    let mut columns: Vec<(String, HashMap<u64, f64>)> = Vec::new();
+    for group in &figure.axes {
+        if group.y.names.as_ref() != Some(names) || group.right.is_some() {
+            return None;
+        }
+        for mark in &group.marks {
+            let MarkKind::Rows { rows, .. } = &mark.kind else {
+                return None;
+            };
+            let name = if group.x.log10 {
+                format!("log10({})", mark.name)
+            } else {
+                mark.name.clone()
+            };
+            let values = rows.iter().map(|(y, value)| (y.to_bits(), *value));
+            columns.push((name, values.collect()));
+        }
+    }
+    let mut out = field(&axis_name(&figure.axes.first()?.y, "name"));
+    for (name, _) in &columns {
+        let _ = write!(out, ",{}", field(name));
+    }
+    out.push('\n');
+    for (at, name) in names {
+        out.push_str(&field(name));
+        for (_, values) in &columns {
+            match values.get(&at.to_bits()) {
                 Some(value) => {
                     let _ = write!(out, ",{value}");
                 }
@@ -139,7 +212,9 @@ fn mark_name(placed: &Placed<'_>) -> String {
 fn kind(kind: &MarkKind) -> &'static str {
     match kind {
         MarkKind::Line { .. } => "line",
-        MarkKind::Bars { .. } => "bars",
+        MarkKind::Bars { .. } | MarkKind::Groups { .. } | MarkKind::Rows { .. } => "bars",
+        MarkKind::Levels { .. } => "levels",
+        MarkKind::Spans { .. } => "span",
         MarkKind::Band { .. } => "band",
         MarkKind::Points { .. } => "points",
         MarkKind::HeatMap { .. } => "heat map",
@@ -163,7 +238,7 @@ fn axis_name(axis: &Axis, otherwise: &str) -> String {
 
 /// One row per value.
 fn tidy(figure: &Figure) -> String {
-    let mut out = "axes,mark,kind,x_axis,y_axis,x,y,y_high,value\n".to_owned();
+    let mut out = "axes,mark,kind,x_axis,y_axis,x,y,y_high,value,name\n".to_owned();
     for placed in marks(figure) {
         let start = format!(
             "{},{},{},{},{}",
@@ -176,17 +251,45 @@ fn tidy(figure: &Figure) -> String {
         let mut row = |x: f64, rest: std::fmt::Arguments<'_>| {
             let _ = writeln!(out, "{start},{x},{rest}");
         };
+        let name_at = |axis: &'_ Axis, at: f64| -> String {
+            let names = axis.names.iter().flatten();
+            let mut found = names.filter(|(place, _)| *place == at);
+            found
+                .next()
+                .map_or_else(String::new, |(_, name)| field(name))
+        };
+        let name = |x: f64, y: f64| {
+            let name = name_at(placed.x, x);
+            if name.is_empty() {
+                name_at(placed.y, y)
+            } else {
+                name
+            }
+        };
         match &placed.mark.kind {
             MarkKind::Line { points, .. }
             | MarkKind::Points { points, .. }
-            | MarkKind::Bars { bars: points, .. } => {
+            | MarkKind::Bars { bars: points, .. }
+            | MarkKind::Groups { bars: points, .. }
+            | MarkKind::Levels { levels: points, .. } => {
                 for (x, y) in points {
-                    row(*x, format_args!("{y},,"));
+                    row(*x, format_args!("{y},,,{}", name(*x, *y)));
+                }
+            }
+            MarkKind::Rows { rows, .. } => {
+                for (y, value) in rows {
+                    row(*value, format_args!("{y},,,{}", name(f64::NAN, *y)));
+                }
+            }
+            MarkKind::Spans { spans } => {
+                // From in x, to in value.
+                for (from, to, name) in spans {
+                    row(*from, format_args!(",,{to},{}", field(name)));
                 }
             }
             MarkKind::Band { points } => {
                 for (x, low, high) in points {
-                    row(*x, format_args!("{low},{high},"));
+                    row(*x, format_args!("{low},{high},,{}", name(*x, f64::NAN)));
                 }
             }
             MarkKind::HeatMap {
@@ -200,11 +303,11 @@ fn tidy(figure: &Figure) -> String {
                 for (i, value) in values.iter().take(rows * columns).enumerate() {
                     let x = center(*x_range, i % columns, *columns);
                     let y = center(*y_range, i / columns, rows);
-                    row(x, format_args!("{y},,{value}"));
+                    row(x, format_args!("{y},,{value},"));
                 }
             }
-            MarkKind::VerticalLine { x, .. } => row(*x, format_args!(",,")),
-            MarkKind::Text { at, text } => row(at.0, format_args!("{},,{}", at.1, field(text))),
+            MarkKind::VerticalLine { x, .. } => row(*x, format_args!(",,,")),
+            MarkKind::Text { at, text } => row(at.0, format_args!("{},,,{}", at.1, field(text))),
         }
     }
     out
@@ -226,7 +329,7 @@ fn field(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::figure::{Axes, Dash, RightAxis};
+    use crate::figure::{Axes, Dash, Layout, Look, RightAxis};
 
     fn axis(label: &str, log10: bool) -> Axis {
         Axis {
@@ -260,7 +363,10 @@ mod tests {
             file_stem: "f".to_owned(),
             size: (300.0, 200.0),
             dark: false,
+            layout: Layout::Row,
             axes: vec![Axes {
+                title: String::new(),
+                aspect: None,
                 x: axis("arm", false),
                 y: axis("mass", log10),
                 marks,
@@ -332,7 +438,7 @@ mod tests {
         ));
         assert_eq!(
             text,
-            "axes,mark,kind,x_axis,y_axis,x,y,y_high,value\n1,p,line,arm,mass,0,1,,\n1,tie,vertical line,arm,mass,0.5,,,\n"
+            "axes,mark,kind,x_axis,y_axis,x,y,y_high,value,name\n1,p,line,arm,mass,0,1,,,\n1,tie,vertical line,arm,mass,0.5,,,,\n"
         );
     }
 
@@ -347,14 +453,79 @@ mod tests {
                     x_range: (0.0, 2.0),
                     y_range: (0.0, 2.0),
                     value_range: (1.0, 4.0),
+                    log10: false,
                 },
             )],
             None,
             false,
         ));
         let last = text.lines().last();
-        assert_eq!(last, Some("1,m,heat map,arm,mass,1.5,1.5,,4"));
+        assert_eq!(last, Some("1,m,heat map,arm,mass,1.5,1.5,,4,"));
         assert_eq!(text.lines().count(), 5);
+    }
+
+    #[test]
+    fn bars_beside_each_other_share_a_row_with_the_name_of_their_place() {
+        let group = |name: &str, offset: f64, heights: [f64; 2]| {
+            mark(
+                name,
+                MarkKind::Groups {
+                    bars: vec![(0.0, heights[0]), (1.0, heights[1])],
+                    width: 0.3,
+                    offset,
+                    look: Look::Hatched,
+                },
+            )
+        };
+        let spans = MarkKind::Spans {
+            spans: vec![(0.5, 1.5, "peak".to_owned())],
+        };
+        let mut shown = figure(
+            vec![
+                mark("mode", spans),
+                group("policy", -0.26, [0.25, 0.75]),
+                group("samples", 0.26, [0.5, 0.5]),
+            ],
+            None,
+            false,
+        );
+        shown.axes[0].x.names = Some(vec![(0.0, "a, b".to_owned()), (1.0, "1".to_owned())]);
+        assert_eq!(
+            csv(&shown),
+            "arm,name,mode,policy,samples\n0,\"a, b\",,0.25,0.5\n1,1,peak,0.75,0.5\n"
+        );
+    }
+
+    #[test]
+    fn lying_bars_have_one_row_per_name_and_no_base() {
+        let rows = |name: &str, rows: Vec<(f64, f64)>| {
+            mark(
+                name,
+                MarkKind::Rows {
+                    rows,
+                    base: -3.5,
+                    thickness: 9.0,
+                },
+            )
+        };
+        let mut shown = figure(
+            vec![rows("cosine", vec![(1.0, 0.5), (0.0, 1.0)])],
+            None,
+            false,
+        );
+        shown.axes[0].y = Axis {
+            names: Some(vec![(1.0, "k1".to_owned()), (0.0, "k3".to_owned())]),
+            ..axis("estimator", false)
+        };
+        shown.axes.push(Axes {
+            x: axis("variance", true),
+            marks: vec![rows("variance", vec![(0.0, -2.0)])],
+            ..shown.axes[0].clone()
+        });
+        assert_eq!(
+            csv(&shown),
+            "estimator,cosine,log10(variance)\nk1,0.5,\nk3,1,-2\n"
+        );
     }
 
     #[test]

@@ -701,7 +701,7 @@ fn draw_pane(ui: &mut Ui, pane: Pane, panels: &mut Panels, view: &View, actions:
             panels.phase.ui(ui, view, actions);
         }
         Pane::Samples => panels.samples.ui(ui, view, actions),
-        Pane::Credit => panels.samples.credit_ui(ui, view),
+        Pane::Credit => panels.samples.credit_ui(ui, view, actions),
         Pane::Sandbox => panels.sandbox.ui(ui, view, actions),
         Pane::Pins => panels.pins.ui(ui, view, actions),
         Pane::Log => panels.log.ui(ui, actions),

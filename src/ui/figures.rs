@@ -1,19 +1,24 @@
 //! From what a panel shows to a figure for files and the clipboard: pure functions of the view and the panel's own state
 //! (zoom, log switch, hidden series), so that the figure says exactly what the screen says.
 
+mod grouped;
+
 use egui::Color32;
+
+pub(crate) use self::grouped::{Group, grouped, one_bar_per_place};
 
 use super::{
     Theme, View,
     chart::{Columns, Pen},
     panels::{
-        main_plot::{Prepared, Series, pin_color},
-        time_charts::{Chart, PinTraces, Point},
+        main_plot::{Prepared, Series, axis_name, mode_runs, pin_color},
+        time_charts::{Chart, PinTraces, Point, Shows},
     },
 };
 use crate::{
     bandit::{Problem, Shape},
-    figure::{Axes, Axis, Dash, Figure, Mark, MarkKind, RightAxis},
+    figure::{Axes, Axis, Dash, Figure, Layout, Look, Mark, MarkKind, Marker, RightAxis},
+    theory::Metric,
 };
 
 /// What the main plot shows besides its columns.
@@ -45,28 +50,37 @@ pub(crate) fn main_plot(view: &View<'_>, prepared: &Prepared, state: MainPlotSta
         place.x((from + to) as f64 / 2.0)
     };
     let unit = place.x(1.0) - place.x(0.0);
-    let column_width = unit * (window.end - window.first) as f64 / window.columns.max(1) as f64;
     let mass = |v: f64| scaled(v, state.log, state.mass.0);
-    let points = |values: &[f64], at: &dyn Fn(f64) -> f64| -> Vec<(f64, f64)> {
-        values
-            .iter()
-            .enumerate()
-            .map(|(column, v)| (centre(column), at(*v)))
-            .collect()
+    // Columns of several arms have no steps: the line goes through their centres.
+    let slot = if window.aggregates() { 0.0 } else { unit };
+    let columns_of = Placed {
+        centre: &centre,
+        width: unit * (window.end - window.first) as f64 / window.columns.max(1) as f64,
     };
-    let line = |columns: &Columns, at: &dyn Fn(f64) -> f64, width: f64, dash: Dash| {
-        if state.bars {
-            levels(columns, &centre, at, 0.4 * unit, width, dash)
-        } else {
-            MarkKind::Line {
-                points: points(&columns.high, at),
-                width,
-                dash,
-            }
+    let line = |columns: &Columns, line: f64, dash: Dash, marker: Option<Marker>| {
+        let levels = columns_of.points(&columns.high, &mass);
+        MarkKind::Levels {
+            levels,
+            width: if state.bars { 0.78 * unit } else { slot },
+            joined: !state.bars,
+            line,
+            dash,
+            marker,
         }
     };
     let mut marks = Vec::new();
     let mut right = Vec::new();
+    let spans: Vec<(f64, f64, String)> = mode_runs(view.problem)
+        .into_iter()
+        .filter_map(|(from, to, mode)| {
+            let name = view.problem.modes.get(mode)?.label.clone();
+            (to > window.first && from < window.end)
+                .then(|| (place.x(from as f64), place.x(to as f64), name))
+        })
+        .collect();
+    if !spans.is_empty() {
+        marks.push(mark("mode", theme.muted, 0.12, MarkKind::Spans { spans }));
+    }
     let side_by_side: Vec<Series> = [Series::Reference, Series::Samples, Series::Policy]
         .into_iter()
         .filter(|s| prepared.get(*s).is_some())
@@ -84,7 +98,7 @@ pub(crate) fn main_plot(view: &View<'_>, prepared: &Prepared, state: MainPlotSta
                     .pins
                     .get(*index)
                     .map_or("pin", |pin| pin.label.as_str());
-                let kind = line(columns, &mass, 1.2, Dash::Dotted);
+                let kind = line(columns, 1.2, Dash::DashDotted, None);
                 marks.push(mark(label, pin_color(*index), 1.0, kind));
             }
         }
@@ -101,39 +115,48 @@ pub(crate) fn main_plot(view: &View<'_>, prepared: &Prepared, state: MainPlotSta
             let band = MarkKind::Band { points: band };
             marks.push(mark(&format!("{name} range"), color, 0.2, band));
         }
-        let kind = match series {
-            Series::Reference | Series::Samples | Series::Policy if state.bars => {
-                let count = side_by_side.len() as f64;
-                let number = side_by_side.iter().position(|s| *s == series).unwrap_or(0);
-                let width = 0.8 * unit / count;
-                let offset = (number as f64 - (count - 1.0) / 2.0) * width;
-                let bars = points(&columns.high, &mass)
-                    .into_iter()
-                    .map(|(x, y)| (x + offset, y))
-                    .collect();
-                MarkKind::Bars {
-                    bars,
-                    width: 0.92 * width,
-                }
+        let group = |look: Look| {
+            let count = side_by_side.len().max(1) as f64;
+            let number = side_by_side.iter().position(|s| *s == series).unwrap_or(0);
+            let width = 0.78 * unit / count;
+            MarkKind::Groups {
+                bars: columns_of.points(&columns.high, &mass),
+                width: 0.9 * width,
+                offset: (number as f64 - (count - 1.0) / 2.0) * width,
+                look,
             }
-            Series::Reference | Series::Samples => MarkKind::Bars {
-                bars: points(&columns.high, &mass),
-                width: column_width,
-            },
-            Series::Policy => line(columns, &mass, 1.6, Dash::Solid),
-            Series::BestFit => line(columns, &mass, 1.2, Dash::Solid),
-            Series::Target => line(columns, &mass, 1.8, Dash::Dashed),
-            Series::Reward => line(columns, &|v| v, 1.2, Dash::Solid),
-            Series::Augmented => line(columns, &|v| v, 1.2, Dash::Dotted),
         };
-        let opacity = match series {
-            Series::Reference => 0.4,
-            Series::Samples => 0.55,
-            Series::Policy
-            | Series::BestFit
-            | Series::Reward
-            | Series::Augmented
-            | Series::Target => 1.0,
+        let whole = |width: f64, look: Look| MarkKind::Groups {
+            bars: columns_of.points(&columns.high, &mass),
+            width,
+            offset: 0.0,
+            look,
+        };
+        let reward = |marker: Marker| MarkKind::Levels {
+            levels: columns_of.points(&columns.high, &|v| v),
+            width: if state.bars { 0.78 * unit } else { slot },
+            joined: !state.bars,
+            line: 1.3,
+            dash: Dash::Solid,
+            marker: Some(marker),
+        };
+        let kind = match series {
+            Series::Reference if state.bars => group(Look::Outlined),
+            Series::Samples if state.bars => group(Look::Hatched),
+            Series::Policy if state.bars => group(Look::Solid),
+            Series::Reference => whole(columns_of.width, Look::Area),
+            Series::Samples => whole(columns_of.width, Look::Solid),
+            Series::Policy => line(columns, 1.6, Dash::Solid, None),
+            Series::BestFit => line(columns, 1.2, Dash::Solid, Some(Marker::Triangle)),
+            Series::Target if state.bars => whole(0.86 * unit, Look::Frame),
+            Series::Target => line(columns, 1.8, Dash::Dashed, None),
+            Series::Reward => reward(Marker::Square),
+            Series::Augmented => reward(Marker::Diamond),
+        };
+        let opacity = if series == Series::Samples && !state.bars {
+            0.55
+        } else {
+            1.0
         };
         let mark = mark(name, color, opacity, kind);
         if series.is_reward() {
@@ -153,9 +176,12 @@ pub(crate) fn main_plot(view: &View<'_>, prepared: &Prepared, state: MainPlotSta
         file_stem: "main-plot".to_owned(),
         size: (640.0, 360.0),
         dark: state.dark,
+        layout: Layout::Row,
         axes: vec![Axes {
+            title: String::new(),
+            aspect: None,
             x: Axis {
-                label: place.label().to_owned(),
+                label: axis_name(view).to_owned(),
                 log10: false,
                 bounds: Some((place.x(state.shown.0), place.x(state.shown.1))),
                 names,
@@ -173,28 +199,19 @@ pub(crate) fn main_plot(view: &View<'_>, prepared: &Prepared, state: MainPlotSta
     }
 }
 
-/// Short level lines, one per arm, broken by NaN in between.
-fn levels(
-    columns: &Columns,
-    centre: &dyn Fn(usize) -> f64,
-    at: &dyn Fn(f64) -> f64,
-    half: f64,
+/// Where the columns of the main plot lie on its figure.
+struct Placed<'a> {
+    /// Centre of a column.
+    centre: &'a dyn Fn(usize) -> f64,
+    /// Width of a column.
     width: f64,
-    dash: Dash,
-) -> MarkKind {
-    let points = columns
-        .high
-        .iter()
-        .enumerate()
-        .flat_map(|(column, v)| {
-            let (x, y) = (centre(column), at(*v));
-            [(x - half, y), (x + half, y), (x + half, f64::NAN)]
-        })
-        .collect();
-    MarkKind::Line {
-        points,
-        width,
-        dash,
+}
+
+impl Placed<'_> {
+    /// A point per column.
+    fn points(&self, values: &[f64], at: &dyn Fn(f64) -> f64) -> Vec<(f64, f64)> {
+        let point = |(column, v): (usize, &f64)| ((self.centre)(column), at(*v));
+        values.iter().enumerate().map(point).collect()
     }
 }
 
@@ -227,10 +244,6 @@ impl Place {
             None => arm - 0.5,
         }
     }
-
-    fn label(&self) -> &'static str {
-        if self.interval.is_some() { "x" } else { "arm" }
-    }
 }
 
 /// A map of the heat map panel as it is on screen.
@@ -243,25 +256,42 @@ pub(crate) struct MapFigure<'a> {
     pub(crate) columns: usize,
     /// Values at the ends of the colour scale.
     pub(crate) range: (f64, f64),
+    /// Values are log₁₀.
+    pub(crate) log: bool,
 }
 
-/// The heat maps of a problem on a grid, side by side.
+/// The heat maps of a problem on a grid, in the grid's proportions.
 pub(crate) fn heat_maps(view: &View<'_>, maps: Vec<MapFigure<'_>>, dark: bool) -> Figure {
-    let (x_range, y_range) = match view.problem.shape {
+    let (x_range, y_range, aspect) = match view.problem.shape {
         Shape::Grid {
-            x_range, y_range, ..
-        } => (x_range, y_range),
-        Shape::Line { range, .. } => (range, (0.0, 1.0)),
+            x_range,
+            y_range,
+            rows,
+            columns,
+        } => {
+            let aspect = columns as f64 / rows.max(1) as f64;
+            (x_range, y_range, aspect.clamp(0.25, 4.0))
+        }
+        Shape::Line { range, .. } => (range, (0.0, 1.0), 4.0),
     };
+    let across = maps.len().clamp(1, 3);
+    // Room for the numbers beside a map and the colour bar, and for those below it.
+    let cell = (180.0 * aspect.clamp(0.6, 1.6) + 115.0, 180.0 + 55.0);
     Figure {
         title: view.preset.title.clone(),
         file_stem: "heat-maps".to_owned(),
-        size: (240.0 * maps.len().max(1) as f64, 240.0),
+        size: (
+            cell.0 * across as f64,
+            cell.1 * maps.len().div_ceil(across).max(1) as f64 + 20.0,
+        ),
         dark,
+        layout: Layout::Grid { columns: across },
         axes: maps
             .into_iter()
             .map(|map| Axes {
-                x: axis(map.name, false, Some(x_range)),
+                title: map.name.to_owned(),
+                aspect: Some(aspect),
+                x: axis("x", false, Some(x_range)),
                 y: axis("y", false, Some(y_range)),
                 marks: vec![mark(
                     map.name,
@@ -273,6 +303,7 @@ pub(crate) fn heat_maps(view: &View<'_>, maps: Vec<MapFigure<'_>>, dark: bool) -
                         x_range,
                         y_range,
                         value_range: map.range,
+                        log10: map.log,
                     },
                 )],
                 right: None,
@@ -288,6 +319,7 @@ pub(crate) fn empty(name: &str, dark: bool) -> Figure {
         file_stem: name.replace(' ', "-"),
         size: (640.0, 360.0),
         dark,
+        layout: Layout::Row,
         axes: Vec::new(),
     }
 }
@@ -344,7 +376,7 @@ pub(crate) struct TimeFigure<'a> {
     pub(crate) pins: Vec<PinTraces>,
 }
 
-/// Time charts side by side.
+/// Time charts, three in a row.
 pub(crate) fn time_charts(
     view: &View<'_>,
     x: (f64, f64),
@@ -352,29 +384,76 @@ pub(crate) fn time_charts(
     dark: bool,
 ) -> Figure {
     let theme = theme(dark);
-    let many = charts.len() > 1;
     let stem = match charts.as_slice() {
         [one] => one.chart.name.to_lowercase().replace(' ', "-"),
         _ => "time-charts".to_owned(),
     };
+    let axes: Vec<Axes> = charts
+        .iter()
+        .flat_map(|chart| time_axes(view, x, chart, &theme))
+        .collect();
+    let across = axes.len().clamp(1, 3);
+    let rows = axes.len().div_ceil(across).max(1) as f64;
+    // Every curve of a pin may take a line of its legend.
+    let curves = |chart: &TimeFigure<'_>| {
+        if chart.chart.lanes {
+            1
+        } else {
+            chart.chart.curves.len()
+        }
+    };
+    let most = charts.iter().map(|chart| curves(chart) * chart.pins.len());
+    let legend = 18.0 * most.max().unwrap_or(0) as f64;
     Figure {
         title: view.preset.title.clone(),
         file_stem: stem,
-        size: if many {
-            (260.0 * charts.len() as f64, 240.0)
+        size: if across > 1 {
+            (270.0 * across as f64, (190.0 + legend) * rows + 30.0)
         } else {
-            (480.0, 300.0)
+            (480.0, 300.0 * rows + legend)
         },
         dark,
-        axes: charts
-            .into_iter()
-            .map(|chart| time_axes(view, x, &chart, &theme))
-            .collect(),
+        layout: Layout::Grid { columns: across },
+        axes,
     }
 }
 
-fn time_axes(view: &View<'_>, x: (f64, f64), shown: &TimeFigure<'_>, theme: &Theme) -> Axes {
+/// The axes of a chart: one pair, or one per curve where curves have lanes of their own.
+fn time_axes(view: &View<'_>, x: (f64, f64), shown: &TimeFigure<'_>, theme: &Theme) -> Vec<Axes> {
+    let curves = shown.chart.curves;
+    if !shown.chart.lanes {
+        return vec![curve_axes(view, x, shown, 0..curves.len(), theme)];
+    }
+    // Lanes of one unit compare: divergences share a scale, and so do total variations.
+    let is_divergence = |shows: Shows| shows == Shows::Metric(Metric::CauseTarget);
+    curves
+        .iter()
+        .enumerate()
+        .map(|(lane, curve)| {
+            let top = curves
+                .iter()
+                .zip(&shown.traces)
+                .filter(|(other, _)| is_divergence(other.shows) == is_divergence(curve.shows))
+                .flat_map(|(_, points)| points.iter().map(|p| p.high))
+                .filter(|v| v.is_finite())
+                .fold(1e-6, f64::max);
+            let mut axes = curve_axes(view, x, shown, lane..lane + 1, theme);
+            axes.y = axis(curve.shows.label(), false, Some((0.0, 1.05 * top)));
+            axes
+        })
+        .collect()
+}
+
+/// Some curves of a chart on one pair of axes.
+fn curve_axes(
+    view: &View<'_>,
+    x: (f64, f64),
+    shown: &TimeFigure<'_>,
+    lanes: std::ops::Range<usize>,
+    theme: &Theme,
+) -> Axes {
     let at = |v: f64| scaled(v, shown.log, shown.y.0);
+    let chosen = |index: &usize| lanes.contains(index);
     let path = |points: &[Point]| points.iter().map(|p| (p.step, at(p.mean))).collect();
     let mut marks = Vec::new();
     for edit in view.snapshot.marks.iter() {
@@ -392,17 +471,19 @@ fn time_axes(view: &View<'_>, x: (f64, f64), shown: &TimeFigure<'_>, theme: &The
             .pins
             .get(*index)
             .map_or("pin", |pin| pin.label.as_str());
-        for (curve, points) in shown.chart.curves.iter().zip(traces) {
+        let curves = shown.chart.curves.iter().zip(traces).enumerate();
+        for (_, (curve, points)) in curves.filter(|(index, _)| chosen(index)) {
             let kind = MarkKind::Line {
                 points: path(points),
                 width: 1.0,
-                dash: Dash::Dotted,
+                dash: Dash::DashDotted,
             };
             let name = format!("{}, {label}", curve.shows.label());
             marks.push(mark(&name, pin_color(*index), 1.0, kind));
         }
     }
-    for (curve, points) in shown.chart.curves.iter().zip(&shown.traces) {
+    let curves = shown.chart.curves.iter().zip(&shown.traces).enumerate();
+    for (_, (curve, points)) in curves.filter(|(index, _)| chosen(index)) {
         let color = (curve.color)(theme);
         let name = curve.shows.label();
         let range = MarkKind::Band {
@@ -414,7 +495,8 @@ fn time_axes(view: &View<'_>, x: (f64, f64), shown: &TimeFigure<'_>, theme: &The
         marks.push(mark("", color, 0.22, range));
         let dash = match curve.pen {
             Pen::Solid => Dash::Solid,
-            Pen::Dashed | Pen::DashDot => Dash::Dashed,
+            Pen::Dashed => Dash::Dashed,
+            Pen::DashDot => Dash::DashDotted,
             Pen::Dotted => Dash::Dotted,
         };
         let kind = MarkKind::Line {
@@ -425,6 +507,8 @@ fn time_axes(view: &View<'_>, x: (f64, f64), shown: &TimeFigure<'_>, theme: &The
         marks.push(mark(name, color, 1.0, kind));
     }
     Axes {
+        title: String::new(),
+        aspect: None,
         x: axis("step", false, Some(x)),
         y: axis(shown.chart.name, shown.log, Some(shown.y)),
         marks,
@@ -446,15 +530,24 @@ pub(crate) fn mode_strip(
         .enumerate()
         .map(|(place, (series, masses))| {
             let offset = (place as f64 - (rows.len() as f64 - 1.0) / 2.0) * width;
-            let kind = MarkKind::Bars {
+            let kind = MarkKind::Groups {
                 bars: masses
                     .iter()
                     .enumerate()
-                    .map(|(mode, mass)| (mode as f64 + offset, *mass))
+                    .map(|(mode, mass)| (mode as f64, *mass))
                     .collect(),
-                width: 0.92 * width,
+                width: 0.9 * width,
+                offset,
+                look: match series {
+                    Series::Reference => Look::Outlined,
+                    Series::Target => Look::Dashed,
+                    Series::Samples => Look::Hatched,
+                    Series::Policy | Series::BestFit | Series::Reward | Series::Augmented => {
+                        Look::Solid
+                    }
+                },
             };
-            mark(series.label(), series.color(&theme), 0.9, kind)
+            mark(series.label(), series.color(&theme), 1.0, kind)
         })
         .collect();
     Figure {
@@ -462,7 +555,10 @@ pub(crate) fn mode_strip(
         file_stem: "modes".to_owned(),
         size: (480.0, 300.0),
         dark,
+        layout: Layout::Row,
         axes: vec![Axes {
+            title: String::new(),
+            aspect: None,
             x: Axis {
                 label: "mode".to_owned(),
                 log10: false,

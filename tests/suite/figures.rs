@@ -5,8 +5,8 @@
 use std::collections::HashSet;
 
 use modescope::figure::{
-    Axes, Axis, Dash, Figure, FigureError, Mark, MarkKind, RightAxis, save, to_csv, to_png,
-    to_rgba, to_svg,
+    Axes, Axis, Dash, Figure, FigureError, Layout, Look, Mark, MarkKind, Marker, RightAxis, save,
+    to_csv, to_png, to_rgba, to_svg,
 };
 use proptest::prelude::*;
 use resvg::usvg::{Options, Tree};
@@ -57,7 +57,10 @@ fn figure(marks: Vec<Mark>) -> Figure {
         file_stem: "a-figure".to_owned(),
         size: (360.0, 240.0),
         dark: false,
+        layout: Layout::Row,
         axes: vec![Axes {
+            title: String::new(),
+            aspect: None,
             x: axis("arm"),
             y: axis("mass"),
             marks,
@@ -220,6 +223,7 @@ fn heat_maps_show_their_extremes_in_the_colours_of_the_scale() {
             x_range: (0.0, 2.0),
             y_range: (0.0, 2.0),
             value_range: (0.0, 1.0),
+            log10: false,
         },
     )]);
     let (_, _, colors) = pixels(&wanted);
@@ -301,6 +305,7 @@ fn odd_figures_are_drawn_all_the_same() {
                 x_range: (0.0, 0.0),
                 y_range: (f64::NAN, 1.0),
                 value_range: (2.0, 2.0),
+                log10: false,
             },
         )],
         vec![mark(
@@ -409,6 +414,10 @@ fn any_number() -> impl Strategy<Value = f64> + Clone {
     ]
 }
 
+fn points_of() -> impl Strategy<Value = Vec<(f64, f64)>> {
+    prop::collection::vec((any_number(), any_number()), 0..12)
+}
+
 fn any_kind() -> impl Strategy<Value = MarkKind> {
     let points = prop::collection::vec((any_number(), any_number()), 0..12);
     prop_oneof![
@@ -435,7 +444,39 @@ fn any_kind() -> impl Strategy<Value = MarkKind> {
                 x_range: (a, b),
                 y_range: (b, a),
                 value_range: (a, b),
+                log10: false,
             }),
+        (points_of(), any_number(), any_number()).prop_map(|(bars, width, offset)| {
+            MarkKind::Groups {
+                bars,
+                width,
+                offset,
+                look: Look::Hatched,
+            }
+        }),
+        (points_of(), any_number(), any::<bool>()).prop_map(|(levels, width, joined)| {
+            MarkKind::Levels {
+                levels,
+                width,
+                joined,
+                line: 1.0,
+                dash: Dash::DashDotted,
+                marker: Some(Marker::Diamond),
+            }
+        }),
+        (points_of(), any_number(), any_number()).prop_map(|(rows, base, thickness)| {
+            MarkKind::Rows {
+                rows,
+                base,
+                thickness,
+            }
+        }),
+        points_of().prop_map(|spans| MarkKind::Spans {
+            spans: spans
+                .into_iter()
+                .map(|(a, b)| (a, b, "<mode>".to_owned()))
+                .collect(),
+        }),
         any_number().prop_map(|x| MarkKind::VerticalLine {
             x,
             dash: Dash::Dotted
@@ -463,5 +504,138 @@ proptest! {
         wanted.axes[0].y.log10 = log10;
         parsed(&to_svg(&wanted));
         prop_assert!(to_csv(&wanted).ends_with('\n'));
+    }
+}
+
+#[test]
+fn joined_levels_are_steps_and_not_slopes() {
+    let levels = MarkKind::Levels {
+        levels: vec![(0.0, 0.0), (1.0, 1.0)],
+        width: 1.0,
+        joined: true,
+        line: 2.0,
+        dash: Dash::Solid,
+        marker: None,
+    };
+    let mut wanted = figure(vec![mark("", BLUE, levels)]);
+    wanted.axes[0].y.bounds = Some((-1.0, 2.0));
+    let (width, height, colors) = pixels(&wanted);
+    let is_blue = |x: usize, y: usize| colors.get(y * width + x) == Some(&BLUE);
+    let long_columns = (0..width)
+        .filter(|x| (0..height).filter(|y| is_blue(*x, *y)).count() > 30)
+        .count();
+    assert!(
+        (1..=3).contains(&long_columns),
+        "one upright stretch: {long_columns}"
+    );
+    let blue_columns = (0..width).filter(|x| (0..height).any(|y| is_blue(*x, y)));
+    assert!(blue_columns.count() > 200, "levels over the whole width");
+}
+
+#[test]
+fn hatched_dashed_and_solid_bars_differ_in_grey() {
+    let ink = |look: Look| {
+        let bars = MarkKind::Groups {
+            bars: vec![(0.0, 1.0)],
+            width: 1.0,
+            offset: 0.0,
+            look,
+        };
+        let colors = pixels(&figure(vec![mark("", BLUE, bars)])).2;
+        colors.iter().filter(|c| **c == BLUE).count()
+    };
+    let (solid, hatched, outlined) = (ink(Look::Solid), ink(Look::Hatched), ink(Look::Outlined));
+    assert!(solid > 10 * hatched.max(1), "{solid} {hatched}");
+    let all = [
+        Look::Solid,
+        Look::Hatched,
+        Look::Outlined,
+        Look::Dashed,
+        Look::Frame,
+    ];
+    let svgs: HashSet<String> = all
+        .into_iter()
+        .map(|look| {
+            let bars = MarkKind::Groups {
+                bars: vec![(0.0, 1.0)],
+                width: 1.0,
+                offset: 0.0,
+                look,
+            };
+            let svg = to_svg(&figure(vec![mark("s", BLUE, bars)]));
+            parsed(&svg);
+            svg
+        })
+        .collect();
+    assert_eq!(svgs.len(), all.len());
+    assert!(outlined < solid);
+}
+
+#[test]
+fn spans_are_shaded_and_named_above() {
+    let spans = MarkKind::Spans {
+        spans: vec![(0.0, 1.0, "left peak".to_owned())],
+    };
+    let shown = figure(vec![
+        mark("mode", BLUE, spans),
+        mark("p", ORANGE, line(vec![(0.0, 0.0), (3.0, 1.0)])),
+    ]);
+    let svg = to_svg(&shown);
+    parsed(&svg);
+    assert!(svg.contains(">left peak</text>"));
+    assert!(!svg.contains(">mode</text>"), "not in the legend");
+}
+
+#[test]
+fn a_grid_has_rows_titles_and_a_legend_where_there_are_several_series() {
+    let single = figure(vec![mark("only", BLUE, line(vec![(0.0, 0.0), (1.0, 1.0)]))]);
+    let mut wanted = single.clone();
+    wanted.layout = Layout::Grid { columns: 2 };
+    wanted.size = (600.0, 500.0);
+    let several = (0..14).map(|i| {
+        let name = format!("pin number {i}");
+        mark(&name, ORANGE, line(vec![(0.0, 0.0), (1.0, f64::from(i))]))
+    });
+    wanted.axes.push(Axes {
+        title: "Second".to_owned(),
+        marks: several.collect(),
+        ..single.axes[0].clone()
+    });
+    wanted.axes.push(single.axes[0].clone());
+    let svg = to_svg(&wanted);
+    parsed(&svg);
+    assert!(svg.contains(">Second</text>"));
+    assert!(!svg.contains(">only</text>"), "one series needs no legend");
+    for i in 0..14 {
+        assert!(svg.contains(&format!(">pin number {i}</text>")), "{i}");
+    }
+    assert!(!svg.contains(">+ "), "nothing is left out");
+}
+
+#[test]
+fn equal_proportions_hold_whatever_the_size_of_the_picture() {
+    let mut wanted = figure(vec![mark(
+        "m",
+        BLUE,
+        MarkKind::HeatMap {
+            values: vec![0.0; 12],
+            columns: 4,
+            x_range: (0.0, 4.0),
+            y_range: (0.0, 3.0),
+            value_range: (0.0, 1.0),
+            log10: false,
+        },
+    )]);
+    wanted.axes[0].aspect = Some(4.0 / 3.0);
+    for size in [(700.0, 240.0), (300.0, 700.0)] {
+        wanted.size = size;
+        let (width, _, colors) = pixels(&wanted);
+        let dark: Vec<usize> = (0..colors.len())
+            .filter(|i| colors[*i] == modescope::figure::viridis(0.0))
+            .collect();
+        let columns: HashSet<usize> = dark.iter().map(|i| i % width).collect();
+        let rows: HashSet<usize> = dark.iter().map(|i| i / width).collect();
+        let aspect = columns.len() as f64 / rows.len() as f64;
+        assert!((aspect - 4.0 / 3.0).abs() < 0.05, "{aspect}");
     }
 }

@@ -61,7 +61,7 @@ fn what_is_saved_is_the_language_preset_with_its_edited_rewards() {
     let read = parse_preset(&text).unwrap();
     let language = read.language.unwrap();
     assert_eq!(language.prompts[0].answers[1].reward, 0.5);
-    assert_eq!(session.analysis().rewards, [1.0, 0.5, 0.0]);
+    assert_eq!(*session.analysis().rewards, [1.0, 0.5, 0.0]);
 }
 
 #[test]
@@ -395,7 +395,7 @@ fn rewards_of_another_prompt_can_be_changed_in_a_run_that_repeats_bit_for_bit() 
     steps(&mut session, 2);
     let first = session.grounds()[0].analysis.rewards.clone();
     assert!(session.edit([answers(&[0.25, 1.0, 1.0, 0.0])]).is_empty());
-    assert_eq!(session.grounds()[1].analysis.rewards, [0.25, 1.0, 1.0, 0.0]);
+    assert_eq!(*session.grounds()[1].analysis.rewards, [0.25, 1.0, 1.0, 0.0]);
     assert_eq!(session.grounds()[0].analysis.rewards, first);
     // docs/math.md section 1: G ∝ π_ref e^{R/β}.
     let ground = &session.grounds()[1];
@@ -420,7 +420,7 @@ fn rewards_of_another_prompt_can_be_changed_in_a_run_that_repeats_bit_for_bit() 
     warmer.temperature = 1.5;
     assert!(session.edit([Edit::Language(Box::new(warmer))]).is_empty());
     session.revert(1).unwrap();
-    assert_eq!(session.grounds()[1].analysis.rewards, [1.0, 1.0, 1.0, 0.0]);
+    assert_eq!(*session.grounds()[1].analysis.rewards, [1.0, 1.0, 1.0, 0.0]);
 }
 
 #[test]

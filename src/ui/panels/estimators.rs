@@ -218,7 +218,9 @@ impl EstimatorView {
                     .color(theme.muted)
                     .small(),
             );
-            plot_menu(ui, "estimator view", actions, || table::figure(table));
+            plot_menu(ui, "estimator view", actions, |dark| {
+                table::figure(table, dark)
+            });
         }
     }
 }

@@ -115,7 +115,7 @@ impl Inspector {
         };
         ui.horizontal_wrapped(|ui| {
             pickers_ui(ui, view, pair, actions);
-            plot_menu(ui, "inspector", actions, || figure(view, reading));
+            plot_menu(ui, "inspector", actions, |_| figure(view, reading));
         });
         ui.add_space(4.0);
         ui.add(Label::new(RichText::new(headline(view, reading)).strong()).wrap());

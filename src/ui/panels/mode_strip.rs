@@ -146,8 +146,7 @@ impl ModeStrip {
             .min_row_height(15.0)
             .show(ui, |ui| {
                 ui.horizontal(|ui| {
-                    let dark = ui.visuals().dark_mode;
-                    plot_menu(ui, "mode strip", actions, || self.figure(view, dark));
+                    plot_menu(ui, "mode strip", actions, |dark| self.figure(view, dark));
                     if count > 2 {
                         ui.toggle_value(&mut self.sorted, RichText::new("sort").small())
                             .on_hover_text("Modes with the most target mass first");
@@ -280,8 +279,7 @@ impl ModeStrip {
         {
             actions.push(Action::Pick(arm));
         }
-        let dark = theme.dark;
-        plot_context_menu(&response, actions, || self.figure(view, dark));
+        plot_context_menu(&response, actions, |dark| self.figure(view, dark));
         response.on_hover_ui_at_pointer(|ui| {
             ui.label(RichText::new(format!("Mode {}", described.label)).strong());
             let arms = described.arms.len();

@@ -84,7 +84,7 @@ impl PhaseDiagram {
         ui.horizontal_wrapped(|ui| {
             state.choosers_ui(ui, view);
             let request = state.request(view);
-            plot_menu(ui, "phase diagram", actions, || {
+            plot_menu(ui, "phase diagram", actions, |_| {
                 export::figure(&request, map.as_deref(), view)
             });
             if let Some(worker) = &self.worker {

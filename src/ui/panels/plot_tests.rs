@@ -348,8 +348,8 @@ fn a_hidden_series_and_the_log_switch_show_in_the_exported_figure() {
     let figure = export(&mut harness, "Export main plot");
     assert!(!names(&figure).contains(&"policy".to_owned()));
     assert!(figure.axes[0].y.log10);
-    let reference = &figure.axes[0].marks[0];
-    let MarkKind::Bars { bars, .. } = &reference.kind else {
+    let reference = &figure.axes[0].marks.iter().find(|m| m.name == "reference");
+    let MarkKind::Groups { bars, .. } = &reference.unwrap().kind else {
         panic!("{reference:?}")
     };
     assert!((bars[0].1 - 0.5_f64.log10()).abs() < 1e-12);
@@ -376,7 +376,8 @@ fn the_wheel_zooms_and_the_figure_has_the_zoomed_bounds() {
     let figure = export(&mut harness, "Export main plot");
     let (low, high) = figure.axes[0].x.bounds.unwrap();
     assert!(low > 5.0 && high < 95.0, "{low} {high}");
-    let MarkKind::Bars { bars, .. } = &figure.axes[0].marks[0].kind else {
+    let reference = figure.axes[0].marks.iter().find(|m| m.name == "reference");
+    let MarkKind::Groups { bars, .. } = &reference.unwrap().kind else {
         panic!("the reference is drawn as bars")
     };
     assert!(bars.len() < 95, "only arms on screen");
@@ -470,7 +471,8 @@ fn time_charts_are_chosen_and_put_on_a_log_axis() {
         .click();
     harness.run();
     let figure = export(&mut harness, "Export time charts");
-    assert_eq!(figure.axes.len(), 7);
+    // Six charts with one pair of axes, and the four lanes of the causes.
+    assert_eq!(figure.axes.len(), 6 + 4);
     let expected = figure.axes.iter().find(|a| a.y.label == "Expected reward");
     assert!(expected.unwrap().y.log10);
 }
@@ -611,4 +613,66 @@ fn a_frame_stays_cheap() {
             assert!(median < limit, "{name}: {median:.2} ms");
         }
     }
+}
+
+#[test]
+fn exported_bars_have_the_names_of_their_arms_and_no_offsets() {
+    let mut harness = harness(three_arms(), Panel::Main, (800.0, 400.0));
+    harness.run();
+    let text = to_csv(&export(&mut harness, "Export main plot"));
+    let mut lines = text.lines();
+    assert!(lines.next().unwrap().starts_with("arm,name,"), "{text}");
+    assert_eq!(lines.clone().count(), 3, "{text}");
+    for (arm, line) in lines.enumerate() {
+        assert!(line.starts_with(&format!("{arm},")), "{line}");
+    }
+    let mut harness = self::harness(World::builtin("figure-5"), Panel::Modes, (900.0, 200.0));
+    harness.run();
+    let figure = export(&mut harness, "Export mode strip");
+    let text = to_csv(&figure);
+    assert!(text.starts_with("mode,name,"), "{text}");
+    assert!(
+        to_svg(&figure).contains("stroke-dasharray"),
+        "dashes of the target"
+    );
+}
+
+#[test]
+fn files_are_light_unless_dark_ones_are_asked_for() {
+    let mut harness = harness(three_arms(), Panel::Main, (800.0, 400.0));
+    harness.run();
+    assert!(!export(&mut harness, "Export main plot").dark);
+    harness.get_by_label("Export main plot").click();
+    harness.run();
+    harness.get_by_label("Export dark…").click();
+    harness.run();
+    let last = harness
+        .state()
+        .world
+        .actions
+        .iter()
+        .rev()
+        .find_map(|a| match a {
+            Action::ExportFigure(figure) => Some(figure.dark),
+            _ => None,
+        });
+    assert_eq!(last, Some(true));
+}
+
+#[test]
+fn rewards_are_exported_as_steps_and_modes_as_shaded_stretches() {
+    let mut harness = harness(World::builtin("figure-5"), Panel::Main, (900.0, 400.0));
+    harness.run();
+    let figure = export(&mut harness, "Export main plot");
+    let axes = &figure.axes[0];
+    let spans = axes
+        .marks
+        .iter()
+        .any(|m| matches!(&m.kind, MarkKind::Spans { spans } if spans.len() > 1));
+    assert!(spans);
+    let right = axes.right.as_ref().unwrap();
+    assert!(right.marks.iter().all(|m| matches!(
+        &m.kind,
+        MarkKind::Levels { joined: true, marker: Some(_), width, .. } if *width > 0.0
+    )));
 }

@@ -7,7 +7,12 @@ use egui::{
 use super::samples::{percent, visible};
 use crate::{
     engine::{ProbeAnswer, Status},
-    ui::{Action, Theme, View},
+    figure::{Figure, Look},
+    ui::{
+        Action, Theme, View,
+        figures::{self, Group},
+        widgets::plot_menu::plot_menu,
+    },
 };
 
 /// Shortest time between two questions while following the training.
@@ -104,7 +109,7 @@ impl Sandbox {
                 });
                 ui.add_space(4.0);
                 match view.probe {
-                    Some(answer) => answer_ui(ui, answer),
+                    Some(answer) => answer_ui(ui, answer, actions),
                     None => {
                         ui.weak("Ask for the most likely next tokens");
                     }
@@ -167,9 +172,10 @@ fn task(view: &View) -> Option<Question> {
 }
 
 /// A row per token: two bars from a common left edge.
-fn answer_ui(ui: &mut Ui, answer: &ProbeAnswer) {
+fn answer_ui(ui: &mut Ui, answer: &ProbeAnswer, actions: &mut Vec<Action>) {
     let theme = Theme::of(ui);
     ui.horizontal(|ui| {
+        plot_menu(ui, "next tokens", actions, |dark| figure(answer, dark));
         for (name, color) in [("policy", theme.policy), ("reference", theme.reference)] {
             let (rect, _) = ui.allocate_exact_size(vec2(12.0, 8.0), Sense::hover());
             ui.painter().rect_filled(rect, 0.0, color);
@@ -243,4 +249,29 @@ fn answer_ui(ui: &mut Ui, answer: &ProbeAnswer) {
             );
         }
     }
+}
+
+/// The answer as a figure: bars of policy and reference beside each other, one pair per token.
+fn figure(answer: &ProbeAnswer, dark: bool) -> Figure {
+    let theme = figures::theme(dark);
+    let tokens = answer.tokens.iter();
+    let group = |name, color, look, share: fn(&(String, f64, f64)) -> f64| Group {
+        name,
+        color,
+        look,
+        heights: answer.tokens.iter().map(share).collect(),
+    };
+    figures::grouped(
+        &format!("Next token after “{}”", visible(&answer.text)),
+        "next-tokens",
+        ("token", tokens.map(|token| visible(&token.0)).collect()),
+        "probability",
+        vec![
+            group("policy", theme.policy, Look::Solid, |token| token.1),
+            group("reference", theme.reference, Look::Outlined, |token| {
+                token.2
+            }),
+        ],
+        dark,
+    )
 }

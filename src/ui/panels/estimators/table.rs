@@ -5,10 +5,10 @@ use egui_extras::{Column, TableBuilder};
 
 use super::{cells, job::Row, job::Table};
 use crate::{
-    figure::{Axes, Axis, Dash, Figure, Mark, MarkKind},
+    figure::{Axes, Axis, Figure, Layout, MarkKind},
     theory::{Estimator, Spread},
     ui::{
-        Theme,
+        Theme, figures,
         widgets::number::{number, significant},
     },
 };
@@ -265,8 +265,8 @@ impl VarianceScale {
     }
 }
 
-/// Cosine, length, variance and signal-to-noise of every row as bars.
-pub(super) fn figure(table: &Table) -> Figure {
+/// Cosine, length and variance of every row as bars.
+pub(super) fn figure(table: &Table, dark: bool) -> Figure {
     let count = table.rows.len();
     let at = |index: usize| (count - 1 - index) as f64;
     let names: Vec<(f64, String)> = table
@@ -275,51 +275,39 @@ pub(super) fn figure(table: &Table) -> Figure {
         .enumerate()
         .map(|(index, row)| (at(index), row.estimator.name().to_owned()))
         .collect();
-    let theme = Theme::LIGHT;
-    let axes =
-        |label: &str, log10: bool, color: Color32, from: f64, value: &dyn Fn(&Row) -> f64| {
-            let points = |index: usize, row: &Row| {
-                let value = value(row);
-                let value = if log10 { value.log10() } else { value };
-                value.is_finite().then(|| (at(index), value))
-            };
-            let values: Vec<(f64, f64)> = table
-                .rows
-                .iter()
-                .enumerate()
-                .filter_map(|(index, row)| points(index, row))
-                .collect();
-            let low = values.iter().fold(from, |low, v| low.min(v.1));
-            let start = if log10 { low - 0.5 } else { 0.0 };
-            Axes {
-                x: Axis {
-                    label: label.to_owned(),
-                    log10,
-                    bounds: None,
-                    names: None,
-                },
-                y: Axis {
-                    label: String::new(),
-                    log10: false,
-                    bounds: Some((-0.6, count as f64 - 0.4)),
-                    names: Some(names.clone()),
-                },
-                marks: values
-                    .iter()
-                    .map(|&(y, value)| Mark {
-                        name: String::new(),
-                        color: [color.r(), color.g(), color.b()],
-                        opacity: 1.0,
-                        kind: MarkKind::Line {
-                            points: vec![(start, y), (value, y)],
-                            width: 9.0,
-                            dash: Dash::Solid,
-                        },
-                    })
-                    .collect(),
-                right: None,
-            }
+    let theme = figures::theme(dark);
+    let axes = |label: &str, log10: bool, color: Color32, value: &dyn Fn(&Row) -> f64| {
+        let points = |(index, row): (usize, &Row)| {
+            let value = value(row);
+            let value = if log10 { value.log10() } else { value };
+            value.is_finite().then(|| (at(index), value))
         };
+        let rows: Vec<(f64, f64)> = table.rows.iter().enumerate().filter_map(points).collect();
+        let low = rows.iter().map(|row| row.1).fold(f64::INFINITY, f64::min);
+        let base = if log10 && low.is_finite() {
+            low - 0.5
+        } else {
+            0.0
+        };
+        let kind = MarkKind::Rows {
+            rows,
+            base,
+            thickness: 9.0,
+        };
+        Axes {
+            title: String::new(),
+            aspect: None,
+            x: figures::axis(label, log10, None),
+            y: Axis {
+                label: String::new(),
+                log10: false,
+                bounds: Some((-0.6, count as f64 - 0.4)),
+                names: Some(names.clone()),
+            },
+            marks: vec![figures::mark(label, color, 1.0, kind)],
+            right: None,
+        }
+    };
     Figure {
         title: format!(
             "Gradient estimators at step {}, batch {}",
@@ -327,22 +315,19 @@ pub(super) fn figure(table: &Table) -> Figure {
             table.job.batch
         ),
         file_stem: "estimators".to_owned(),
-        size: (960.0, 320.0),
-        dark: false,
+        size: (1020.0, 330.0),
+        dark,
+        layout: Layout::Row,
         axes: vec![
-            axes("cosine with ∇J", false, theme.good, 0.0, &|row| {
+            axes("cosine with ∇J", false, theme.good, &|row| {
                 row.report.cosine
             }),
-            axes("length over ‖∇J‖", false, theme.policy, 0.0, &|row| {
+            axes("length over ‖∇J‖", false, theme.policy, &|row| {
                 row.report.length_ratio
             }),
-            axes(
-                "variance per sample",
-                true,
-                theme.samples,
-                f64::INFINITY,
-                &|row| row.report.variance,
-            ),
+            axes("variance per sample", true, theme.samples, &|row| {
+                row.report.variance
+            }),
         ],
     }
 }

@@ -151,8 +151,7 @@ impl HeatMaps {
 
     fn header_ui(&mut self, ui: &mut Ui, view: &View, actions: &mut Vec<Action>) {
         let controls = |maps: &mut Self, ui: &mut Ui, actions: &mut Vec<Action>| {
-            let dark = ui.visuals().dark_mode;
-            plot_menu(ui, "main plot", actions, || maps.figure(view, dark));
+            plot_menu(ui, "main plot", actions, |dark| maps.figure(view, dark));
             ui.toggle_value(&mut maps.log, "log₁₀")
                 .on_hover_text("Masses on a log₁₀ colour scale");
             ui.toggle_value(&mut maps.shared, "shared scale")
@@ -323,8 +322,7 @@ impl HeatMaps {
             row * cells.columns + column
         };
         crosshair(ui, &frame, cells, view, &theme);
-        let dark = theme.dark;
-        plot_context_menu(&response, actions, || self.figure(view, dark));
+        plot_context_menu(&response, actions, |dark| self.figure(view, dark));
         if response.clicked()
             && let Some(at) = response.interact_pointer_pos()
         {
@@ -437,6 +435,7 @@ impl HeatMaps {
                         .collect(),
                     columns: map.width,
                     range: self.range(index, shared),
+                    log,
                 }
             })
             .collect();

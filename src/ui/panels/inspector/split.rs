@@ -4,7 +4,7 @@
 use egui::{Align2, Color32, CornerRadius, FontId, Rect, Sense, Stroke, Ui, pos2, vec2};
 
 use crate::{
-    figure::{Axes, Axis, Dash, Figure, Mark, MarkKind},
+    figure::{Axes, Axis, Dash, Figure, Layout, Mark, MarkKind},
     theory::LogRatio,
     ui::{Theme, widgets::number::signed},
 };
@@ -195,7 +195,10 @@ pub(super) fn figure(title: &str, now: Option<LogRatio>, plain: Option<LogRatio>
         file_stem: "log-ratio".to_owned(),
         size: (420.0, 180.0),
         dark: false,
+        layout: Layout::Row,
         axes: vec![Axes {
+            title: String::new(),
+            aspect: None,
             x: Axis {
                 label: "log-ratio of target masses (nats)".to_owned(),
                 log10: false,

@@ -16,9 +16,10 @@ pub(crate) use self::readout::lines as readout_lines;
 pub(crate) use self::{
     draw::pin_color,
     edit::{Bar, edit, stroke},
-    layout::Plot,
+    layout::{Plot, axis_name},
     readout::tooltip,
     series::{Prepared, Series},
+    shading::runs as mode_runs,
 };
 use self::{layout::Bounds, shading::Shading};
 use super::heat_map::HeatMaps;
@@ -105,8 +106,7 @@ impl MainPlot {
 
     fn header_ui(&mut self, ui: &mut Ui, view: &View, actions: &mut Vec<Action>) {
         let controls = |plot: &mut Self, ui: &mut Ui, actions: &mut Vec<Action>| {
-            let dark = ui.visuals().dark_mode;
-            plot_menu(ui, "main plot", actions, || plot.figure(view, dark));
+            plot_menu(ui, "main plot", actions, |dark| plot.figure(view, dark));
             ui.toggle_value(&mut plot.log, "log₁₀")
                 .on_hover_text("Masses on a log₁₀ axis");
             drag_mode_ui(ui, &mut plot.drag);
@@ -217,8 +217,7 @@ impl MainPlot {
         {
             actions.push(Action::Pick(self.pointed(&plot, view, at)));
         }
-        let dark = theme.dark;
-        plot_context_menu(&response, actions, || self.figure(view, dark));
+        plot_context_menu(&response, actions, |dark| self.figure(view, dark));
     }
 
     /// Wheel zooms, Shift and wheel or a horizontal wheel moves, a double click shows all; a drag with the middle button

@@ -87,7 +87,7 @@ fn every_mode_is_an_arm(problem: &Problem) -> bool {
 }
 
 /// Maximal runs of neighbouring arms that belong to the same mode, ascending.
-fn runs(problem: &Problem) -> Vec<(usize, usize, usize)> {
+pub(crate) fn runs(problem: &Problem) -> Vec<(usize, usize, usize)> {
     let mut runs: Vec<(usize, usize, usize)> = Vec::new();
     for (index, mode) in problem.modes.iter().enumerate() {
         let mut open: Option<(usize, usize)> = None;

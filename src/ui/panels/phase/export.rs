@@ -3,7 +3,7 @@
 use super::canvas::value_range;
 use crate::{
     engine::{Item, PhaseAxis, PhaseMap, PhaseRequest, tie_boundary},
-    figure::{Axes, Axis, Dash, Figure, Mark, MarkKind},
+    figure::{Axes, Axis, Dash, Figure, Layout, Mark, MarkKind},
     ui::View,
 };
 
@@ -30,6 +30,7 @@ pub(super) fn figure(request: &PhaseRequest, map: Option<&PhaseMap>, view: &View
                 x_range,
                 y_range,
                 value_range: value_range(map),
+                log10: false,
             },
         });
     }
@@ -85,7 +86,10 @@ pub(super) fn figure(request: &PhaseRequest, map: Option<&PhaseMap>, view: &View
         file_stem: "phase-diagram".to_owned(),
         size: (460.0, 340.0),
         dark: false,
+        layout: Layout::Row,
         axes: vec![Axes {
+            title: String::new(),
+            aspect: None,
             x: axis(&request.x, x_range),
             y: axis(&request.y, y_range),
             marks,

@@ -7,8 +7,13 @@ use egui::{
 
 use super::{answer, fixed, visible};
 use crate::{
+    figure::{Figure, Look},
     lm::SampleRecord,
-    ui::{Theme, View, widgets::number::signed},
+    ui::{
+        Action, Theme, View,
+        figures::{self, Group},
+        widgets::{number::signed, plot_menu::plot_menu},
+    },
 };
 
 /// Height of a token's box, in points.
@@ -41,7 +46,13 @@ impl Token<'_> {
 }
 
 /// Draws a completion into the whole of `ui`; `present` says that it is in the batch shown.
-pub(super) fn credit_ui(ui: &mut Ui, view: &View, sample: &SampleRecord, present: bool) {
+pub(super) fn credit_ui(
+    ui: &mut Ui,
+    view: &View,
+    sample: &SampleRecord,
+    present: bool,
+    actions: &mut Vec<Action>,
+) {
     let theme = Theme::of(ui);
     let tokens: Vec<Token<'_>> = sample
         .tokens
@@ -65,6 +76,9 @@ pub(super) fn credit_ui(ui: &mut Ui, view: &View, sample: &SampleRecord, present
         if !present {
             ui.weak("not in this batch");
         }
+        plot_menu(ui, "tokens", actions, |dark| {
+            figure(&sample.text, &tokens, dark)
+        });
     });
     ui.add_space(2.0);
     ScrollArea::both()
@@ -82,6 +96,49 @@ pub(super) fn credit_ui(ui: &mut Ui, view: &View, sample: &SampleRecord, present
                 });
             }
         });
+}
+
+/// The log-ratios as a figure: a bar per token, hatched where the token became less likely.
+fn figure(text: &str, tokens: &[Token], dark: bool) -> Figure {
+    let theme = figures::theme(dark);
+    let heights = |likelier: bool| {
+        let ratios = tokens.iter().map(Token::ratio);
+        ratios
+            .map(|ratio| {
+                if (ratio >= 0.0) == likelier {
+                    ratio
+                } else {
+                    f64::NAN
+                }
+            })
+            .collect()
+    };
+    let mut shown = figures::grouped(
+        &format!("“{}” token by token", visible(text)),
+        "tokens",
+        (
+            "token",
+            tokens.iter().map(|token| visible(token.text)).collect(),
+        ),
+        "log π − log π_ref (nats)",
+        vec![
+            Group {
+                name: "likelier than under the reference",
+                color: theme.policy,
+                look: Look::Solid,
+                heights: heights(true),
+            },
+            Group {
+                name: "less likely",
+                color: theme.target,
+                look: Look::Hatched,
+                heights: heights(false),
+            },
+        ],
+        dark,
+    );
+    figures::one_bar_per_place(&mut shown);
+    shown
 }
 
 /// The token on a background in the colour of its log-ratio.

@@ -56,7 +56,7 @@ impl Samples {
     }
 
     /// Draws one completion token by token into the whole of `ui`.
-    pub(crate) fn credit_ui(&mut self, ui: &mut Ui, view: &View) {
+    pub(crate) fn credit_ui(&mut self, ui: &mut Ui, view: &View, actions: &mut Vec<Action>) {
         let Some(language) = &view.snapshot.language else {
             ui.weak("A completion of a language model, token by token, appears here");
             return;
@@ -67,8 +67,8 @@ impl Samples {
             None => batch.first(),
         };
         match (found, &self.picked) {
-            (Some(sample), _) => credit::credit_ui(ui, view, sample, true),
-            (None, Some(picked)) => credit::credit_ui(ui, view, picked, false),
+            (Some(sample), _) => credit::credit_ui(ui, view, sample, true, actions),
+            (None, Some(picked)) => credit::credit_ui(ui, view, picked, false, actions),
             (None, None) => {
                 nothing_ui(ui, view);
             }

@@ -45,7 +45,7 @@ fn harness<'a>(part: Part, size: (f32, f32)) -> Harness<'a, Stage> {
                 } = stage;
                 world.draw(|view, actions| match part {
                     Part::Table => samples.ui(ui, view, actions),
-                    Part::Credit => samples.credit_ui(ui, view),
+                    Part::Credit => samples.credit_ui(ui, view, actions),
                     Part::Sandbox => sandbox.ui(ui, view, actions),
                 });
             },
@@ -135,5 +135,28 @@ fn every_size_draws() {
         for size in [(1.0, 1.0), (40.0, 30.0), (200.0, 120.0), (2000.0, 1200.0)] {
             harness(part, size).run_ok();
         }
+    }
+}
+
+#[test]
+fn tokens_and_next_tokens_are_exported_with_their_names() {
+    for (part, name) in [
+        (Part::Credit, "Export tokens"),
+        (Part::Sandbox, "Export next tokens"),
+    ] {
+        let mut harness = harness(part, (700.0, 400.0));
+        harness.run_ok();
+        harness.get_by_label(name).click();
+        harness.run_ok();
+        harness.get_by_label("Copy data").click();
+        harness.run_ok();
+        let actions = &harness.state().world.actions;
+        let copied = actions.iter().rev().find_map(|action| match action {
+            crate::ui::Action::CopyFigureData(figure) => Some(crate::figure::to_csv(figure)),
+            _ => None,
+        });
+        let text = copied.unwrap();
+        assert!(text.contains("token") && text.contains("name"), "{text}");
+        assert!(text.lines().count() > 1, "{text}");
     }
 }

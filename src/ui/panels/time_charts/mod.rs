@@ -155,8 +155,7 @@ impl TimeCharts {
                 self.zoom = None;
             }
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                let dark = ui.visuals().dark_mode;
-                plot_menu::plot_menu(ui, "time charts", actions, || {
+                plot_menu::plot_menu(ui, "time charts", actions, |dark| {
                     self.figure(view, &self.shown_charts(view), dark)
                 });
             });
@@ -298,7 +297,7 @@ impl TimeCharts {
                 ui.close();
             }
             ui.separator();
-            plot_menu::entries(ui, actions, || self.figure(view, &[index], theme.dark));
+            plot_menu::entries(ui, actions, |dark| self.figure(view, &[index], dark));
         });
         step
     }
