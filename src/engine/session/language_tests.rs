@@ -395,7 +395,10 @@ fn rewards_of_another_prompt_can_be_changed_in_a_run_that_repeats_bit_for_bit() 
     steps(&mut session, 2);
     let first = session.grounds()[0].analysis.rewards.clone();
     assert!(session.edit([answers(&[0.25, 1.0, 1.0, 0.0])]).is_empty());
-    assert_eq!(*session.grounds()[1].analysis.rewards, [0.25, 1.0, 1.0, 0.0]);
+    assert_eq!(
+        *session.grounds()[1].analysis.rewards,
+        [0.25, 1.0, 1.0, 0.0]
+    );
     assert_eq!(session.grounds()[0].analysis.rewards, first);
     // docs/math.md section 1: G ∝ π_ref e^{R/β}.
     let ground = &session.grounds()[1];
