@@ -15,6 +15,9 @@ pub(super) fn csv(figure: &Figure) -> String {
         .unwrap_or_else(|| tidy(figure))
 }
 
+/// From, to and name of a shaded stretch.
+type Span = (f64, f64, String);
+
 /// A mark with the axes that its values belong to.
 struct Placed<'a> {
     /// Number of its axes, from 1.
@@ -48,7 +51,7 @@ fn wide(figure: &Figure) -> Option<String> {
     };
     let mut shared: Option<Vec<f64>> = None;
     let mut columns: Vec<(String, Vec<f64>)> = Vec::new();
-    let mut stretches: Vec<(&str, &Vec<(f64, f64, String)>)> = Vec::new();
+    let mut stretches: Vec<(&str, &[Span])> = Vec::new();
     for placed in marks(figure) {
         let xs: Vec<f64> = match &placed.mark.kind {
             MarkKind::Line { points, .. } | MarkKind::Points { points, .. } => {
@@ -60,7 +63,7 @@ fn wide(figure: &Figure) -> Option<String> {
             MarkKind::Band { points } => points.iter().map(|p| p.0).collect(),
             MarkKind::Text { .. } => continue,
             MarkKind::Spans { spans } => {
-                stretches.push((placed.mark.name.as_str(), spans));
+                stretches.push((placed.mark.name.as_str(), spans.as_slice()));
                 continue;
             }
             MarkKind::HeatMap { .. } | MarkKind::VerticalLine { .. } | MarkKind::Rows { .. } => {
