@@ -7,10 +7,10 @@ use thiserror::Error;
 use super::{
     modes::find_modes,
     problem::{Problem, Shape},
-    source::{Role, evaluate},
+    source::evaluate,
 };
 use crate::{
-    experiment::{Arms, BanditSpec, FormulaError, MAX_ARMS, Source},
+    experiment::{Arms, BanditSpec, FormulaError, MAX_ARMS, Role, Source},
     theory::{Distribution, DistributionError, Objective, Written},
 };
 
@@ -140,6 +140,46 @@ impl ProblemSource {
             reference,
             rewards,
         })
+    }
+
+    /// As [`Self::evaluate`], where these are the evaluated sources of `before`: what is the same in both is not evaluated
+    /// again, and no file read again.
+    ///
+    /// # Errors
+    /// As [`Self::evaluate`].
+    pub fn renewed(
+        &self,
+        before: &BanditSpec,
+        spec: &BanditSpec,
+        base_dir: Option<&Path>,
+    ) -> Result<Self, ProblemError> {
+        let (shape, names) = arms(&spec.arms)?;
+        let same_arms = shape == self.shape;
+        let (masses, reference) = if same_arms && before.reference == spec.reference {
+            (self.masses.clone(), self.reference.clone())
+        } else {
+            let weights = evaluate(&spec.reference, Role::Reference, &shape, base_dir)?;
+            let reference = reference(&spec.reference, &weights)?;
+            (reference.masses(), reference)
+        };
+        let rewards = if same_arms && before.rewards == spec.rewards {
+            self.rewards.clone()
+        } else {
+            evaluate(&spec.rewards, Role::Rewards, &shape, base_dir)?
+        };
+        Ok(Self {
+            shape,
+            names,
+            reference,
+            masses,
+            rewards,
+        })
+    }
+
+    /// Whether the arms of both are as many and lie the same: a policy on the one is a policy on the other.
+    #[must_use]
+    pub fn same_layout(&self, other: &Self) -> bool {
+        self.shape == other.shape
     }
 
     /// Everything that [`Self::evaluate`] and [`Self::problem`] refuse, not only the first.

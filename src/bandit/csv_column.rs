@@ -4,8 +4,8 @@ use std::{io::Read, path::Path};
 
 use csv::StringRecord;
 
-use super::{build::ProblemError, source::Role};
-use crate::experiment::{MAX_PRESET_BYTES, repeated};
+use super::build::ProblemError;
+use crate::experiment::{MAX_PRESET_BYTES, Role, repeated};
 
 /// Reads a column of a CSV file: exactly `arms` numbers. Without a name it is the only column, or the one called like its
 /// role. A first row of numbers is data, any other one names the columns.

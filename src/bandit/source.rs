@@ -8,30 +8,13 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution as _, LogNormal, Normal};
 
 use super::{build::ProblemError, csv_column::read_column, problem::Shape};
-use crate::experiment::{Formula, Noise, Source};
+use crate::experiment::{Formula, Noise, Role, Source};
 
-/// Which of the two lists of a problem is being evaluated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
-    Reference,
-    Rewards,
-}
-
-impl Role {
-    /// The field's path in a preset.
-    pub(super) fn field(self) -> &'static str {
-        match self {
-            Self::Reference => "bandit.reference",
-            Self::Rewards => "bandit.rewards",
-        }
-    }
-
-    /// Random streams of their own, so that the same seed for both does not tie them together.
-    fn stream(self) -> u64 {
-        match self {
-            Self::Reference => 1,
-            Self::Rewards => 2,
-        }
+/// Random streams of their own, so that the same seed for both does not tie them together.
+fn stream(role: Role) -> u64 {
+    match role {
+        Role::Reference => 1,
+        Role::Rewards => 2,
     }
 }
 
@@ -131,7 +114,7 @@ fn add_bump(values: &mut [f64], bump: &crate::experiment::Bump, shape: &Shape) {
 /// Independent random numbers; the same seed gives the same numbers on every machine.
 fn random(seed: u64, noise: &Noise, role: Role, arms: usize) -> Result<Vec<f64>, ProblemError> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    rng.set_stream(role.stream());
+    rng.set_stream(stream(role));
     let refused = |value: f64| ProblemError::Noise {
         field: role.field(),
         value,

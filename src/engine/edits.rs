@@ -2,7 +2,9 @@
 
 use super::snapshot::EditMark;
 use crate::{
-    experiment::{Edit, LanguageSpec, ModeSpec, Optimizer, Preset, Training},
+    experiment::{
+        BanditSpec, Edit, LanguageSpec, Optimizer, Preset, ProblemChange, Training, problem_changes,
+    },
     theory::{Direction, Objective},
 };
 
@@ -14,9 +16,7 @@ const MARKS: usize = 256;
 pub(crate) struct Live {
     objective: Objective,
     training: Training,
-    modes: ModeSpec,
-    reward_edits: Vec<(usize, f64)>,
-    reference_edits: Vec<(usize, f64)>,
+    bandit: BanditSpec,
     language: Option<LanguageSpec>,
 }
 
@@ -25,19 +25,20 @@ impl Live {
         Self {
             objective: preset.objective,
             training: preset.training.clone(),
-            modes: preset.bandit.modes.clone(),
-            reward_edits: preset.bandit.reward_edits.clone(),
-            reference_edits: preset.bandit.reference_edits.clone(),
+            bandit: preset.bandit.clone(),
             language: preset.language.clone(),
         }
+    }
+
+    /// The bandit as it was.
+    pub(crate) fn bandit(&self) -> &BanditSpec {
+        &self.bandit
     }
 
     pub(crate) fn restore(&self, preset: &mut Preset) {
         preset.objective = self.objective;
         preset.training = self.training.clone();
-        preset.bandit.modes = self.modes.clone();
-        preset.bandit.reward_edits = self.reward_edits.clone();
-        preset.bandit.reference_edits = self.reference_edits.clone();
+        preset.bandit.clone_from(&self.bandit);
         preset.language.clone_from(&self.language);
     }
 }
@@ -78,7 +79,16 @@ fn replaces(later: &Edit, earlier: &Edit) -> bool {
         | (Edit::Objective(_), Edit::Objective(_))
         | (Edit::Modes(_), Edit::Modes(_))
         | (Edit::Stop(_), Edit::Stop(_))
-        | (Edit::Language(_), Edit::Language(_)) => true,
+        | (Edit::Language(_), Edit::Language(_))
+        // A whole bandit holds its modes and hand-made changes too.
+        | (
+            Edit::Problem(_),
+            Edit::Problem(_)
+            | Edit::Modes(_)
+            | Edit::Reward { .. }
+            | Edit::Reference { .. }
+            | Edit::Bars { .. },
+        ) => true,
         // Another family, start or seed begins the policy anew, so that a change there and back is not nothing.
         (Edit::Training(later), Edit::Training(earlier)) => {
             later.policy == earlier.policy
@@ -234,6 +244,22 @@ fn changes(preset: &Preset, edit: &Edit) -> Vec<(String, String, String)> {
                 String::new(),
                 number(*weight),
             );
+        }
+        Edit::Problem(new) => {
+            let old = &preset.bandit;
+            for ProblemChange { subject, from, to } in problem_changes(old, new) {
+                if from == to {
+                    change(subject, String::new(), String::new());
+                } else {
+                    change(subject, from, to);
+                }
+            }
+            if old.modes != new.modes {
+                change("modes", String::new(), String::new());
+            }
+            if old.reward_edits != new.reward_edits || old.reference_edits != new.reference_edits {
+                change("bars", String::new(), String::new());
+            }
         }
         Edit::Modes(_) => change("modes", String::new(), String::new()),
         Edit::Stop(_) => {}

@@ -212,6 +212,7 @@ pub struct Session {
 struct SavedState {
     trainer: LearnerState,
     live: Arc<Live>,
+    sources: Vec<Arc<ProblemSource>>,
     stop: StopWatch,
 }
 
@@ -613,6 +614,7 @@ impl Session {
         SavedState {
             trainer,
             live: Arc::clone(live),
+            sources: self.sources.clone(),
             stop: self.stop.clone(),
         }
     }

@@ -7,8 +7,8 @@ use super::{
     mistake::Mistake,
     preset::{Preset, Source},
     validate::{
-        validate_bars, validate_language, validate_modes, validate_objective, validate_stop,
-        validate_training,
+        validate_bandit, validate_bars, validate_language, validate_modes, validate_objective,
+        validate_stop, validate_training,
     },
 };
 
@@ -37,6 +37,17 @@ pub fn apply(preset: &mut Preset, edit: &Edit, arms: usize) -> Result<(), EditEr
             "is not accepted; this preset is a bandit",
         )],
         Edit::Language(language) => validate_language(language),
+        Edit::Problem(_) if is_language => vec![Mistake::new(
+            "bandit",
+            "is not accepted; the arms of a language preset are its answers",
+        )],
+        Edit::Problem(bandit) => {
+            let mut mistakes = validate_bandit(bandit);
+            if mistakes.is_empty() && bandit.arms.count() != arms {
+                mistakes = validate_training(&preset.training, bandit.arms.count());
+            }
+            mistakes
+        }
         Edit::Objective(objective) => validate_objective(objective),
         Edit::Training(training) => validate_training(training, arms),
         Edit::Reward { arm, value } => validate_bars(&[(*arm, *value)], &[], arms),
@@ -55,6 +66,7 @@ pub fn apply(preset: &mut Preset, edit: &Edit, arms: usize) -> Result<(), EditEr
         Edit::Reward { arm, value } => set(&mut preset.bandit.reward_edits, *arm, *value),
         Edit::Reference { arm, weight } => set(&mut preset.bandit.reference_edits, *arm, *weight),
         Edit::Modes(modes) => preset.bandit.modes = modes.clone(),
+        Edit::Problem(bandit) => preset.bandit = bandit.as_ref().clone(),
         Edit::Stop(stop) => preset.training.stop = *stop,
         Edit::Language(language) => preset.language = Some(language.as_ref().clone()),
         Edit::Bars { rewards, reference } => {

@@ -5,7 +5,8 @@ use serde::Serialize;
 use super::{
     edit::Edit,
     language::{LanguageSpec, OTHER},
-    preset::{Arms, BanditSpec, ModeSpec, Preset},
+    mistake::repeated,
+    preset::{Arms, BanditSpec, ModeSpec, Preset, Source},
     read::options,
     training::{StopRule, Training},
 };
@@ -31,6 +32,7 @@ pub fn describe_edit(before: &Preset, edit: &Edit) -> String {
                 short(*weight)
             )]
         }
+        Edit::Problem(after) => problem(&before.bandit, after),
         Edit::Modes(after) if *after == before.bandit.modes => Vec::new(),
         Edit::Modes(after) => vec![modes(after)],
         Edit::Stop(after) => stop(&before.training.stop, after),
@@ -276,6 +278,95 @@ fn language(before: &LanguageSpec, after: &LanguageSpec) -> Vec<String> {
     changes
 }
 
+fn problem(before: &BanditSpec, after: &BanditSpec) -> Vec<String> {
+    let mut changes: Vec<String> = problem_changes(before, after)
+        .into_iter()
+        .map(|change| match (change.from.as_str(), change.to.as_str()) {
+            (from, to) if from == to => change.subject.to_owned(),
+            (from, to) => format!("{} {from} → {to}", change.subject),
+        })
+        .collect();
+    if before.modes != after.modes {
+        changes.push(modes(&after.modes));
+    }
+    changes.extend(bars(before, &after.reward_edits, &after.reference_edits));
+    changes
+}
+
+/// What an edit of a whole bandit changes of its arms or of one of its sources.
+pub(crate) struct ProblemChange {
+    /// The part.
+    pub(crate) subject: &'static str,
+    /// What it was, in a few words.
+    pub(crate) from: String,
+    /// What it is; the same words where they do not tell the difference.
+    pub(crate) to: String,
+}
+
+/// Which of arms, reference and rewards differ in two bandits.
+pub(crate) fn problem_changes(before: &BanditSpec, after: &BanditSpec) -> Vec<ProblemChange> {
+    let mut changes = Vec::new();
+    if before.arms != after.arms {
+        changes.push(ProblemChange {
+            subject: "arms",
+            from: arms(&before.arms),
+            to: arms(&after.arms),
+        });
+    }
+    for (subject, from, to) in [
+        ("reference", &before.reference, &after.reference),
+        ("rewards", &before.rewards, &after.rewards),
+    ] {
+        if from != to {
+            changes.push(ProblemChange {
+                subject,
+                from: source(from),
+                to: source(to),
+            });
+        }
+    }
+    changes
+}
+
+fn arms(arms: &Arms) -> String {
+    match arms {
+        Arms::Line { count, .. } => count.to_string(),
+        Arms::Grid { rows, columns, .. } => format!("{rows} × {columns}"),
+        Arms::Named(names) => format!("{} named", names.len()),
+    }
+}
+
+/// A source in a few words.
+fn source(source: &Source) -> String {
+    /// Longest piece of a user's own text.
+    const LONGEST: usize = 24;
+    let piece = |text: &str| {
+        let text = repeated(text);
+        match text.char_indices().nth(LONGEST) {
+            Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+            None => text,
+        }
+    };
+    let many = |count: usize, one: &str| {
+        let s = if count == 1 { "" } else { "s" };
+        format!("{count} {one}{s}")
+    };
+    match source {
+        Source::Constant(value) => format!("constant {}", short(*value)),
+        Source::List(_) | Source::Weights(_) => "list".to_owned(),
+        Source::Csv { path, .. } => {
+            let name = path.file_name().unwrap_or(path.as_os_str());
+            piece(&name.to_string_lossy())
+        }
+        Source::Bumps { bumps, .. } => many(bumps.len(), "bump"),
+        Source::Blocks { blocks, .. } => many(blocks.len(), "block"),
+        Source::PowerLaw { exponent } => format!("power law {}", short(*exponent)),
+        Source::Zipf { exponent } => format!("Zipf {}", short(*exponent)),
+        Source::Random { seed, .. } => format!("random, seed {seed}"),
+        Source::Formula(text) => piece(text),
+    }
+}
+
 fn modes(after: &ModeSpec) -> String {
     match after {
         ModeSpec::Detected { threshold: None } => "modes detected".to_owned(),
@@ -362,6 +453,36 @@ mod tests {
                 set_path(&mut after, change).unwrap();
             }
             let edit = Edit::Objective(after.objective);
+            assert_eq!(describe_edit(&before, &edit), wanted);
+        }
+    }
+
+    #[test]
+    fn problems_tell_what_changed() {
+        let before = figure_5();
+        for (changes, wanted) in [
+            (
+                &["bandit.reference=Zipf(exponent: 1.5)"][..],
+                "reference power law 4 → Zipf 1.5",
+            ),
+            (
+                &["bandit.rewards=Formula(\"gauss(x, 0.25, 0.05) + gauss(x, 0.75, 0.05)\")"],
+                "rewards 2 blocks → gauss(x, 0.25, 0.05) + g…",
+            ),
+            (&["bandit.rewards.blocks.0.value=0.5"], "rewards"),
+            (
+                &[
+                    "bandit.arms.count=200",
+                    "bandit.modes=EachArm(threshold: 0.5)",
+                ],
+                "arms 100 → 200, each arm with R ≥ 0.5 a mode",
+            ),
+        ] {
+            let mut after = before.clone();
+            for change in changes {
+                set_path(&mut after, change).unwrap();
+            }
+            let edit = Edit::Problem(Box::new(after.bandit));
             assert_eq!(describe_edit(&before, &edit), wanted);
         }
     }

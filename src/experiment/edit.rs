@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     language::LanguageSpec,
-    preset::ModeSpec,
+    preset::{BanditSpec, ModeSpec},
     training::{StopRule, Training},
 };
 use crate::theory::Objective;
@@ -31,6 +31,9 @@ pub enum Edit {
         /// Its weight ≥ 0, on the scale on which the others sum to what they are now.
         weight: f64,
     },
+    /// The whole bandit: arms, sources, modes and hand-made changes. Other names, reference and rewards take effect in the
+    /// run; another number or layout of the arms begins it anew.
+    Problem(Box<BanditSpec>),
     /// What counts as a mode.
     Modes(ModeSpec),
     /// When to stop.

@@ -7,6 +7,7 @@ pub(crate) mod closest;
 mod describe;
 mod edit;
 mod exact_json;
+mod fit;
 pub mod formula;
 mod journal;
 mod language;
@@ -26,6 +27,7 @@ mod validate;
 pub use apply::{EditError, apply};
 pub use builtin::{Builtin, builtin, builtin_preset};
 pub use describe::describe_edit;
+pub(crate) use describe::{ProblemChange, problem_changes};
 pub use edit::{Edit, JournalEntry};
 pub use formula::{Formula, FormulaError};
 pub use journal::{Journal, JournalError};
@@ -37,7 +39,7 @@ pub(crate) use mistake::repeated;
 pub use mistake::{LoadError, Mistake, Place, PresetErrors};
 pub use preset::{
     Arms, BanditSpec, Block, Bump, Expectation, LabelledMode, ModeSpec, Noise, Preset, Quantity,
-    Source,
+    Role, Source,
 };
 pub(crate) use read::{Examined, examine, follows, place, read_text, tells_arms};
 pub use read::{FORMAT, MAX_PRESET_BYTES, load_preset, parse_preset, to_ron};

@@ -81,15 +81,31 @@ impl Preset {
     }
 
     /// As a file holds it: a language preset without the bandit that it stands for, changes of rewards taken into its
-    /// answers.
+    /// answers; a bandit without expectations of arms that edits took away.
     #[must_use]
     pub fn as_written(&self) -> Self {
         let mut written = self.clone();
         if let Some(language) = &mut written.language {
             language.absorb_rewards(&self.bandit.reward_edits);
             written.bandit = BanditSpec::default();
+        } else {
+            let arms = self.bandit.arms.count();
+            let expected = &mut written.expectations;
+            expected.retain(|one| one.quantity.arms().all(|arm| arm < arms));
         }
         written
+    }
+}
+
+impl Quantity {
+    /// The arms that it names.
+    pub(crate) fn arms(&self) -> impl Iterator<Item = usize> {
+        let (first, second) = match *self {
+            Self::TargetMass(arm) | Self::PolicyMass(arm) => (Some(arm), None),
+            Self::TieBeta(a, b) => (Some(a), Some(b)),
+            Self::TargetPeak | Self::Target(_) | Self::PolicyPeak | Self::Policy(_) => (None, None),
+        };
+        first.into_iter().chain(second)
     }
 }
 
@@ -141,6 +157,26 @@ pub enum Arms {
     },
     /// Named arms on a line, as many as there are names; arm i lies at x = i.
     Named(Vec<String>),
+}
+
+/// Which of the two lists of numbers of a bandit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// The reference weights.
+    Reference,
+    /// The raw rewards.
+    Rewards,
+}
+
+impl Role {
+    /// The field's path in a preset.
+    #[must_use]
+    pub fn field(self) -> &'static str {
+        match self {
+            Self::Reference => "bandit.reference",
+            Self::Rewards => "bandit.rewards",
+        }
+    }
 }
 
 /// Where one number per arm comes from.

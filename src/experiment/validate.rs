@@ -7,7 +7,7 @@ use super::{
     formula::Formula,
     language::LanguageSpec,
     mistake::{Mistake, repeated},
-    preset::{Arms, BanditSpec, ModeSpec, Noise, Preset, Quantity, Source},
+    preset::{Arms, BanditSpec, ModeSpec, Noise, Preset, Source},
     read::FORMAT,
     training::{Features, Optimizer, PolicyFamily, Start, StopRule, Training, Update},
 };
@@ -93,6 +93,13 @@ pub(crate) fn validate_modes(modes: &ModeSpec, arms: usize) -> Vec<Mistake> {
     check.mistakes
 }
 
+/// Every mistake in a bandit; paths start with `bandit`.
+pub(crate) fn validate_bandit(bandit: &BanditSpec) -> Vec<Mistake> {
+    let mut check = Check::default();
+    check.bandit(bandit, arm_count(&bandit.arms));
+    check.mistakes
+}
+
 /// Every mistake in hand-made changes for a number of arms.
 pub(crate) fn validate_bars(
     rewards: &[(usize, f64)],
@@ -107,12 +114,7 @@ pub(crate) fn validate_bars(
 
 /// The number of arms, where it is not absurd.
 pub(crate) fn arm_count(arms: &Arms) -> Option<usize> {
-    match arms {
-        Arms::Line { count, .. } => Some(*count),
-        Arms::Grid { rows, columns, .. } => rows.checked_mul(*columns),
-        Arms::Named(names) => Some(names.len()),
-    }
-    .filter(|count| (1..=MAX_ARMS).contains(count))
+    Some(arms.count()).filter(|count| (1..=MAX_ARMS).contains(count))
 }
 
 /// Which values a number may take.
@@ -656,18 +658,10 @@ impl Check {
                     "two numbers, the smaller one first, are",
                 );
             }
-            let named: &[usize] = match &expectation.quantity {
-                Quantity::TargetMass(arm) | Quantity::PolicyMass(arm) => &[*arm],
-                Quantity::TieBeta(a, b) => &[*a, *b],
-                Quantity::TargetPeak
-                | Quantity::Target(_)
-                | Quantity::PolicyPeak
-                | Quantity::Policy(_) => &[],
-            };
             let Some(arms) = arms else {
                 continue;
             };
-            for arm in named.iter().filter(|arm| **arm >= arms) {
+            for arm in expectation.quantity.arms().filter(|arm| *arm >= arms) {
                 self.refuse(
                     at("quantity"),
                     format_args!("arm {arm}"),

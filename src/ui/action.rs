@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use crate::{engine::Speed, experiment::Edit, experiment::Preset};
+use crate::{
+    engine::Speed,
+    experiment::{Edit, Preset, Role},
+};
 
 /// A wish of the user, carried out by the shell after the frame is drawn.
 #[derive(Debug, Clone)]
@@ -56,6 +59,8 @@ pub enum Action {
     OpenFile(PathBuf),
     /// Open again what was open before this experiment, changes included.
     OpenPrevious,
+    /// Ask for the table that a bandit's reference or rewards are to be read from.
+    ChooseTable(Role),
     /// Ask for a file to open.
     OpenDialog,
     /// Save to where it came from, or ask.
@@ -145,6 +150,8 @@ pub enum ShellAction {
     Log,
     /// The phase diagram.
     Phase,
+    /// The controls of the problem.
+    Problem,
     /// Light or dark.
     ToggleTheme,
     /// Larger (> 0), smaller (< 0) or default (0) user interface.

@@ -12,7 +12,7 @@ use super::{
     background::Background,
     commands,
     dialogs::Dialogs,
-    document::{Document, Origin, Solved},
+    document::{Document, Failed, Origin, Solved},
     keeping::{Checkpointing, Resume},
     layout::{self, Layouts, Pane, Panes, Room},
     leaving::WORTH_ASKING_SECS,
@@ -130,6 +130,8 @@ pub struct Workbench {
     pub(super) pending: Option<Pending>,
     /// The trainer has not taken over this experiment yet: its snapshots belong to the one before.
     pub(super) loading: bool,
+    /// It is to train at once when it has.
+    loads_running: bool,
     /// What a load that takes its time is doing, or why it failed.
     progress: Option<Loading>,
     /// Edits wait for the frame that shows what they lead to.
@@ -263,6 +265,7 @@ impl Workbench {
             tour_offered: session.tour_offered,
             pending: None,
             loading: true,
+            loads_running: run,
             progress: None,
             owes_edits: false,
             owes_reset: false,
@@ -377,6 +380,8 @@ impl Workbench {
                 };
                 self.notify(ctx, Notice::Info(format!("Stopped at step {step}, {why}")));
             }
+            // Of the experiment before this one.
+            Event::Reverted { .. } if self.loading => {}
             Event::Reverted { step, preset } => {
                 self.scrub = None;
                 if let Err(error) = self.document.replace(preset) {
@@ -508,7 +513,8 @@ impl Workbench {
             .iter()
             .any(|action| matches!(action, Action::Edit { .. }));
         self.perform(&ctx, actions);
-        if !any_edit && ctx.input(|input| !input.pointer.any_down()) {
+        let held = ctx.input(|input| input.pointer.any_down()) || self.panels.controls.is_typing();
+        if !any_edit && !held {
             self.document.end_gesture();
         }
         self.show_title(&ctx);
@@ -552,19 +558,26 @@ impl Workbench {
     }
 
     /// Takes what the background found.
-    fn take_solved(&mut self, ctx: &Context, solved: Result<Solved, String>) {
+    fn take_solved(&mut self, ctx: &Context, solved: Result<Solved, Failed>) {
         match solved {
             Ok(solved) => {
                 self.document.accept(solved);
+                if self.document.take_restart() {
+                    self.load(self.is_to_run());
+                    return;
+                }
                 // The trainer gets its edits, and the processor back, once the target is on the screen.
                 self.owes_edits = true;
                 ctx.request_repaint();
             }
-            Err(error) => {
-                self.document.go_back();
-                self.unsent.clear();
+            Err(failed) => {
+                if !self.document.go_back(&failed) {
+                    // Of a state that is another one by now.
+                    return;
+                }
+                let unsent = std::mem::take(&mut self.unsent);
                 self.link.rest(false);
-                self.notify(ctx, Notice::Error(error));
+                self.refuse(ctx, &unsent, failed.error);
             }
         }
     }
@@ -583,6 +596,7 @@ impl Workbench {
     /// Starts the trainer on the document.
     pub(super) fn load(&mut self, run: bool) {
         self.loading = true;
+        self.loads_running = run;
         self.kept_secs = 0.0;
         self.checkpoints.kept = Arc::default();
         self.crashed_running = None;
@@ -603,6 +617,25 @@ impl Workbench {
             base_dir: self.document.base_dir().map(std::borrow::ToOwned::to_owned),
             run,
         });
+    }
+
+    /// Training goes on, or will as soon as the trainer has taken over the experiment.
+    pub(super) fn is_to_run(&self) -> bool {
+        if self.loading {
+            self.loads_running
+        } else {
+            self.snapshot.status == Status::Running
+        }
+    }
+
+    /// Says why edits were refused: beside the control that made them, where that can, else as a message.
+    pub(super) fn refuse(&mut self, ctx: &Context, edits: &[Edit], error: String) {
+        let of_problem = edits.iter().any(|edit| matches!(edit, Edit::Problem(_)));
+        if of_problem && self.panels.controls.refuse(&error) {
+            ctx.request_repaint();
+        } else {
+            self.notify(ctx, Notice::Error(error));
+        }
     }
 
     /// A language model takes its time to load.

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
-use super::document::{Solved, Work};
+use super::document::{Failed, Solved, Work};
 
 /// The thread's two ends. It ends when this is dropped.
 pub(super) struct Background {
     work: Option<Sender<Work>>,
     replace: Option<Receiver<Work>>,
-    solved: Option<Receiver<Result<Solved, String>>>,
+    solved: Option<Receiver<Result<Solved, Failed>>>,
 }
 
 impl Background {
@@ -44,12 +44,12 @@ impl Background {
     }
 
     /// What is done since the last call.
-    pub(super) fn finished(&self) -> Vec<Result<Solved, String>> {
+    pub(super) fn finished(&self) -> Vec<Result<Solved, Failed>> {
         self.solved.iter().flat_map(Receiver::try_iter).collect()
     }
 
     /// The next result, if it comes within this time.
-    pub(super) fn finished_within(&self, patience: Duration) -> Option<Result<Solved, String>> {
+    pub(super) fn finished_within(&self, patience: Duration) -> Option<Result<Solved, Failed>> {
         self.solved.as_ref()?.recv_timeout(patience).ok()
     }
 

@@ -102,7 +102,14 @@ fn differences(base: &Preset, now: &Preset) -> Result<Vec<(String, String)>, Str
     compare("training.learning_rate", &a.learning_rate, &b.learning_rate)?;
     compare("training.stop", &a.stop, &b.stop)?;
     compare("training.seed", &a.seed, &b.seed)?;
+    let expectations = now.as_written().expectations;
+    compare("expectations", &base.expectations, &expectations)?;
     let (a, b) = (&base.bandit, &now.bandit);
+    if a.arms != b.arms {
+        // Each change is checked by itself, and what belongs to other arms fits only all together.
+        compare("bandit", a, b)?;
+        return Ok(found);
+    }
     compare("bandit.arms", &a.arms, &b.arms)?;
     compare("bandit.reference", &a.reference, &b.reference)?;
     compare("bandit.rewards", &a.rewards, &b.rewards)?;

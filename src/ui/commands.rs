@@ -95,6 +95,8 @@ commands! {
     CopyRon, Edit, "Copy preset as RON", "Put the experiment on the clipboard as a preset file", [ctrl_shift(Key::C)], Action::Copy(TextCopy::Ron);
     CopyCommandLine, Edit, "Copy as command line", "Put the modescope run command that repeats this experiment on the clipboard", [], Action::Copy(TextCopy::CommandLine);
 
+    Problem, Edit, "Arms, reference and rewards", "Show the controls of the problem: its arms, and where reference and rewards come from", [], Action::Shell(ShellAction::Problem);
+
     Palette, View, "Command palette", "Find any command or preset by typing", [ctrl(Key::P), ctrl(Key::K)], Action::Shell(ShellAction::Palette);
     Log, View, "Log", "Show what happened, with times", [key(Key::L)], Action::Shell(ShellAction::Log);
     Theme, View, "Light or dark", "Switch between the light and the dark theme", [key(Key::T)], Action::Shell(ShellAction::ToggleTheme);

@@ -9,13 +9,15 @@ use egui::{
     text::{CCursor, CCursorRange},
 };
 
-use crate::{figure::Figure, lm::checkpoint::CHECKPOINT_FILE};
+use crate::{experiment::Role, figure::Figure, lm::checkpoint::CHECKPOINT_FILE};
 
 /// What a file is asked for.
 #[derive(Debug, Clone)]
 pub(super) enum Purpose {
     /// Open an experiment or a table.
     Open,
+    /// A table of numbers for a bandit.
+    Table(Role),
     /// Save the experiment.
     Save,
     /// Write a run folder.
@@ -128,6 +130,8 @@ impl Dialogs {
         let Some(typed) = &mut self.typed else { return };
         let title = match typed.purpose {
             Purpose::Open => "Open a file",
+            Purpose::Table(Role::Reference) => "Read the reference from a table",
+            Purpose::Table(Role::Rewards) => "Read the rewards from a table",
             Purpose::Save => "Save the experiment as",
             Purpose::SaveRun => "Save the run to a folder",
             Purpose::Checkpoint => "Write a checkpoint to a folder",
@@ -138,6 +142,7 @@ impl Dialogs {
             Purpose::Open => {
                 "An experiment (.ron), a table (.csv), or a model (.gguf, folder) for the language preset"
             }
+            Purpose::Table(_) => "A .csv file with one row per arm",
             Purpose::Save => "The file ends in .ron",
             Purpose::SaveRun | Purpose::Checkpoint => "The folder is made if it is not there",
             Purpose::GoOn => "The folder of one checkpoint, such as checkpoints/step-000100",
@@ -180,6 +185,7 @@ impl Dialogs {
                     (!path.is_file() && !path.join("config.json").is_file())
                         .then_some("There is no such file, and no model's folder"),
                 ),
+                Purpose::Table(_) => ("Open", (!path.is_file()).then_some("There is no such file")),
                 Purpose::Save | Purpose::Figure(_) => {
                     let taken = exists && !path.is_dir();
                     (
@@ -307,6 +313,11 @@ fn ask_desktop(purpose: &Purpose, folder: &Path, name: &str) -> Option<PathBuf> 
         Purpose::Open => dialog
             .set_title("Open an experiment")
             .add_filter("Experiments, tables and models", &["ron", "csv", "gguf"])
+            .add_filter("All files", &["*"])
+            .pick_file(),
+        Purpose::Table(_) => dialog
+            .set_title("Open a table of numbers")
+            .add_filter("Tables", &["csv"])
             .add_filter("All files", &["*"])
             .pick_file(),
         Purpose::Save => dialog

@@ -1,6 +1,8 @@
 //! The experiment as edited in the window: the preset, its problem and what its objective asks for, kept in step within
 //! the frame of an edit; undo and redo, where one drag is one step; and whether anything is unsaved.
 
+mod work;
+
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
@@ -10,11 +12,15 @@ use crate::{
     bandit::{Analysis, Problem, ProblemSource},
     engine,
     experiment::{self, Edit, Preset},
-    theory::Objective,
 };
+
+pub(crate) use work::{Failed, Solved, Work};
+use work::{Kept, same_sources, solve};
 
 /// Problems up to this size are analysed in the frame of the edit; larger ones in the background.
 pub(crate) const INLINE_ARMS: usize = 100_000;
+/// Sources are evaluated in the frame of the edit up to this size: a formula costs more per arm than an analysis.
+const INLINE_SOURCE_ARMS: usize = 10_000;
 /// Undo remembers this many steps.
 const UNDO_STEPS: usize = 200;
 
@@ -42,6 +48,7 @@ struct Step {
 enum Part {
     Objective,
     Training,
+    Problem,
     Bars,
     /// Rewards of another prompt than the first.
     Answers(usize),
@@ -57,6 +64,7 @@ impl Part {
             Edit::Training(_) => Self::Training,
             Edit::Reward { .. } | Edit::Reference { .. } | Edit::Bars { .. } => Self::Bars,
             Edit::Answers { prompt, .. } => Self::Answers(*prompt),
+            Edit::Problem(_) => Self::Problem,
             Edit::Modes(_) => Self::Modes,
             Edit::Stop(_) => Self::Stop,
             Edit::Language(_) => Self::Language,
@@ -68,6 +76,7 @@ impl Part {
         match self {
             Self::Objective => Edit::Objective(preset.objective),
             Self::Training => Edit::Training(Box::new(preset.training.clone())),
+            Self::Problem => Edit::Problem(Box::new(preset.bandit.clone())),
             Self::Bars => Edit::Bars {
                 rewards: preset.bandit.reward_edits.clone(),
                 reference: preset.bandit.reference_edits.clone(),
@@ -99,6 +108,8 @@ enum Stale {
     Analysis,
     /// The problem too.
     Problem,
+    /// The evaluated sources too.
+    Source,
 }
 
 /// An experiment being edited.
@@ -119,8 +130,14 @@ pub(crate) struct Document {
     stale: Stale,
     /// What the background is making for the preset, edits on the way included.
     awaited: Stale,
-    /// The last preset that had a target, to go back to from an edit that has none.
+    /// The last preset that had a target, to go back to from an edit that has none; `source` is of its bandit.
     good: Arc<Preset>,
+    /// Length of `undo` then.
+    good_at: usize,
+    /// The arms have been replaced by others since [`Self::take_restart`].
+    restart: bool,
+    /// What the background works for this experiment carries this.
+    token: Arc<()>,
 }
 
 impl Document {
@@ -152,6 +169,9 @@ impl Document {
             saved_at,
             stale: Stale::Nothing,
             awaited: Stale::Nothing,
+            good_at: 0,
+            restart: false,
+            token: Arc::new(()),
         })
     }
 
@@ -217,8 +237,7 @@ impl Document {
         let source = ProblemSource::evaluate(&preset.bandit, self.base_dir.as_deref())
             .map_err(|error| error.to_string())?;
         let was_saved = self.gesture.is_none() && self.saved_at == Some(self.undo.len());
-        self.source = Arc::new(source);
-        self.replace(preset)?;
+        self.adopt(Arc::new(source), preset)?;
         self.saved_at = was_saved.then_some(0);
         Ok(())
     }
@@ -228,7 +247,13 @@ impl Document {
     /// # Errors
     /// One line that says why the objective has no target there; nothing has changed then.
     pub(crate) fn replace(&mut self, preset: Arc<Preset>) -> Result<(), String> {
-        let (problem, analysis) = solve(&self.source, &preset)?;
+        let source = self.renewed(&preset)?;
+        self.adopt(source, preset)
+    }
+
+    fn adopt(&mut self, source: Arc<ProblemSource>, preset: Arc<Preset>) -> Result<(), String> {
+        let (problem, analysis) = solve(&source, &preset)?;
+        self.source = source;
         self.gesture = None;
         self.undo.clear();
         self.redo.clear();
@@ -236,17 +261,67 @@ impl Document {
             self.saved_at = None;
         }
         self.good = preset.clone();
+        self.good_at = 0;
         (self.preset, self.problem, self.analysis) = (preset, problem, analysis);
         self.stale = Stale::Nothing;
         self.awaited = Stale::Nothing;
+        self.token = Arc::new(());
         Ok(())
     }
 
-    /// Goes back to the last experiment that had a target: the background found none for the present one.
-    pub(crate) fn go_back(&mut self) {
+    /// The evaluated sources of another state of the experiment.
+    fn renewed(&self, preset: &Preset) -> Result<Arc<ProblemSource>, String> {
+        let before = &self.good.bandit;
+        if same_sources(before, &preset.bandit) {
+            return Ok(self.source.clone());
+        }
+        let base_dir = self.base_dir.as_deref();
+        let source = self.source.renewed(before, &preset.bandit, base_dir);
+        source.map(Arc::new).map_err(|error| error.to_string())
+    }
+
+    /// Goes back to the last experiment that had a target, if the background found none for the present one; true if so.
+    pub(crate) fn go_back(&mut self, failed: &Failed) -> bool {
+        let is_present =
+            self.awaited != Stale::Nothing && Arc::ptr_eq(&failed.preset, &self.preset);
+        if is_present {
+            self.awaited = Stale::Nothing;
+            self.give_up();
+        }
+        is_present
+    }
+
+    /// The last experiment that had a target takes the place of the present one. A gesture that changed something before
+    /// it came to this stays a step of undo.
+    fn give_up(&mut self) {
         self.preset = self.good.clone();
-        self.gesture = None;
-        self.awaited = Stale::Nothing;
+        let lost = self.undo.drain(self.good_at.min(self.undo.len())..).next();
+        if let Some(step) = lost {
+            self.gesture = Some((Part::of(&step.back), step.back));
+            self.end_gesture();
+        }
+    }
+
+    /// What is shown is the state to go back to from now on.
+    fn settle(&mut self) {
+        if self.is_in_step() {
+            self.good = self.preset.clone();
+            self.good_at = self.undo.len();
+        }
+    }
+
+    /// Whether the arms have been replaced by others since the last call, so that training begins anew.
+    pub(crate) fn take_restart(&mut self) -> bool {
+        std::mem::take(&mut self.restart)
+    }
+
+    /// The number of arms of the experiment as it stands, known before its problem is.
+    pub(crate) fn arms(&self) -> usize {
+        if self.stale.max(self.awaited) == Stale::Source {
+            self.preset.bandit.arms.count()
+        } else {
+            self.problem.arms()
+        }
     }
 
     /// What is shown belongs to the preset as it stands.
@@ -313,7 +388,9 @@ impl Document {
         if self.undo.len() > UNDO_STEPS {
             self.undo.remove(0);
             self.saved_at = self.saved_at.and_then(|saved| saved.checked_sub(1));
+            self.good_at = self.good_at.saturating_sub(1);
         }
+        self.settle();
     }
 
     /// Takes back the last step; the edit that did it, for the trainer.
@@ -337,12 +414,15 @@ impl Document {
 
     fn change(&mut self, edit: &Edit) -> Result<(), String> {
         let old = self.preset.objective;
-        experiment::apply(Arc::make_mut(&mut self.preset), edit, self.problem.arms())
+        let arms = self.arms();
+        experiment::apply(Arc::make_mut(&mut self.preset), edit, arms)
             .map_err(|error| error.to_string())?;
         self.stale = self.stale.max(match Part::of(edit) {
             Part::Objective if ProblemSource::same_under(&old, &self.preset.objective) => {
                 Stale::Analysis
             }
+            Part::Problem if same_sources(&self.good.bandit, &self.preset.bandit) => Stale::Problem,
+            Part::Problem => Stale::Source,
             Part::Objective | Part::Bars | Part::Answers(_) | Part::Modes => Stale::Problem,
             Part::Training | Part::Stop | Part::Language => Stale::Nothing,
         });
@@ -357,9 +437,15 @@ impl Document {
     pub(crate) fn refresh(&mut self) -> Result<Option<Work>, String> {
         let stale = std::mem::take(&mut self.stale);
         if stale == Stale::Nothing {
+            self.settle();
             return Ok(None);
         }
-        if self.problem.arms() > INLINE_ARMS {
+        let arms = self.problem.arms().max(self.preset.bandit.arms.count());
+        let inline = match stale {
+            Stale::Source => INLINE_SOURCE_ARMS,
+            Stale::Nothing | Stale::Analysis | Stale::Problem => INLINE_ARMS,
+        };
+        if arms > inline || self.awaited != Stale::Nothing {
             // What is still on its way counts as well: this work may take its place.
             self.awaited = self.awaited.max(stale);
             return Ok(Some(self.work(self.awaited)));
@@ -369,21 +455,18 @@ impl Document {
                 self.take(solved);
                 Ok(None)
             }
-            Err(error) => {
-                self.preset = self.good.clone();
-                match self.gesture.take() {
-                    Some(_) => {}
-                    // The refused edit was a step of its own already.
-                    None => drop(self.undo.pop()),
-                }
-                Err(error)
+            Err(failed) => {
+                self.give_up();
+                Err(failed.error)
             }
         }
     }
 
     fn work(&self, stale: Stale) -> Work {
         Work {
+            token: self.token.clone(),
             source: self.source.clone(),
+            evaluate: (stale == Stale::Source).then(|| (self.good.clone(), self.base_dir.clone())),
             preset: self.preset.clone(),
             kept: (stale < Stale::Problem).then(|| Kept {
                 problem: self.problem.clone(),
@@ -395,77 +478,26 @@ impl Document {
 
     /// Takes a result from the background, unless another experiment or state took its place meanwhile.
     pub(crate) fn accept(&mut self, solved: Solved) {
-        if self.awaited != Stale::Nothing && Arc::ptr_eq(&solved.source, &self.source) {
-            if Arc::ptr_eq(&solved.preset, &self.preset) {
-                self.awaited = Stale::Nothing;
-            }
-            self.take(solved);
+        if self.awaited == Stale::Nothing || !Arc::ptr_eq(&solved.token, &self.token) {
+            return;
         }
+        if Arc::ptr_eq(&solved.preset, &self.preset) {
+            self.awaited = Stale::Nothing;
+        } else if !solved.source.same_layout(&self.source) {
+            // Other arms begin a run; those of a moment ago begin none.
+            return;
+        }
+        self.take(solved);
     }
 
     fn take(&mut self, solved: Solved) {
+        self.restart |= !solved.source.same_layout(&self.source);
+        self.source = solved.source;
         self.good = solved.preset;
         self.problem = solved.problem;
         self.analysis = solved.analysis;
+        self.settle();
     }
-}
-
-/// Bringing problem and analysis in step with a preset: at once, or in the background.
-#[derive(Clone)]
-pub(crate) struct Work {
-    source: Arc<ProblemSource>,
-    preset: Arc<Preset>,
-    /// What there is already, where the problem did not change.
-    kept: Option<Kept>,
-}
-
-/// A problem, and what an earlier objective asked for on it.
-#[derive(Clone)]
-struct Kept {
-    problem: Arc<Problem>,
-    analysis: Arc<Analysis>,
-    objective: Objective,
-}
-
-/// Its result.
-pub(crate) struct Solved {
-    source: Arc<ProblemSource>,
-    preset: Arc<Preset>,
-    problem: Arc<Problem>,
-    analysis: Arc<Analysis>,
-}
-
-impl Work {
-    /// Solves; takes tens of milliseconds per million arms.
-    ///
-    /// # Errors
-    /// One line that says why the objective has no target here.
-    pub(crate) fn run(self) -> Result<Solved, String> {
-        let (problem, analysis) = match self.kept {
-            Some(kept) => {
-                let earlier = (&*kept.analysis, &kept.objective);
-                let analysis = Analysis::renewed(&kept.problem, &self.preset.objective, earlier)
-                    .map_err(|error| error.to_string())?;
-                (kept.problem, Arc::new(analysis))
-            }
-            None => solve(&self.source, &self.preset)?,
-        };
-        Ok(Solved {
-            source: self.source,
-            preset: self.preset,
-            problem,
-            analysis,
-        })
-    }
-}
-
-fn solve(source: &ProblemSource, preset: &Preset) -> Result<(Arc<Problem>, Arc<Analysis>), String> {
-    let problem = source
-        .problem(&preset.bandit, &preset.objective)
-        .map_err(|error| error.to_string())?;
-    let problem = Arc::new(problem);
-    let analysis = Analysis::new(&problem, &preset.objective).map_err(|error| error.to_string())?;
-    Ok((problem, Arc::new(analysis)))
 }
 
 #[cfg(test)]
@@ -474,7 +506,7 @@ mod tests {
     use super::*;
     use crate::{
         experiment::{Arms, builtin_preset},
-        theory::Beta,
+        theory::{Beta, Objective},
     };
 
     /// An experiment too large for a frame.

@@ -103,7 +103,15 @@ fn replaces(new: &Edit, old: &Edit) -> bool {
         | (Edit::Training(_), Edit::Training(_) | Edit::Stop(_))
         | (Edit::Modes(_), Edit::Modes(_))
         | (Edit::Stop(_), Edit::Stop(_))
-        | (Edit::Language(_), Edit::Language(_)) => true,
+        | (Edit::Language(_), Edit::Language(_))
+        | (
+            Edit::Problem(_),
+            Edit::Problem(_)
+            | Edit::Modes(_)
+            | Edit::Reward { .. }
+            | Edit::Reference { .. }
+            | Edit::Bars { .. },
+        ) => true,
         _ => false,
     }
 }

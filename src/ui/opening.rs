@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{
     bandit::is_data,
-    engine::{Command, Status},
-    experiment::{self, LanguageSpec, Preset},
+    engine::Command,
+    experiment::{self, Arms, BanditSpec, Edit, LanguageSpec, ModeSpec, Preset, Role, Source},
     lm::checkpoint::CHECKPOINT_FILE,
 };
 
@@ -31,7 +31,7 @@ impl Workbench {
     pub(super) fn open_now(&mut self, ctx: &Context, preset: Preset, origin: Origin) {
         match Document::open(preset, origin) {
             Ok(document) => {
-                let run = self.snapshot.status == Status::Running;
+                let run = self.is_to_run();
                 if let Origin::File(path) = document.origin() {
                     remember(&mut self.recent, path);
                 }
@@ -111,6 +111,65 @@ impl Workbench {
             },
         );
     }
+
+    /// Reads a bandit's reference or rewards from a table. On a line there are as many arms as the table has rows then.
+    pub(super) fn take_table(&mut self, ctx: &Context, role: Role, path: &Path) {
+        let rows = match read_head(path) {
+            Ok((_, rows)) => rows,
+            Err(error) => return self.notify(ctx, Notice::Error(error)),
+        };
+        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        // A table beside the preset's file stays beside it when both move.
+        let written = (self.document.base_dir())
+            .and_then(|folder| {
+                absolute
+                    .strip_prefix(std::path::absolute(folder).ok()?)
+                    .ok()
+            })
+            .map_or_else(|| absolute.clone(), Path::to_owned);
+        let source = Source::Csv {
+            path: written,
+            column: None,
+        };
+        let bandit = &self.document.preset().bandit;
+        self.panels.controls.propose(role, &source);
+        let mut spec = bandit.with_source(role, source);
+        let mut cut = Vec::new();
+        if let Some(arms) = with_count(&spec.arms, rows) {
+            (spec, cut) = spec.with_arms(arms);
+            cut.insert(
+                0,
+                format!("The table has {rows} rows, so there are {rows} arms now"),
+            );
+        }
+        let edit = Edit::Problem(Box::new(spec));
+        let mut actions = vec![Action::Edit { edit, done: true }];
+        actions.extend(
+            cut.into_iter()
+                .map(|text| Action::Notify(Notice::Info(text))),
+        );
+        self.perform(ctx, actions);
+    }
+}
+
+/// Arms on a line as many as the rows of a table, where they are not already.
+fn with_count(arms: &Arms, count: usize) -> Option<Arms> {
+    if count == arms.count() || count == 0 {
+        return None;
+    }
+    match arms {
+        Arms::Line { range, .. } => Some(Arms::Line {
+            count,
+            range: *range,
+        }),
+        Arms::Named(names) => {
+            let further = (names.len()..count).map(|arm| format!("arm {arm}"));
+            Some(Arms::Named(
+                names.iter().cloned().chain(further).take(count).collect(),
+            ))
+        }
+        Arms::Grid { .. } => None,
+    }
 }
 
 fn open_named_file(path: &Path) -> Result<Preset, String> {
@@ -120,24 +179,9 @@ fn open_named_file(path: &Path) -> Result<Preset, String> {
 /// A table of numbers as an experiment: the columns `reference` and `reward` where there are such, or the only column as
 /// rewards on a uniform reference.
 fn table_as_preset(path: &Path) -> Result<Preset, String> {
-    use crate::experiment::{Arms, BanditSpec, ModeSpec, Source};
     use crate::theory::{Beta, Direction, Objective};
     let shown = path.display();
-    let mut reader = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .trim(csv::Trim::All)
-        .from_path(path)
-        .map_err(|error| format!("{shown} cannot be read: {error}"))?;
-    let first = match reader.records().next() {
-        Some(first) => first.map_err(|error| format!("{shown} cannot be read: {error}"))?,
-        None => csv::StringRecord::new(),
-    };
-    let below = reader.records().count();
-    let (headers, rows) = if is_data(&first) {
-        (csv::StringRecord::new(), below + 1)
-    } else {
-        (first, below)
-    };
+    let (headers, rows) = read_head(path)?;
     let column = |names: &[&str]| {
         headers
             .iter()
@@ -179,6 +223,26 @@ fn table_as_preset(path: &Path) -> Result<Preset, String> {
         objective: Objective::new(Direction::Reverse, beta),
         training: crate::experiment::Training::default(),
         expectations: Vec::new(),
+    })
+}
+
+/// The names of a table's columns, if it has any, and the number of its rows below them.
+fn read_head(path: &Path) -> Result<(csv::StringRecord, usize), String> {
+    let cannot = |error: csv::Error| format!("{} cannot be read: {error}", path.display());
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .trim(csv::Trim::All)
+        .from_path(path)
+        .map_err(cannot)?;
+    let first = match reader.records().next() {
+        Some(first) => first.map_err(cannot)?,
+        None => csv::StringRecord::new(),
+    };
+    let below = reader.records().count();
+    Ok(if is_data(&first) {
+        (csv::StringRecord::new(), below + 1)
+    } else {
+        (first, below)
     })
 }
 

@@ -93,7 +93,7 @@ impl Workbench {
                 let before = self.document.preset().clone();
                 match self.document.apply(&edit, done) {
                     Ok(()) => self.owe(edit, &before),
-                    Err(error) => self.notify(ctx, Notice::Error(error)),
+                    Err(error) => self.refuse(ctx, &[edit], error),
                 }
             }
             Action::Undo => self.history_step(ctx, Document::undo, "Nothing to undo"),
@@ -152,6 +152,7 @@ impl Workbench {
                 }
                 None => self.notify(ctx, Notice::Info("Nothing was open before".to_owned())),
             },
+            Action::ChooseTable(role) => self.dialogs.ask(ctx, Purpose::Table(role), ""),
             Action::OpenDialog => self.dialogs.ask(ctx, Purpose::Open, ""),
             Action::Save => match self.document.origin().clone() {
                 Origin::File(path) => drop(self.save_to(ctx, path)),
@@ -241,6 +242,7 @@ impl Workbench {
             }
             ShellAction::Log => self.layouts.reveal(Pane::Log),
             ShellAction::Phase => self.layouts.reveal(Pane::Phase),
+            ShellAction::Problem => self.reveal_problem(ctx),
             ShellAction::ToggleTheme => {
                 self.theme = match ctx.theme() {
                     egui::Theme::Dark => ThemeChoice::Light,
@@ -265,6 +267,8 @@ impl Workbench {
     fn refresh(&mut self, ctx: &Context) {
         let edits = std::mem::take(&mut self.edits);
         match self.document.refresh() {
+            // Everything that was edited is in what is loaded.
+            Ok(None) if self.document.take_restart() => self.load(self.is_to_run()),
             Ok(None) if self.document.is_in_step() => self.send_edits(edits),
             // The trainer solves the same large problem: after the window, not beside it.
             Ok(None) => self.unsent.extend(edits),
@@ -274,7 +278,7 @@ impl Workbench {
                 self.owes_edits = false;
                 self.background.submit(work, ctx);
             }
-            Err(error) => self.notify(ctx, Notice::Error(error)),
+            Err(error) => self.refuse(ctx, &edits, error),
         }
         let arms = self.document.problem().arms();
         let in_range = |arm: Option<usize>| arm.filter(|&arm| arm < arms);
@@ -322,6 +326,17 @@ impl Workbench {
         match step(&mut self.document) {
             Some(edit) => self.owe(edit, &before),
             None => self.notify(ctx, Notice::Info(nothing.to_owned())),
+        }
+    }
+
+    /// Unfolds the controls of the problem.
+    fn reveal_problem(&mut self, ctx: &Context) {
+        if self.document.preset().language.is_some() {
+            let text = "The problem of a language preset is its task, under Language model";
+            self.notify(ctx, Notice::Info(text.to_owned()));
+        } else {
+            self.layouts.reveal(Pane::Controls);
+            self.panels.controls.reveal_problem();
         }
     }
 
@@ -441,6 +456,7 @@ impl Workbench {
         };
         match answer.purpose {
             Purpose::Open => self.open_file(ctx, path),
+            Purpose::Table(role) => self.take_table(ctx, role, &path),
             Purpose::Save => {
                 let path = if path.extension().is_none() {
                     path.with_extension("ron")

@@ -70,7 +70,7 @@ impl Session {
         marks.add(self.step, &self.preset, edit);
         let applied = experiment::apply(&mut self.preset, edit, self.problem.arms())
             .map_err(SessionError::from)
-            .and_then(|()| self.carry_out(edit, &old));
+            .and_then(|()| self.carry_out(edit, &old, &before));
         match applied {
             Ok(()) => self.marks = marks,
             Err(_) => before.restore(&mut self.preset),
@@ -78,8 +78,13 @@ impl Session {
         applied
     }
 
-    /// Makes the trainer follow the preset after an edit; `old` is the objective before it.
-    pub(super) fn carry_out(&mut self, edit: &Edit, old: &Objective) -> Result<(), SessionError> {
+    /// Makes the trainer follow the preset after an edit; `old` is the objective before it, `before` all that edits change.
+    fn carry_out(
+        &mut self,
+        edit: &Edit,
+        old: &Objective,
+        before: &Live,
+    ) -> Result<(), SessionError> {
         match edit {
             Edit::Stop(rule) => {
                 self.training = Arc::new(self.preset.training.clone());
@@ -119,6 +124,23 @@ impl Session {
                 }
                 self.training = training;
             }
+            Edit::Problem(_) => {
+                let source = self.renewed_source(before)?;
+                let objective = self.preset.objective;
+                let grounds = match self.solved_ground(&source) {
+                    Some(ground) => vec![ground],
+                    None => {
+                        let sources = std::slice::from_ref(&source);
+                        grounds(problems(sources, &self.preset)?, &objective)?
+                    }
+                };
+                if !self.failed {
+                    self.trainer.retarget(&grounds, objective)?;
+                }
+                self.sources = vec![source];
+                self.show(grounds);
+                self.stop.target_moved();
+            }
             Edit::Objective(_)
             | Edit::Reward { .. }
             | Edit::Reference { .. }
@@ -128,13 +150,15 @@ impl Session {
                 let objective = self.preset.objective;
                 let kept = matches!(edit, Edit::Objective(_))
                     && ProblemSource::same_under(old, &objective);
-                let grounds = if let Some(ground) = self.solved_ground() {
-                    vec![ground]
-                } else if kept {
-                    self.renewed_grounds(old, &objective)?
-                } else {
-                    grounds(problems(&self.sources, &self.preset)?, &objective)?
-                };
+                let source = self.sources.first().cloned();
+                let grounds =
+                    if let Some(ground) = source.and_then(|source| self.solved_ground(&source)) {
+                        vec![ground]
+                    } else if kept {
+                        self.renewed_grounds(old, &objective)?
+                    } else {
+                        grounds(problems(&self.sources, &self.preset)?, &objective)?
+                    };
                 if !self.failed {
                     self.trainer.retarget(&grounds, objective)?;
                 }
@@ -152,13 +176,36 @@ impl Session {
         Ok(())
     }
 
-    /// Problem and target of the experiment as it is now, where they are known already.
-    fn solved_ground(&mut self) -> Option<Ground> {
+    /// The evaluated sources of the experiment as it is now, on the same arms as `before`.
+    fn renewed_source(&self, before: &Live) -> Result<Arc<ProblemSource>, SessionError> {
+        let Some(old) = self.sources.first() else {
+            return Err(SessionError::NoLanguage);
+        };
+        let known = (self.solved.as_ref()).filter(|one| one.preset.bandit == self.preset.bandit);
+        let source = match known {
+            Some(solved) => Arc::clone(&solved.source),
+            None => {
+                let bandit = &self.preset.bandit;
+                let base_dir = self.base_dir.as_deref();
+                Arc::new(old.renewed(before.bandit(), bandit, base_dir)?)
+            }
+        };
+        if !source.same_layout(old) {
+            return Err(EditError(Mistake::new(
+                "bandit.arms",
+                "another number or layout of the arms needs a fresh start; names, reference, rewards and modes can change in \
+                 a run",
+            ))
+            .into());
+        }
+        Ok(source)
+    }
+
+    /// Problem and target of the experiment as it is now, with these evaluated sources, where they are known already.
+    fn solved_ground(&mut self, source: &Arc<ProblemSource>) -> Option<Ground> {
         let solved = self.solved.take_if(|solved| {
-            let same_source =
-                (self.sources.first()).is_some_and(|source| Arc::ptr_eq(source, &solved.source));
             self.language.is_none()
-                && same_source
+                && Arc::ptr_eq(source, &solved.source)
                 && solved.preset.objective == self.preset.objective
                 && solved.preset.bandit == self.preset.bandit
         })?;

@@ -241,11 +241,18 @@ impl Session {
             }
         };
         let mut preset = self.preset.clone();
-        match &found {
-            Found::Kept(saved) => saved.live.restore(&mut preset),
-            Found::Written(_, live) => live.restore(&mut preset),
-        }
-        let grounds = grounds(problems(&self.sources, &preset)?, &preset.objective)?;
+        let sources = match &found {
+            Found::Kept(saved) => {
+                saved.live.restore(&mut preset);
+                saved.sources.clone()
+            }
+            Found::Written(_, live) => {
+                live.restore(&mut preset);
+                // A language model's reference stays what it is.
+                self.sources.clone()
+            }
+        };
+        let grounds = grounds(problems(&sources, &preset)?, &preset.objective)?;
         let training = Arc::new(preset.training.clone());
         if self.language.is_some() {
             let spec = preset.language.clone();
@@ -275,6 +282,7 @@ impl Session {
         }
 
         self.preset = preset;
+        self.sources = sources;
         self.show(grounds);
         self.training = training;
         self.step = step;

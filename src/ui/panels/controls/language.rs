@@ -6,7 +6,7 @@ use egui::{Button, ComboBox, DragValue, RichText, TextEdit, Ui};
 use super::{
     checkpoints,
     model_facts::ModelFacts,
-    row::{Choice, combo, count_slider, log_slider, note, number, row, slider, wide},
+    row::{Choice, combo, count_slider, log_slider, note, number, refusal, row, slider, wide},
 };
 use crate::{
     experiment::{
@@ -263,10 +263,7 @@ fn model_ui(ui: &mut Ui, facts: &mut ModelFacts, draft: &mut LanguageSpec, batch
     );
     match facts.text(draft, batch) {
         Some(Ok(text)) => note(ui, &text),
-        Some(Err(error)) => {
-            let color = Theme::of(ui).error;
-            ui.add(egui::Label::new(RichText::new(error).small().color(color)).wrap());
-        }
+        Some(Err(error)) => refusal(ui, &error),
         None => note(ui, "Looking at the model"),
     }
 }

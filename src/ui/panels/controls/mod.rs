@@ -1,21 +1,26 @@
 //! The controls: everything that may change while a run goes on, in sections that fold. Each control says on hover what
 //! it does, with the formula.
 
+mod arms;
 mod checkpoints;
 mod language;
 mod model_facts;
 mod modes;
+mod numbers;
 mod objective;
+mod problem;
 mod row;
+mod source;
 mod stop;
+mod texts;
 mod training;
 
 pub(crate) use objective::default_mara;
 
-use egui::{CollapsingHeader, RichText, ScrollArea, Ui};
+use egui::{CollapsingHeader, Response, RichText, ScrollArea, Ui};
 
 use crate::{
-    experiment::Edit,
+    experiment::{Edit, Role, Source},
     ui::{Action, View, commands::UiCommand, theme::Theme},
 };
 
@@ -25,6 +30,9 @@ pub(crate) struct Controls {
     validity: objective::Validity,
     hidden_text: Option<String>,
     language: language::LanguageControls,
+    problem: problem::ProblemControls,
+    /// Unfold the problem and bring it into sight.
+    reveal_problem: bool,
 }
 
 impl Controls {
@@ -34,6 +42,16 @@ impl Controls {
         ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
             // Room for the scroll bar.
             ui.set_max_width((ui.available_width() - 8.0).max(60.0));
+            if view.preset.language.is_none() {
+                let reveal = std::mem::take(&mut self.reveal_problem);
+                let header = foldable(ui, "Problem", false, reveal, |ui| {
+                    self.problem.ui(ui, view, actions);
+                });
+                if reveal {
+                    header.scroll_to_me(Some(egui::Align::TOP));
+                    header.request_focus();
+                }
+            }
             section(ui, "Objective", true, |ui| {
                 self.objective_ui(ui, view, actions)
             });
@@ -73,6 +91,26 @@ impl Controls {
             });
             ui.add_space(12.0);
         });
+    }
+
+    /// Unfolds the problem and brings it into sight in the next frame.
+    pub(crate) fn reveal_problem(&mut self) {
+        self.reveal_problem = true;
+    }
+
+    /// A text is being typed whose changes are one gesture. Asks for this frame.
+    pub(crate) fn is_typing(&mut self) -> bool {
+        self.problem.take_typing()
+    }
+
+    /// Takes why the last change of the problem was refused, to say it beside its control; false if none was made here.
+    pub(crate) fn refuse(&mut self, error: &str) -> bool {
+        self.problem.refuse(error)
+    }
+
+    /// A source is about to be asked for on behalf of these controls.
+    pub(crate) fn propose(&mut self, role: Role, source: &Source) {
+        self.problem.propose(role, source);
     }
 
     fn objective_ui(&mut self, ui: &mut Ui, view: &View, actions: &mut Vec<Action>) {
@@ -141,12 +179,25 @@ fn preset_ui(ui: &mut Ui, view: &View, actions: &mut Vec<Action>) {
 }
 
 fn section(ui: &mut Ui, title: &str, open: bool, add: impl FnOnce(&mut Ui)) {
+    foldable(ui, title, open, false, add);
+}
+
+/// As [`section`], unfolded whatever it was where that is wanted; its header.
+fn foldable(
+    ui: &mut Ui,
+    title: &str,
+    open: bool,
+    unfold: bool,
+    add: impl FnOnce(&mut Ui),
+) -> Response {
     ui.separator();
     CollapsingHeader::new(RichText::new(title).strong())
         .default_open(open)
+        .open(unfold.then_some(true))
         .show_unindented(ui, |ui| {
             ui.spacing_mut().item_spacing.y = 4.0;
             add(ui);
             ui.add_space(2.0);
-        });
+        })
+        .header_response
 }

@@ -114,6 +114,88 @@ pub(super) fn number(
     .changed()
 }
 
+/// One of a few numbers side by side.
+pub(super) struct Cell<'a> {
+    name: &'static str,
+    value: &'a mut f64,
+    range: std::ops::RangeInclusive<f64>,
+    speed: f64,
+    whole: bool,
+}
+
+impl<'a> Cell<'a> {
+    /// A number with the name that stands before it.
+    pub(super) fn number(
+        name: &'static str,
+        value: &'a mut f64,
+        range: std::ops::RangeInclusive<f64>,
+        speed: f64,
+    ) -> Self {
+        Self {
+            name,
+            value,
+            range,
+            speed,
+            whole: false,
+        }
+    }
+
+    /// A whole number.
+    pub(super) fn whole(
+        name: &'static str,
+        value: &'a mut f64,
+        range: std::ops::RangeInclusive<f64>,
+    ) -> Self {
+        Self {
+            whole: true,
+            ..Self::number(name, value, range, 0.25)
+        }
+    }
+}
+
+/// Numbers to drag or type that share the row but for the last `spare` points of it; each is known as "`group` name". The
+/// response of all of them.
+pub(super) fn cells_ui(
+    ui: &mut Ui,
+    group: &str,
+    tip: &str,
+    cells: &mut [Cell<'_>],
+    spare: f32,
+) -> Response {
+    let gap = 4.0;
+    ui.spacing_mut().item_spacing.x = gap;
+    let count = cells.len().max(1) as f32;
+    let width = ((ui.available_width() - spare - gap * (count - 1.0)) / count).max(20.0);
+    let size = vec2(width, ui.spacing().interact_size.y);
+    let mut all: Option<Response> = None;
+    for cell in cells {
+        let is_whole = cell.whole;
+        let field = DragValue::new(cell.value)
+            .prefix(format!("{} ", cell.name))
+            .range(cell.range.clone())
+            .clamp_existing_to_range(false)
+            .speed(cell.speed)
+            .max_decimals_opt(is_whole.then_some(0))
+            .custom_formatter(move |value, _| match is_whole {
+                true => format!("{value:.0}"),
+                false => compact(value),
+            })
+            .update_while_editing(false);
+        let response = ui
+            .add_sized(size, field)
+            .accessible_name(format!("{group} {}", cell.name))
+            .on_hover_text(tip);
+        if is_whole && response.changed() {
+            *cell.value = cell.value.round();
+        }
+        all = Some(match all {
+            Some(all) => all.union(response),
+            None => response,
+        });
+    }
+    all.unwrap_or_else(|| ui.label(""))
+}
+
 /// A control as wide as the row allows.
 pub(super) fn wide(ui: &mut Ui, widget: impl egui::Widget) -> Response {
     let size = vec2(ui.available_width().max(24.0), ui.spacing().interact_size.y);
@@ -220,6 +302,12 @@ pub(super) fn segments<T: PartialEq + Clone>(ui: &mut Ui, value: &mut T, choices
 pub(super) fn note(ui: &mut Ui, text: &str) {
     let theme = Theme::of(ui);
     ui.add(Label::new(RichText::new(text).small().color(theme.muted)).wrap());
+}
+
+/// Why what was entered is not accepted.
+pub(super) fn refusal(ui: &mut Ui, text: &str) {
+    let color = Theme::of(ui).error;
+    ui.add(Label::new(RichText::new(text).small().color(color)).wrap());
 }
 
 /// The slider takes what is left beside its field.
