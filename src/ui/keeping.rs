@@ -26,7 +26,7 @@ const FOLDER: &str = "checkpoints";
 pub struct Checkpointing {
     /// The folder of all runs' checkpoints; without one the window writes none by itself.
     pub base: Option<PathBuf>,
-    /// After [`PERIOD`] there is one in any case.
+    /// After ten minutes there is one in any case.
     pub by_time: bool,
     /// Those that the present run may go on from.
     pub kept: Arc<KeptCheckpoints>,
