@@ -33,7 +33,7 @@ pub(super) fn scene(figure: &Figure) -> Scene {
                 left: margin,
                 top,
                 right: size.0 - margin,
-                bottom: top + size.1 * 0.6,
+                bottom: top + size.1 * 0.3,
             };
             top = legend(&entries(figure.axes.iter()), &style, area, &mut items);
         }
@@ -128,7 +128,12 @@ fn headed(
         Layout::Grid { .. } => {
             let entries = entries(std::iter::once(axes));
             if entries.len() > 1 {
-                cell.top = legend(&entries, style, cell, items);
+                // What the axes themselves cannot do without stays theirs.
+                let area = Rect {
+                    bottom: cell.bottom - 9.0 * style.font,
+                    ..cell
+                };
+                cell.top = legend(&entries, style, area, items);
             }
         }
     }

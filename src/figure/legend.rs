@@ -43,7 +43,7 @@ pub(super) fn entries<'a>(axes: impl Iterator<Item = &'a Axes>) -> Vec<&'a Mark>
     entries
 }
 
-/// Writes the entries into the top of `area`, into at most two thirds of it, and returns where they end.
+/// Writes the entries into the top of `area`, as far as it reaches, and returns where they end.
 pub(super) fn legend(entries: &[&Mark], style: &Style, area: Rect, items: &mut Vec<Item>) -> f64 {
     let mut top = area.top;
     if entries.is_empty() {
@@ -51,7 +51,7 @@ pub(super) fn legend(entries: &[&Mark], style: &Style, area: Rect, items: &mut V
     }
     let (swatch, gap) = (style.font * 2.2, style.font * 1.5);
     let line = style.font * 1.55;
-    let most_lines = ((area.height() * 0.66 / line) as usize).max(1);
+    let most_lines = ((area.height() / line) as usize).max(1);
     let (mut left, mut lines) = (area.left, 1);
     for (i, entry) in entries.iter().enumerate() {
         let room = area.width() - swatch - style.font * 0.5;

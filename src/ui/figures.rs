@@ -403,7 +403,7 @@ pub(crate) fn time_charts(
         }
     };
     let most = charts.iter().map(|chart| curves(chart) * chart.pins.len());
-    let legend = 18.0 * most.max().unwrap_or(0) as f64;
+    let legend = 21.0 * most.max().unwrap_or(0) as f64;
     Figure {
         title: view.preset.title.clone(),
         file_stem: stem,

@@ -591,8 +591,7 @@ fn a_grid_has_rows_titles_and_a_legend_where_there_are_several_series() {
     let single = figure(vec![mark("only", BLUE, line(vec![(0.0, 0.0), (1.0, 1.0)]))]);
     let mut wanted = single.clone();
     wanted.layout = Layout::Grid { columns: 2 };
-    // Room for fourteen lines of legend in each row.
-    wanted.size = (600.0, 800.0);
+    wanted.size = (600.0, 640.0);
     let several = (0..14).map(|i| {
         let name = format!("pin number {i}");
         mark(&name, ORANGE, line(vec![(0.0, 0.0), (1.0, f64::from(i))]))

@@ -676,3 +676,16 @@ fn rewards_are_exported_as_steps_and_modes_as_shaded_stretches() {
         MarkKind::Levels { joined: true, marker: Some(_), width, .. } if *width > 0.0
     )));
 }
+
+#[test]
+fn no_pin_is_left_out_of_the_exported_time_charts() {
+    let mut world = World::builtin("figure-5");
+    for run in 0..9 {
+        world.pin(&format!("a run with a long name, number {run}"));
+    }
+    let mut harness = harness(world, Panel::Time, (900.0, 400.0));
+    harness.run();
+    let svg = to_svg(&export(&mut harness, "Export time charts"));
+    assert!(!svg.contains(">+ "), "entries are missing");
+    assert!(svg.contains("number 8"));
+}
