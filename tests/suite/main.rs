@@ -28,3 +28,4 @@ mod task;
 mod tensorboard;
 mod window;
 mod window_language;
+mod window_problem;
