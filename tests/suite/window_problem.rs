@@ -165,7 +165,7 @@ fn another_number_of_arms_starts_anew_and_tells_what_it_cut() {
         workbench.snapshot().step == 10
     });
     harness
-        .get_by_role_and_label(Widget::SpinButton, "Number of arms")
+        .get_by_role_and_label(Widget::SpinButton, "Arms")
         .set_value_accesskit(60.0);
     wait_until(&mut harness, "the run began anew", |workbench| {
         let snapshot = workbench.snapshot();
@@ -211,7 +211,7 @@ fn a_run_goes_on_running_when_its_arms_are_others() {
     });
     for count in [70.0, 120.0, 90.0] {
         harness
-            .get_by_role_and_label(Widget::SpinButton, "Number of arms")
+            .get_by_role_and_label(Widget::SpinButton, "Arms")
             .set_value_accesskit(count);
         // The next one comes before the trainer has taken this one over.
         harness.run_steps(1);
@@ -226,9 +226,7 @@ fn a_run_goes_on_running_when_its_arms_are_others() {
 fn a_drag_of_the_number_of_arms_there_and_back_is_no_step_and_cuts_nothing() {
     let mut harness = open_problem(quiet());
     let before = bandit(&harness);
-    let slider = harness
-        .get_by_role_and_label(Widget::Slider, "Number of arms")
-        .rect();
+    let slider = harness.get_by_role_and_label(Widget::Slider, "Arms").rect();
     let at = |share: f32| egui::pos2(slider.left() + share * slider.width(), slider.center().y);
     // 100 of 1,000,000 lies at a third on a logarithmic scale.
     harness.drag_at(at(0.34));

@@ -87,6 +87,18 @@ fn what_the_window_has_solved_is_what_the_trainer_would_have_found() {
 }
 
 #[test]
+fn bars_lie_on_the_sources_of_the_last_edit() {
+    let preset = preset();
+    let mut session = Session::new(preset.clone(), None).unwrap();
+    drive_like_the_window(&mut session, &edits(&preset), 700);
+    let now = session.preset();
+    let source = ProblemSource::evaluate(&now.bandit, None).unwrap();
+    let afresh = source.problem(&now.bandit, &now.objective).unwrap();
+    assert_eq!(session.problem().as_ref(), &afresh);
+    assert_eq!(now.bandit.rewards, formula());
+}
+
+#[test]
 fn going_back_over_an_edit_of_the_problem_takes_the_old_sources_back() {
     let preset = preset();
     let mut session = Session::new(preset.clone(), None).unwrap();

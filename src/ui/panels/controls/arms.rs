@@ -69,7 +69,7 @@ fn line_ui(ui: &mut Ui, count: usize, range: Option<(f64, f64)>) -> Option<Arms>
     let (mut new_count, mut new_range) = (count, range);
     count_slider(
         ui,
-        "Number of arms",
+        "Arms",
         "1 to 1,000,000. Another number starts the run anew; labelled modes, blocks, lists and bars set by hand are cut where there are fewer.",
         &mut new_count,
         1..=MAX_ARMS,
