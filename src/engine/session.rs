@@ -658,3 +658,6 @@ pub(crate) mod tests;
 
 #[cfg(test)]
 mod language_tests;
+
+#[cfg(test)]
+mod problem_tests;

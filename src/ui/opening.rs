@@ -114,8 +114,8 @@ impl Workbench {
 
     /// Reads a bandit's reference or rewards from a table. On a line there are as many arms as the table has rows then.
     pub(super) fn take_table(&mut self, ctx: &Context, role: Role, path: &Path) {
-        let rows = match read_head(path) {
-            Ok((_, rows)) => rows,
+        let (headers, rows) = match read_head(path) {
+            Ok(head) => head,
             Err(error) => return self.notify(ctx, Notice::Error(error)),
         };
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
@@ -129,7 +129,7 @@ impl Workbench {
             .map_or_else(|| absolute.clone(), Path::to_owned);
         let source = Source::Csv {
             path: written,
-            column: None,
+            column: column_for(role, &headers),
         };
         let bandit = &self.document.preset().bandit;
         self.panels.controls.propose(role, &source);
@@ -182,23 +182,13 @@ fn table_as_preset(path: &Path) -> Result<Preset, String> {
     use crate::theory::{Beta, Direction, Objective};
     let shown = path.display();
     let (headers, rows) = read_head(path)?;
-    let column = |names: &[&str]| {
-        headers
-            .iter()
-            .find(|header| {
-                names
-                    .iter()
-                    .any(|name| header.trim().eq_ignore_ascii_case(name))
-            })
-            .map(str::to_owned)
-    };
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let from = |column| Source::Csv {
         path: absolute.clone(),
         column,
     };
-    let rewards = column(&["reward", "rewards", "r"]);
-    let reference = column(&["reference", "pi_ref", "ref", "p"]);
+    let rewards = column_named(Role::Rewards, &headers);
+    let reference = column_named(Role::Reference, &headers);
     let beta = Beta::new(0.1).map_err(|error| error.to_string())?;
     Ok(Preset {
         format: 1,
@@ -224,6 +214,22 @@ fn table_as_preset(path: &Path) -> Result<Preset, String> {
         training: crate::experiment::Training::default(),
         expectations: Vec::new(),
     })
+}
+
+/// The column called like what it is for, if there is one.
+fn column_named(role: Role, headers: &csv::StringRecord) -> Option<String> {
+    let names: &[&str] = match role {
+        Role::Rewards => &["reward", "rewards", "r"],
+        Role::Reference => &["reference", "pi_ref", "ref", "p"],
+    };
+    let is_one = |header: &&str| names.iter().any(|name| header.eq_ignore_ascii_case(name));
+    headers.iter().find(is_one).map(str::to_owned)
+}
+
+/// The column to read first: the one called like what it is for, or else the last of several, as numbers follow names.
+fn column_for(role: Role, headers: &csv::StringRecord) -> Option<String> {
+    let last = headers.iter().next_back().filter(|_| headers.len() > 1);
+    column_named(role, headers).or_else(|| last.map(str::to_owned))
 }
 
 /// The names of a table's columns, if it has any, and the number of its rows below them.

@@ -29,3 +29,4 @@ mod tensorboard;
 mod window;
 mod window_keeping;
 mod window_language;
+mod window_problem;

@@ -25,11 +25,11 @@ impl Fault {
     }
 }
 
-fn never() -> bool {
+pub(super) fn never() -> bool {
     false
 }
 
-fn preset() -> Preset {
+pub(super) fn preset() -> Preset {
     let mut preset = builtin_preset("figure-5").unwrap();
     preset.training = Training {
         seed: 7,
@@ -79,11 +79,11 @@ fn edits(preset: &Preset) -> Journal {
     })
 }
 
-fn bits(masses: &[f64]) -> Vec<u64> {
+pub(super) fn bits(masses: &[f64]) -> Vec<u64> {
     masses.iter().map(|mass| mass.to_bits()).collect()
 }
 
-fn row_bits(session: &Session) -> Vec<(u64, Vec<u64>)> {
+pub(super) fn row_bits(session: &Session) -> Vec<(u64, Vec<u64>)> {
     session
         .rows()
         .iter()
@@ -100,7 +100,7 @@ fn row_bits(session: &Session) -> Vec<(u64, Vec<u64>)> {
 }
 
 /// Drives a session as the window does: small slices of time, interruptions, snapshots in between.
-fn drive_like_the_window(session: &mut Session, journal: &Journal, steps: u64) {
+pub(super) fn drive_like_the_window(session: &mut Session, journal: &Journal, steps: u64) {
     let mut journal = journal.entries().iter().peekable();
     let mut slice = 0;
     while session.step() < steps {

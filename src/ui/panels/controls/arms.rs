@@ -3,7 +3,7 @@
 use egui::Ui;
 
 use super::{
-    row::{Cell, Choice, cells_ui, combo, count_slider, note, row},
+    row::{Cell, Choice, cells_ui, combo, count_slider, named_row, note},
     texts::Texts,
 };
 use crate::experiment::{Arms, MAX_ARMS};
@@ -69,7 +69,7 @@ fn line_ui(ui: &mut Ui, count: usize, range: Option<(f64, f64)>) -> Option<Arms>
     let (mut new_count, mut new_range) = (count, range);
     count_slider(
         ui,
-        "Number of arms",
+        "Arms",
         "1 to 1,000,000. Another number starts the run anew; labelled modes, blocks, lists and bars set by hand are cut where there are fewer.",
         &mut new_count,
         1..=MAX_ARMS,
@@ -105,12 +105,12 @@ fn range_ui(ui: &mut Ui, label: &str, range: &mut Range) {
     let before = (low, high);
     let speed = ((high - low).abs() * 0.01).max(1e-6);
     let tip = "Interval that the arms cover, from the smaller to the larger end. Another one starts the run anew.";
-    row(ui, label, tip, |ui| {
+    named_row(ui, label, tip, |ui| {
         let mut cells = [
             Cell::number("from", &mut low, f64::MIN..=f64::MAX, speed),
             Cell::number("to", &mut high, f64::MIN..=f64::MAX, speed),
         ];
-        cells_ui(ui, label, tip, &mut cells, 0.0)
+        cells_ui(ui, label, tip, &mut cells, 0.0);
     });
     if (low, high) != before {
         *range = Some((low, high));
@@ -128,7 +128,7 @@ fn names_ui(ui: &mut Ui, names: &[String], texts: &mut Texts) -> Option<Arms> {
         false => (", ", &[',', '\n']),
     };
     let tip = "One name per arm, with commas or line breaks between. Other names alone keep the run going; more or fewer start it anew.";
-    let taken = texts.finished(
+    texts.finished(
         ui,
         "Names of the arms",
         tip,
@@ -139,8 +139,7 @@ fn names_ui(ui: &mut Ui, names: &[String], texts: &mut Texts) -> Option<Arms> {
             let names = names.filter(|name| !name.is_empty()).map(str::to_owned);
             Ok(Arms::Named(names.collect()))
         },
-    );
-    taken.1
+    )
 }
 
 /// The same arms, as far as may be, in another layout.

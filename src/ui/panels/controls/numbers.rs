@@ -3,8 +3,8 @@
 use egui::{Button, DragValue, Ui};
 
 use super::{
-    row::{Cell, Choice, cells_ui, combo, row, wide},
-    source::{first_bump, named, tidy, title},
+    row::{Cell, Choice, cells_ui, combo, named_row, wide},
+    source::{first_bump, lower_first, named, tidy, title},
 };
 use crate::{
     bandit::Shape,
@@ -28,9 +28,10 @@ pub(super) fn numbers_ui(ui: &mut Ui, role: Role, source: &mut Source, view: &Vi
     };
     let any = least..=f64::MAX;
     let one = |ui: &mut Ui, label, tip, value: &mut f64, range| {
-        row(ui, label, tip, |ui| {
+        named_row(ui, label, tip, |ui| {
             let mut cells = [Cell::number("", value, range, 0.01)];
-            cells_ui(ui, &named(role, label), tip, &mut cells, 0.0)
+            let name = named(role, &lower_first(label));
+            cells_ui(ui, &name, tip, &mut cells, 0.0);
         });
     };
     match source {
@@ -158,16 +159,6 @@ fn add_button(ui: &mut Ui, role: Role, what: &str, count: usize) -> bool {
         .clicked()
 }
 
-fn lower_first(text: &str) -> String {
-    let mut letters = text.chars();
-    let first = letters.next();
-    first
-        .into_iter()
-        .flat_map(char::to_lowercase)
-        .chain(letters)
-        .collect()
-}
-
 fn random_ui(ui: &mut Ui, role: Role, seed: &mut u64, noise: &mut Noise) {
     #[derive(Clone, Copy, PartialEq)]
     enum Law {
@@ -176,12 +167,11 @@ fn random_ui(ui: &mut Ui, role: Role, seed: &mut u64, noise: &mut Noise) {
         LogNormal,
     }
     let tip = "Seed of these numbers alone; the same seed gives the same numbers";
-    row(ui, "Seed", tip, |ui| {
-        wide(
-            ui,
-            DragValue::new(seed).speed(0.1).update_while_editing(false),
-        )
-        .accessible_name(named(role, "seed"))
+    named_row(ui, "Seed", tip, |ui| {
+        let field = DragValue::new(seed).speed(0.1).update_while_editing(false);
+        wide(ui, field)
+            .accessible_name(named(role, "seed"))
+            .on_hover_text(tip);
     });
     let mut law = match noise {
         Noise::Uniform { .. } => Law::Uniform,
@@ -244,7 +234,7 @@ fn random_ui(ui: &mut Ui, role: Role, seed: &mut u64, noise: &mut Noise) {
             ],
         ),
     };
-    row(ui, label, tip, |ui| {
+    named_row(ui, label, tip, |ui| {
         cells_ui(ui, title(role), tip, &mut cells, 0.0)
     });
 }

@@ -1,7 +1,8 @@
 //! One row of controls: a label of fixed width, then the control over the rest; and the few kinds of control there are.
 
 use egui::{
-    Align, ComboBox, DragValue, Label, Layout, Response, RichText, Slider, SliderClamping, Ui, vec2,
+    Align, ComboBox, DragValue, Id, Label, Layout, Response, RichText, Slider, SliderClamping, Ui,
+    vec2,
 };
 
 use crate::ui::theme::Theme;
@@ -16,6 +17,21 @@ pub(super) fn row(
     tip: &str,
     add: impl FnOnce(&mut Ui) -> Response,
 ) -> Response {
+    let (response, label) = beside_label(ui, label, tip, add);
+    response.labelled_by(label).on_hover_text(tip)
+}
+
+/// A label and controls that have names of their own.
+pub(super) fn named_row<R>(
+    ui: &mut Ui,
+    label: &str,
+    tip: &str,
+    add: impl FnOnce(&mut Ui) -> R,
+) -> R {
+    beside_label(ui, label, tip, add).0
+}
+
+fn beside_label<R>(ui: &mut Ui, label: &str, tip: &str, add: impl FnOnce(&mut Ui) -> R) -> (R, Id) {
     ui.horizontal(|ui| {
         let label_width = LABEL_WIDTH.min(ui.available_width() * 0.4);
         let size = vec2(label_width, ui.spacing().interact_size.y);
@@ -26,7 +42,7 @@ pub(super) fn row(
             })
             .inner
             .on_hover_text(tip);
-        add(ui).labelled_by(label.id).on_hover_text(tip)
+        (add(ui), label.id)
     })
     .inner
 }
@@ -153,25 +169,20 @@ impl<'a> Cell<'a> {
     }
 }
 
-/// Numbers to drag or type that share the row but for the last `spare` points of it; each is known as "`group` name". The
-/// response of all of them.
-pub(super) fn cells_ui(
-    ui: &mut Ui,
-    group: &str,
-    tip: &str,
-    cells: &mut [Cell<'_>],
-    spare: f32,
-) -> Response {
+/// Numbers to drag or type that share the row but for the last `spare` points of it; each is known as "`group` name".
+pub(super) fn cells_ui(ui: &mut Ui, group: &str, tip: &str, cells: &mut [Cell<'_>], spare: f32) {
     let gap = 4.0;
     ui.spacing_mut().item_spacing.x = gap;
     let count = cells.len().max(1) as f32;
     let width = ((ui.available_width() - spare - gap * (count - 1.0)) / count).max(20.0);
     let size = vec2(width, ui.spacing().interact_size.y);
-    let mut all: Option<Response> = None;
     for cell in cells {
         let is_whole = cell.whole;
         let field = DragValue::new(cell.value)
-            .prefix(format!("{} ", cell.name))
+            .prefix(match cell.name {
+                "" => String::new(),
+                name => format!("{name} "),
+            })
             .range(cell.range.clone())
             .clamp_existing_to_range(false)
             .speed(cell.speed)
@@ -183,17 +194,12 @@ pub(super) fn cells_ui(
             .update_while_editing(false);
         let response = ui
             .add_sized(size, field)
-            .accessible_name(format!("{group} {}", cell.name))
+            .accessible_name(format!("{group} {}", cell.name).trim_end())
             .on_hover_text(tip);
         if is_whole && response.changed() {
             *cell.value = cell.value.round();
         }
-        all = Some(match all {
-            Some(all) => all.union(response),
-            None => response,
-        });
     }
-    all.unwrap_or_else(|| ui.label(""))
 }
 
 /// A control as wide as the row allows.
@@ -256,6 +262,8 @@ pub(super) fn combo<T: PartialEq + Clone>(
             .selected_text(selected)
             .truncate()
             .width(ui.available_width())
+            // All choices at a glance.
+            .height(320.0)
             .show_ui(ui, |ui| {
                 for choice in choices {
                     let enabled = choice.why_not.is_none();

@@ -6,7 +6,7 @@ use egui::Ui;
 
 use super::{
     numbers::{MOST_ROWS, numbers_ui},
-    row::{Choice, combo, note, row},
+    row::{Choice, combo, named_row, note},
     texts::Texts,
 };
 use crate::{
@@ -236,6 +236,17 @@ pub(super) fn named(role: Role, what: &str) -> String {
 
 const FORMULA_TIP: &str = "Its value on every arm; what is typed takes effect letter by letter, and the last formula that has a finite value everywhere stays.";
 
+/// As in the midst of a sentence.
+pub(super) fn lower_first(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next();
+    first
+        .into_iter()
+        .flat_map(char::to_lowercase)
+        .chain(letters)
+        .collect()
+}
+
 fn list_ui(ui: &mut Ui, role: Role, values: &[f64], texts: &mut Texts) -> Option<Source> {
     if values.len() > MOST_LISTED {
         note(
@@ -251,7 +262,7 @@ fn list_ui(ui: &mut Ui, role: Role, values: &[f64], texts: &mut Texts) -> Option
         }
         Role::Rewards => "One raw reward per arm, with commas or blanks between",
     };
-    let (_, read) = texts.finished(
+    let read = texts.finished(
         ui,
         &named(role, "list"),
         tip,
@@ -292,42 +303,31 @@ fn table_ui(
     texts: &mut Texts,
     actions: &mut Vec<Action>,
 ) -> Option<Source> {
-    let mut new_path = None;
-    let tip = "The CSV file; a relative path starts at the preset's folder. Files are read when they are named here, not again when they change";
-    row(ui, "File", tip, |ui| {
-        ui.horizontal(|ui| {
-            let name = named(role, "file");
-            let shown = path.to_string_lossy();
-            let width = (ui.available_width() - 34.0).max(40.0);
-            let field = ui.scope(|ui| {
-                ui.set_max_width(width);
-                texts.finished(ui, &name, tip, &shown, 1, |text| {
-                    Ok(PathBuf::from(text.trim()))
-                })
-            });
-            let (response, read) = field.inner;
-            new_path = read;
-            let choose = ui.button("…").on_hover_text("Choose a file");
-            if choose
-                .accessible_name(format!("Choose the {name}"))
-                .clicked()
-            {
-                actions.push(Action::ChooseTable(role));
-            }
-            response
-        })
-        .inner
+    let tip = "The CSV file; a relative path starts at the preset's folder. It is read when it is named here, not again when it changes";
+    let new_path = named_row(ui, "File", tip, |ui| {
+        let name = named(role, "file");
+        let shown = path.to_string_lossy();
+        let width = (ui.available_width() - 34.0).max(40.0);
+        let field = ui.scope(|ui| {
+            ui.set_max_width(width);
+            texts.finished(ui, &name, tip, &shown, 1, |text| {
+                Ok(PathBuf::from(text.trim()))
+            })
+        });
+        let choose = ui.button("…").on_hover_text("Choose a file");
+        let name = format!("Choose the {}", lower_first(&name));
+        if choose.accessible_name(name).clicked() {
+            actions.push(Action::ChooseTable(role));
+        }
+        field.inner
     });
-    let mut new_column = None;
     let tip = "Name of the column; empty is the only one, or the one called reference (for the reference), reward or rewards (for the rewards)";
-    row(ui, "Column", tip, |ui| {
+    let new_column = named_row(ui, "Column", tip, |ui| {
         let name = named(role, "column");
         let present = column.unwrap_or_default();
-        let (response, read) = texts.finished(ui, &name, tip, present, 1, |text| {
+        texts.finished(ui, &name, tip, present, 1, |text| {
             Ok(Some(text.trim().to_owned()).filter(|text| !text.is_empty()))
-        });
-        new_column = read;
-        response
+        })
     });
     if new_path.is_none() && new_column.is_none() {
         return None;

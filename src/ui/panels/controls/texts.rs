@@ -1,7 +1,7 @@
 //! Text fields of the problem: some are read letter by letter, some when they are left. What does not read stays in its
 //! field, with the reason below it.
 
-use egui::{Id, Response, TextEdit, TextStyle, Ui};
+use egui::{Id, TextEdit, TextStyle, Ui};
 
 use super::row::refusal;
 
@@ -22,7 +22,7 @@ struct Unfinished {
 }
 
 impl Texts {
-    /// A field of this many rows that is read when it is left: its response, and what was read. `present` is the text of the
+    /// A field of this many rows that is read when it is left: what was read. `present` is the text of the
     /// value there is.
     pub(super) fn finished<T>(
         &mut self,
@@ -32,7 +32,7 @@ impl Texts {
         present: &str,
         rows: usize,
         read: impl Fn(&str) -> Result<T, String>,
-    ) -> (Response, Option<T>) {
+    ) -> Option<T> {
         let field = ui.make_persistent_id(name);
         let mine = |one: &&Unfinished| one.field == field && one.before == present;
         let unfinished = self.unfinished.as_ref().filter(mine);
@@ -51,17 +51,19 @@ impl Texts {
             });
         }
         if text == present {
-            return (response, None);
+            return None;
         }
         match read(&text) {
-            Err(error) => refusal(ui, &error),
+            Err(error) => {
+                refusal(ui, &error);
+                None
+            }
             Ok(value) if response.lost_focus() => {
                 self.unfinished = None;
-                return (response, Some(value));
+                Some(value)
             }
-            Ok(_) => {}
+            Ok(_) => None,
         }
-        (response, None)
     }
 
     /// A formula, read letter by letter: its text where it changed.
