@@ -150,17 +150,13 @@ fn shown_metrics(view: &View) -> Metrics {
         .language
         .as_ref()
         .is_some_and(|language| language.spec.prompts.len() > 1);
-    let logs: Vec<f64> = match view.scrub {
-        Some(frame) => frame
-            .policy
-            .iter()
-            .map(|mass| f64::from(*mass).ln())
-            .collect(),
-        None => view.snapshot.policy.iter().map(|mass| mass.ln()).collect(),
-    };
-    if !several || logs.len() != view.problem.arms() {
+    let arms = view.problem.arms();
+    let drawn = (view.scrub).map_or(view.snapshot.policy.len(), |frame| frame.policy.len());
+    // A bandit of a million arms is not gone through in every frame.
+    if !several || drawn != arms {
         return *view.metrics();
     }
+    let logs: Vec<f64> = (0..arms).map(|arm| view.policy_mass(arm).ln()).collect();
     bandit::measure(
         view.problem,
         &view.shown_objective(),
