@@ -56,7 +56,8 @@ pub(super) fn execute(args: Args) -> anyhow::Result<ExitCode> {
                 None => error,
             }
         })?;
-        super::open::solve(&opened.preset, opened.base_dir.as_deref())
+        // What it asks for is solved by the window, once.
+        super::open::check_prompts(&opened.preset)
             .map_err(|error| anyhow::anyhow!("{name}: {error}"))?;
     } else if let Some(set) = args.sets.first() {
         anyhow::bail!(

@@ -65,15 +65,23 @@ fn open(name: &str) -> anyhow::Result<Opened> {
 /// # Errors
 /// What its formulas, files, prompts or objective have no answer for, in a line.
 pub(super) fn solve(preset: &Preset, base_dir: Option<&Path>) -> anyhow::Result<()> {
-    if let Some(language) = &preset.language
-        && language.model == EMBEDDED
-    {
-        // The one model that is always there and read in no time.
-        let model = LanguageModel::new(lm::embedded(&Device::Cpu)?)?;
-        Prepared::check(&model, language, &preset.training)?;
-    }
+    check_prompts(preset)?;
     let problem = ProblemSource::evaluate(&preset.bandit, base_dir)?
         .problem(&preset.bandit, &preset.objective)?;
     Analysis::new(&problem, &preset.objective)?;
+    Ok(())
+}
+
+/// Prompts and answers against the one model that is always there and read in no time, where that is the preset's.
+///
+/// # Errors
+/// What it has no tokens or no room for, in a line.
+pub(super) fn check_prompts(preset: &Preset) -> anyhow::Result<()> {
+    if let Some(language) = &preset.language
+        && language.model == EMBEDDED
+    {
+        let model = LanguageModel::new(lm::embedded(&Device::Cpu)?)?;
+        Prepared::check(&model, language, &preset.training)?;
+    }
     Ok(())
 }

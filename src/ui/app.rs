@@ -171,12 +171,24 @@ pub struct Workbench {
 }
 
 impl Workbench {
-    /// Opens what the options say and starts the trainer thread. What cannot be opened becomes a message, and the default
-    /// preset takes its place.
+    /// Opens what the options say and starts the trainer thread. A session that cannot be restored becomes a message, and
+    /// the default preset takes its place.
     ///
     /// # Errors
-    /// One line where not even that can be opened.
+    /// One line where what the options name, or not even the default preset, can be opened.
     pub fn new(ctx: &Context, options: WorkbenchOptions) -> Result<Self, String> {
+        let opened = (options.open.as_deref())
+            .map(|name| open_changed(name, &options.sets))
+            .transpose()?;
+        Self::begin(ctx, options, opened)
+    }
+
+    /// As [`Self::new`] with what `options` name, which was opened already.
+    pub(super) fn begin(
+        ctx: &Context,
+        options: WorkbenchOptions,
+        opened: Option<Document>,
+    ) -> Result<Self, String> {
         let keeps = options.state_dir.as_deref().filter(|_| !options.errand);
         let mut checkpoints = Checkpointing::new(keeps, true);
         let (store, restored, trouble) = SessionStore::open(options.state_dir);
@@ -191,8 +203,8 @@ impl Workbench {
         let mut run = options.run;
         checkpoints.by_time = session.keep_by_time;
         let mut crashed_running = None;
-        let document = match &options.open {
-            Some(name) => open_changed(name, &options.sets),
+        let document = match opened {
+            Some(document) => Ok(document),
             None => match session.experiment {
                 Some(saved) => {
                     run &= saved.running;
@@ -575,7 +587,7 @@ impl Workbench {
                     // Of a state that is another one by now.
                     return;
                 }
-                let unsent = std::mem::take(&mut self.unsent);
+                let unsent = self.take_unsent();
                 self.link.rest(false);
                 self.refuse(ctx, &unsent, failed.error);
             }
@@ -600,7 +612,7 @@ impl Workbench {
         self.kept_secs = 0.0;
         self.checkpoints.kept = Arc::default();
         self.crashed_running = None;
-        self.unsent.clear();
+        drop(self.take_unsent());
         self.link.rest(false);
         self.scrub = None;
         self.selection = Selection::default();
@@ -765,7 +777,7 @@ fn open_named(name: &str) -> Result<Document, String> {
 }
 
 /// The same with some values set first, so that what is never shown is never solved.
-fn open_changed(name: &str, sets: &[String]) -> Result<Document, String> {
+pub(super) fn open_changed(name: &str, sets: &[String]) -> Result<Document, String> {
     let (mut preset, origin) = match experiment::builtin_preset(name) {
         Some(preset) => (preset, Origin::Builtin(name.to_owned())),
         None => {

@@ -278,7 +278,10 @@ impl Workbench {
                 self.owes_edits = false;
                 self.background.submit(work, ctx);
             }
-            Err(error) => self.refuse(ctx, &edits, error),
+            Err(error) => {
+                self.owes_reset = false;
+                self.refuse(ctx, &edits, error);
+            }
         }
         let arms = self.document.problem().arms();
         let in_range = |arm: Option<usize>| arm.filter(|&arm| arm < arms);
@@ -307,6 +310,12 @@ impl Workbench {
             self.scrub = None;
             self.link.send(Command::Reset { seed: None });
         }
+    }
+
+    /// The edits that the trainer was to get, which it is not to get any more, nor what would have followed them.
+    pub(super) fn take_unsent(&mut self) -> Vec<Edit> {
+        self.owes_reset = false;
+        std::mem::take(&mut self.unsent)
     }
 
     /// The trainer is to get this edit, made to `before`; one that gives it another policy to begin with starts the run over,

@@ -11,7 +11,7 @@ use egui::{ScreenshotCallback, ViewportBuilder, ViewportCommand};
 use thiserror::Error;
 
 use super::{
-    app::{Workbench, WorkbenchOptions},
+    app::{self, Workbench, WorkbenchOptions},
     frame_stats::FrameStats,
     session,
     theme::ThemeChoice,
@@ -46,6 +46,14 @@ pub enum GuiError {
     /// No window.
     #[error("the window cannot be opened: {0} (`modescope run` works without a display)")]
     Window(String),
+    /// What was named has no problem or no target.
+    #[error("{name}: {why}")]
+    Experiment {
+        /// Its name.
+        name: String,
+        /// Why.
+        why: String,
+    },
     /// The picture or the statistics could not be written.
     #[error("{path} cannot be written: {reason}", path = path.display())]
     Write {
@@ -64,6 +72,15 @@ pub enum GuiError {
 pub fn run(options: GuiOptions) -> Result<(), GuiError> {
     let started = Instant::now();
     super::allocator::keep_freed_memory();
+    // A mistake in what is opened is told before there is a window.
+    let opened = (options.open.as_deref())
+        .map(|name| {
+            app::open_changed(name, &options.sets).map_err(|why| GuiError::Experiment {
+                name: name.to_owned(),
+                why,
+            })
+        })
+        .transpose()?;
     let errand = options.screenshot.is_some() || options.frame_stats.is_some();
     let state_dir = if errand { None } else { session::default_dir() };
     let last_size = || state_dir.as_deref().and_then(session::last_window_size);
@@ -86,7 +103,7 @@ pub fn run(options: GuiOptions) -> Result<(), GuiError> {
         native,
         Box::new(move |creation| {
             let ctx = &creation.egui_ctx;
-            let workbench = Workbench::new(
+            let workbench = Workbench::begin(
                 ctx,
                 WorkbenchOptions {
                     open: options.open,
@@ -105,6 +122,7 @@ pub fn run(options: GuiOptions) -> Result<(), GuiError> {
                     speed: if errand { Speed::Full } else { WATCHABLE },
                     ask_after_secs: None,
                 },
+                opened,
             )?;
             Ok(Box::new(Window {
                 workbench,
