@@ -1,6 +1,6 @@
 //! A model ready to be trained: its frozen weights in one flat buffer, its tokenizer and its chat template.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::{
     chat::ChatTemplate,
@@ -24,6 +24,8 @@ pub struct LanguageModel {
     pub tokenizer: LmTokenizer,
     /// Its chat template, where it has one.
     pub chat: Option<ChatTemplate>,
+    /// See [`Self::fingerprint`].
+    fingerprint: OnceLock<u64>,
 }
 
 impl LanguageModel {
@@ -52,7 +54,13 @@ impl LanguageModel {
             weights: Arc::new(weights),
             tokenizer: loaded.tokenizer,
             chat: loaded.chat,
+            fingerprint: OnceLock::new(),
         })
+    }
+
+    /// A hash of the weights, made once: they never change, and a large model takes its time.
+    pub(super) fn fingerprint(&self) -> u64 {
+        *(self.fingerprint).get_or_init(|| super::checkpoint::fingerprint(&self.weights))
     }
 
     /// The frozen model as something to run.

@@ -51,7 +51,7 @@ impl Identity {
         let Experiment { model, lora, spec } = experiment;
         Self {
             model: spec.model.clone(),
-            weights: format!("{:016x}", fingerprint(&model.weights)),
+            weights: format!("{:016x}", model.fingerprint()),
             lora: lora.map(|layout| Lora {
                 rank: layout.rank(),
                 alpha: layout.alpha(),
@@ -151,7 +151,7 @@ fn listed(answers: &[String]) -> String {
 }
 
 /// A 64-bit hash of weights by their bits: tells models apart, and is no defence against somebody who wants two alike.
-fn fingerprint(weights: &[f32]) -> u64 {
+pub(in crate::lm) fn fingerprint(weights: &[f32]) -> u64 {
     const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
     let mut hash = weights.len() as u64;
     let mut pairs = weights.chunks_exact(2);

@@ -12,6 +12,7 @@ mod tensors;
 use std::path::{Path, PathBuf};
 
 pub use identity::Experiment;
+pub(super) use identity::fingerprint;
 pub use rotation::superfluous;
 pub use state::OpenCheckpoint;
 
