@@ -63,7 +63,7 @@ pub(crate) fn coalesce(waiting: &mut Vec<Edit>, edit: Edit) {
 }
 
 /// Edits of reward or reference by hand.
-pub(crate) fn is_bars(edit: &Edit) -> bool {
+fn is_bars(edit: &Edit) -> bool {
     matches!(
         edit,
         Edit::Reward { .. } | Edit::Reference { .. } | Edit::Bars { .. } | Edit::Answers { .. }
@@ -72,30 +72,9 @@ pub(crate) fn is_bars(edit: &Edit) -> bool {
 
 fn replaces(later: &Edit, earlier: &Edit) -> bool {
     match (later, earlier) {
-        (Edit::Reward { arm: a, .. }, Edit::Reward { arm: b, .. })
-        | (Edit::Reference { arm: a, .. }, Edit::Reference { arm: b, .. }) => a == b,
-        (Edit::Answers { prompt: a, .. }, Edit::Answers { prompt: b, .. }) => a == b,
-        (Edit::Bars { .. }, Edit::Reward { .. } | Edit::Reference { .. } | Edit::Bars { .. })
-        | (Edit::Objective(_), Edit::Objective(_))
-        | (Edit::Modes(_), Edit::Modes(_))
-        | (Edit::Stop(_), Edit::Stop(_))
-        | (Edit::Language(_), Edit::Language(_))
-        // A whole bandit holds its modes and hand-made changes too.
-        | (
-            Edit::Problem(_),
-            Edit::Problem(_)
-            | Edit::Modes(_)
-            | Edit::Reward { .. }
-            | Edit::Reference { .. }
-            | Edit::Bars { .. },
-        ) => true,
         // Another family, start or seed begins the policy anew, so that a change there and back is not nothing.
-        (Edit::Training(later), Edit::Training(earlier)) => {
-            later.policy == earlier.policy
-                && later.start == earlier.start
-                && later.seed == earlier.seed
-        }
-        _ => false,
+        (Edit::Training(later), Edit::Training(earlier)) => !later.begins_anew_from(earlier),
+        _ => later.covers(earlier),
     }
 }
 

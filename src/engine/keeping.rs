@@ -9,7 +9,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{own_checkpoints::OwnCheckpoints, session::Session};
+use super::{
+    own_checkpoints::{OwnCheckpoints, next_after},
+    session::Session,
+};
 use crate::lm::{
     self,
     checkpoint::{CHECKPOINT_FILE, CheckpointFolder, CheckpointInfo},
@@ -105,7 +108,7 @@ impl Keeper {
     fn next(&self, session: &Session) -> Option<u64> {
         match &self.own {
             Some(own) => own.next(session),
-            None => OwnCheckpoints::new(PathBuf::new()).next(session),
+            None => next_after(session, None),
         }
     }
 

@@ -5,6 +5,18 @@ use std::path::{Path, PathBuf};
 
 use super::session::{Session, SessionError};
 
+/// See [`OwnCheckpoints::next`]; `at` is the step of the last one.
+pub(super) fn next_after(session: &Session, at: Option<u64>) -> Option<u64> {
+    let every = session.language()?.spec().checkpoints.every?;
+    let step = session.step();
+    let due = step.div_ceil(every).max(1).checked_mul(every)?;
+    if at == Some(due) {
+        due.checked_add(every)
+    } else {
+        Some(due)
+    }
+}
+
 /// Where a run's own checkpoints go, and which was the last.
 #[derive(Debug)]
 pub(super) struct OwnCheckpoints {
@@ -26,14 +38,7 @@ impl OwnCheckpoints {
 
     /// The next step, from the present one on, after which one is due and not yet written; none where the preset wants none.
     pub(super) fn next(&self, session: &Session) -> Option<u64> {
-        let every = session.language()?.spec().checkpoints.every?;
-        let step = session.step();
-        let due = step.div_ceil(every).max(1).checked_mul(every)?;
-        if self.at == Some(due) {
-            due.checked_add(every)
-        } else {
-            Some(due)
-        }
+        next_after(session, self.at)
     }
 
     /// Whether one is due at the present step.

@@ -57,6 +57,33 @@ pub enum Edit {
     },
 }
 
+impl Edit {
+    /// Whether everything that an earlier edit set is set by this one, too. What training edits do to a policy on the way is
+    /// for their carriers to judge: here they cover nothing.
+    pub(crate) fn covers(&self, earlier: &Self) -> bool {
+        match (self, earlier) {
+            (Self::Reward { arm: a, .. }, Self::Reward { arm: b, .. })
+            | (Self::Reference { arm: a, .. }, Self::Reference { arm: b, .. }) => a == b,
+            (Self::Answers { prompt: a, .. }, Self::Answers { prompt: b, .. }) => a == b,
+            (Self::Bars { .. }, Self::Reward { .. } | Self::Reference { .. } | Self::Bars { .. })
+            | (Self::Objective(_), Self::Objective(_))
+            | (Self::Modes(_), Self::Modes(_))
+            | (Self::Stop(_), Self::Stop(_))
+            | (Self::Language(_), Self::Language(_))
+            // A whole bandit holds its modes and hand-made changes too.
+            | (
+                Self::Problem(_),
+                Self::Problem(_)
+                | Self::Modes(_)
+                | Self::Reward { .. }
+                | Self::Reference { .. }
+                | Self::Bars { .. },
+            ) => true,
+            _ => false,
+        }
+    }
+}
+
 /// An edit with the step at whose start it took effect.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

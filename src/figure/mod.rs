@@ -27,3 +27,5 @@ pub use colormap::viridis;
 pub use description::{Axes, Axis, Dash, Figure, Layout, Look, Mark, MarkKind, Marker, RightAxis};
 pub use error::FigureError;
 pub use save::{save, to_csv, to_png, to_rgba, to_svg};
+#[cfg(feature = "gui")]
+pub(crate) use text::superscript;

@@ -97,7 +97,7 @@ pub(super) fn is_foreign(c: char) -> bool {
 }
 
 /// An integer as Unicode superscript: the form in which tick labels carry exponents.
-pub(super) fn superscript(number: i64) -> String {
+pub(crate) fn superscript(number: i64) -> String {
     number
         .to_string()
         .chars()

@@ -110,7 +110,6 @@ fn differences(base: &Preset, now: &Preset) -> Result<Vec<(String, String)>, Str
         compare("bandit", a, b)?;
         return Ok(found);
     }
-    compare("bandit.arms", &a.arms, &b.arms)?;
     compare("bandit.reference", &a.reference, &b.reference)?;
     compare("bandit.rewards", &a.rewards, &b.rewards)?;
     compare("bandit.modes", &a.modes, &b.modes)?;

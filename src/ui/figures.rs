@@ -53,20 +53,22 @@ pub(crate) fn main_plot(view: &View<'_>, prepared: &Prepared, state: MainPlotSta
     let mass = |v: f64| scaled(v, state.log, state.mass.0);
     // Columns of several arms have no steps: the line goes through their centres.
     let slot = if window.aggregates() { 0.0 } else { unit };
-    let columns_of = Placed {
-        centre: &centre,
-        width: unit * (window.end - window.first) as f64 / window.columns.max(1) as f64,
+    let column_width = unit * (window.end - window.first) as f64 / window.columns.max(1) as f64;
+    let points = |values: &[f64], at: &dyn Fn(f64) -> f64| -> Vec<(f64, f64)> {
+        let point = |(column, v): (usize, &f64)| (centre(column), at(*v));
+        values.iter().enumerate().map(point).collect()
     };
-    let line = |columns: &Columns, line: f64, dash: Dash, marker: Option<Marker>| {
-        let levels = columns_of.points(&columns.high, &mass);
-        MarkKind::Levels {
+    let levels =
+        |levels: Vec<(f64, f64)>, line: f64, dash: Dash, marker: Option<Marker>| MarkKind::Levels {
             levels,
             width: if state.bars { 0.78 * unit } else { slot },
             joined: !state.bars,
             line,
             dash,
             marker,
-        }
+        };
+    let line = |columns: &Columns, line: f64, dash: Dash, marker: Option<Marker>| {
+        levels(points(&columns.high, &mass), line, dash, marker)
     };
     let mut marks = Vec::new();
     let mut right = Vec::new();
@@ -120,32 +122,28 @@ pub(crate) fn main_plot(view: &View<'_>, prepared: &Prepared, state: MainPlotSta
             let number = side_by_side.iter().position(|s| *s == series).unwrap_or(0);
             let width = 0.78 * unit / count;
             MarkKind::Groups {
-                bars: columns_of.points(&columns.high, &mass),
+                bars: points(&columns.high, &mass),
                 width: 0.9 * width,
                 offset: (number as f64 - (count - 1.0) / 2.0) * width,
                 look,
             }
         };
         let whole = |width: f64, look: Look| MarkKind::Groups {
-            bars: columns_of.points(&columns.high, &mass),
+            bars: points(&columns.high, &mass),
             width,
             offset: 0.0,
             look,
         };
-        let reward = |marker: Marker| MarkKind::Levels {
-            levels: columns_of.points(&columns.high, &|v| v),
-            width: if state.bars { 0.78 * unit } else { slot },
-            joined: !state.bars,
-            line: 1.3,
-            dash: Dash::Solid,
-            marker: Some(marker),
+        let reward = |marker: Marker| {
+            let rewards = points(&columns.high, &|v| v);
+            levels(rewards, 1.3, Dash::Solid, Some(marker))
         };
         let kind = match series {
             Series::Reference if state.bars => group(Look::Outlined),
             Series::Samples if state.bars => group(Look::Hatched),
             Series::Policy if state.bars => group(Look::Solid),
-            Series::Reference => whole(columns_of.width, Look::Area),
-            Series::Samples => whole(columns_of.width, Look::Solid),
+            Series::Reference => whole(column_width, Look::Area),
+            Series::Samples => whole(column_width, Look::Solid),
             Series::Policy => line(columns, 1.6, Dash::Solid, None),
             Series::BestFit => line(columns, 1.2, Dash::Solid, Some(Marker::Triangle)),
             Series::Target if state.bars => whole(0.86 * unit, Look::Frame),
@@ -196,22 +194,6 @@ pub(crate) fn main_plot(view: &View<'_>, prepared: &Prepared, state: MainPlotSta
                     marks: right,
                 }),
         }],
-    }
-}
-
-/// Where the columns of the main plot lie on its figure.
-struct Placed<'a> {
-    /// Centre of a column.
-    centre: &'a dyn Fn(usize) -> f64,
-    /// Width of a column.
-    width: f64,
-}
-
-impl Placed<'_> {
-    /// A point per column.
-    fn points(&self, values: &[f64], at: &dyn Fn(f64) -> f64) -> Vec<(f64, f64)> {
-        let point = |(column, v): (usize, &f64)| ((self.centre)(column), at(*v));
-        values.iter().enumerate().map(point).collect()
     }
 }
 
@@ -524,56 +506,23 @@ pub(crate) fn mode_strip(
     dark: bool,
 ) -> Figure {
     let theme = theme(dark);
-    let width = 0.8 / rows.len().max(1) as f64;
-    let marks = rows
-        .iter()
-        .enumerate()
-        .map(|(place, (series, masses))| {
-            let offset = (place as f64 - (rows.len() as f64 - 1.0) / 2.0) * width;
-            let kind = MarkKind::Groups {
-                bars: masses
-                    .iter()
-                    .enumerate()
-                    .map(|(mode, mass)| (mode as f64, *mass))
-                    .collect(),
-                width: 0.9 * width,
-                offset,
-                look: match series {
-                    Series::Reference => Look::Outlined,
-                    Series::Target => Look::Dashed,
-                    Series::Samples => Look::Hatched,
-                    Series::Policy | Series::BestFit | Series::Reward | Series::Augmented => {
-                        Look::Solid
-                    }
-                },
-            };
-            mark(series.label(), series.color(&theme), 1.0, kind)
-        })
-        .collect();
-    Figure {
-        title: view.preset.title.clone(),
-        file_stem: "modes".to_owned(),
-        size: (480.0, 300.0),
+    let groups = rows.iter().map(|(series, masses)| Group {
+        name: series.label(),
+        color: series.color(&theme),
+        look: match series {
+            Series::Reference => Look::Outlined,
+            Series::Target => Look::Dashed,
+            Series::Samples => Look::Hatched,
+            Series::Policy | Series::BestFit | Series::Reward | Series::Augmented => Look::Solid,
+        },
+        heights: masses.clone(),
+    });
+    grouped(
+        &view.preset.title,
+        "modes",
+        ("mode", labels.to_vec()),
+        "mass",
+        groups.collect(),
         dark,
-        layout: Layout::Row,
-        axes: vec![Axes {
-            title: String::new(),
-            aspect: None,
-            x: Axis {
-                label: "mode".to_owned(),
-                log10: false,
-                bounds: Some((-0.5, labels.len() as f64 - 0.5)),
-                names: Some(
-                    labels
-                        .iter()
-                        .enumerate()
-                        .map(|(mode, label)| (mode as f64, label.clone()))
-                        .collect(),
-                ),
-            },
-            y: axis("mass", false, None),
-            marks,
-            right: None,
-        }],
-    }
+    )
 }

@@ -95,23 +95,7 @@ impl Link {
 /// A newer edit makes an older one that still waits pointless.
 fn replaces(new: &Edit, old: &Edit) -> bool {
     match (new, old) {
-        (Edit::Reward { arm: a, .. }, Edit::Reward { arm: b, .. })
-        | (Edit::Reference { arm: a, .. }, Edit::Reference { arm: b, .. }) => a == b,
-        (Edit::Answers { prompt: a, .. }, Edit::Answers { prompt: b, .. }) => a == b,
-        (Edit::Bars { .. }, Edit::Bars { .. } | Edit::Reward { .. } | Edit::Reference { .. })
-        | (Edit::Objective(_), Edit::Objective(_))
-        | (Edit::Training(_), Edit::Training(_) | Edit::Stop(_))
-        | (Edit::Modes(_), Edit::Modes(_))
-        | (Edit::Stop(_), Edit::Stop(_))
-        | (Edit::Language(_), Edit::Language(_))
-        | (
-            Edit::Problem(_),
-            Edit::Problem(_)
-            | Edit::Modes(_)
-            | Edit::Reward { .. }
-            | Edit::Reference { .. }
-            | Edit::Bars { .. },
-        ) => true,
-        _ => false,
+        (Edit::Training(_), Edit::Training(_) | Edit::Stop(_)) => true,
+        _ => new.covers(old),
     }
 }

@@ -101,23 +101,23 @@ fn drag(harness: &mut Harness<'_, Stage>, path: &[Pos2]) {
     harness.step();
 }
 
+/// The figure that an entry of the open menu exports.
+fn export_as(harness: &mut Harness<'_, Stage>, entry: &str) -> Figure {
+    harness.get_by_label(entry).click();
+    harness.run();
+    let mut latest = harness.state().world.actions.iter().rev();
+    let figure = latest.find_map(|a| match a {
+        Action::ExportFigure(figure) => Some(figure.as_ref().clone()),
+        _ => None,
+    });
+    figure.unwrap()
+}
+
 /// Exported figure of whatever the panel shows.
 fn export(harness: &mut Harness<'_, Stage>, name: &str) -> Figure {
     harness.get_by_label(name).click();
     harness.run();
-    harness.get_by_label("Export…").click();
-    harness.run();
-    let figure = harness
-        .state()
-        .world
-        .actions
-        .iter()
-        .rev()
-        .find_map(|a| match a {
-            Action::ExportFigure(figure) => Some(figure.as_ref().clone()),
-            _ => None,
-        });
-    figure.unwrap()
+    export_as(harness, "Export…")
 }
 
 fn three_arms() -> World {
@@ -644,19 +644,7 @@ fn files_are_light_unless_dark_ones_are_asked_for() {
     assert!(!export(&mut harness, "Export main plot").dark);
     harness.get_by_label("Export main plot").click();
     harness.run();
-    harness.get_by_label("Export dark…").click();
-    harness.run();
-    let last = harness
-        .state()
-        .world
-        .actions
-        .iter()
-        .rev()
-        .find_map(|a| match a {
-            Action::ExportFigure(figure) => Some(figure.dark),
-            _ => None,
-        });
-    assert_eq!(last, Some(true));
+    assert!(export_as(&mut harness, "Export dark…").dark);
 }
 
 #[test]

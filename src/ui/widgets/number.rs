@@ -1,5 +1,7 @@
 //! Numbers as panels write them: few digits, the same everywhere.
 
+use crate::figure::superscript;
+
 /// Four significant digits, in plain notation where that is short; "–" for what is not defined.
 pub(crate) fn number(value: f64) -> String {
     significant(value, 4)
@@ -86,26 +88,6 @@ pub(crate) fn grouped(count: u64) -> String {
         text.push(digit);
     }
     text
-}
-
-fn superscript(exponent: i64) -> String {
-    exponent
-        .to_string()
-        .chars()
-        .map(|letter| match letter {
-            '-' => '⁻',
-            '1' => '¹',
-            '2' => '²',
-            '3' => '³',
-            '4' => '⁴',
-            '5' => '⁵',
-            '6' => '⁶',
-            '7' => '⁷',
-            '8' => '⁸',
-            '9' => '⁹',
-            _ => '⁰',
-        })
-        .collect()
 }
 
 #[cfg(test)]
