@@ -1,11 +1,15 @@
 //! AdamW on flat buffers, with clipping of the gradient's norm, in one pass over memory.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::{
     super::error::LmError,
     buffer,
     kernels::{self, AdamStep},
+    matmul::{self, Apart, TALL},
+    outer::Outer,
 };
 
 /// Settings of [`AdamW`]; the defaults are PyTorch's, without weight decay.
@@ -134,32 +138,67 @@ impl AdamW {
         let Some(step) = self.begin(norm, learning_rate) else {
             return;
         };
-        parameters
-            .par_chunks_mut(PIECE)
-            .zip(self.state.first.par_chunks_mut(PIECE))
-            .zip(self.state.second.par_chunks_mut(PIECE))
-            .zip(gradient.par_chunks(PIECE))
-            .for_each(|(((p, m), v), g)| kernels::adamw(p, m, v, g, step));
+        let mut rest = self.stretch(gradient, parameters);
+        let pieces: Vec<Apart<'_>> = rest.pieces(PIECE, gradient.len()).collect();
+        (pieces.into_par_iter())
+            .for_each(|p| kernels::adamw(p.new, p.first, p.second, p.old, step));
     }
 
     /// [`Self::step_with_norm`] that leaves the parameters as they are and writes the new ones over the gradient: whoever
-    /// exchanges the two buffers can go back. Nothing changes when the norm is not finite.
+    /// exchanges the two buffers can go back. What `outers` says is formed on the way, in ascending order of places, and
+    /// read from nowhere else. Nothing changes when the norm is not finite.
     pub fn step_apart(
         &mut self,
         parameters: &[f32],
-        gradient: &mut [f32],
+        (gradient, outers): (&mut [f32], &[Outer<'_>]),
         norm: f64,
         learning_rate: f64,
     ) {
         let Some(step) = self.begin(norm, learning_rate) else {
             return;
         };
-        parameters
-            .par_chunks(PIECE)
-            .zip(self.state.first.par_chunks_mut(PIECE))
-            .zip(self.state.second.par_chunks_mut(PIECE))
-            .zip(gradient.par_chunks_mut(PIECE))
-            .for_each(|(((p, m), v), g)| kernels::adamw_apart(p, m, v, g, step));
+        let len = gradient.len();
+        let mut rest = self.stretch(parameters, gradient);
+        let mut pieces: Vec<(Apart<'_>, Option<(&Outer<'_>, usize)>)> = Vec::new();
+        let mut at = 0;
+        for outer in outers {
+            let Range { start, end } = outer.span.range();
+            pieces.extend(rest.pieces(PIECE, start - at).map(|piece| (piece, None)));
+            let mut row = 0;
+            for &formed in outer.formed.iter().chain([&outer.span.rows]) {
+                while row < formed {
+                    let rows = TALL.min(formed - row);
+                    pieces.push((rest.take(rows * outer.span.columns), Some((outer, row))));
+                    row += rows;
+                }
+                if row < outer.span.rows {
+                    pieces.push((rest.take(outer.span.columns), None));
+                    row += 1;
+                }
+            }
+            at = end;
+        }
+        pieces.extend(rest.pieces(PIECE, len - at).map(|piece| (piece, None)));
+        pieces
+            .into_par_iter()
+            .for_each(|(piece, outer)| match outer {
+                None => kernels::adamw_apart(piece.old, piece.first, piece.second, piece.new, step),
+                Some((outer, row)) => {
+                    let (inputs, outputs) = (outer.span.columns, outer.span.rows);
+                    let sizes = (piece.new.len() / inputs, inputs, outer.n);
+                    let dy = outer.dy.get(row..).unwrap_or_default();
+                    matmul::update(piece, (dy, outputs), outer.x, sizes, step);
+                }
+            });
+    }
+
+    fn stretch<'a>(&'a mut self, old: &'a [f32], new: &'a mut [f32]) -> Apart<'a> {
+        Apart {
+            old,
+            first: &mut self.state.first,
+            second: &mut self.state.second,
+            new,
+        }
     }
 
     /// The parameters of the last step were not taken: it does not count, though the moments have taken in its gradient.
@@ -242,13 +281,13 @@ mod tests {
             let before = parameters;
             let g: [f32; 3] = std::array::from_fn(|i| ((t * (i + 1)) as f32 * 0.7).sin());
             let mut next = g;
-            beside.step_apart(&before, &mut next, 2.0, 0.01);
+            beside.step_apart(&before, (&mut next, &[]), 2.0, 0.01);
             within.step_with_norm(&mut parameters, &g, 2.0, 0.01);
             assert_eq!(next, parameters);
             assert_eq!(beside.state, within.state);
         }
         let mut g = [1.0f32; 3];
-        beside.step_apart(&parameters, &mut g, f64::NAN, 0.01);
+        beside.step_apart(&parameters, (&mut g, &[]), f64::NAN, 0.01);
         assert_eq!((g, beside.steps()), ([1.0; 3], 3));
     }
 
