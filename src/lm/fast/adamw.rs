@@ -1,14 +1,12 @@
 //! AdamW on flat buffers, with clipping of the gradient's norm, in one pass over memory.
 
-use std::ops::Range;
-
 use rayon::prelude::*;
 
 use super::{
     super::error::LmError,
     buffer,
     kernels::{self, AdamStep},
-    matmul::{self, Apart, TALL},
+    matmul::{Piece, TALL},
     outer::Outer,
 };
 
@@ -138,15 +136,15 @@ impl AdamW {
         let Some(step) = self.begin(norm, learning_rate) else {
             return;
         };
-        let mut rest = self.stretch(gradient, parameters);
-        let pieces: Vec<Apart<'_>> = rest.pieces(PIECE, gradient.len()).collect();
+        let len = gradient.len();
+        let pieces: Vec<Piece<'_>> = self.all(gradient, parameters).split(PIECE, len).collect();
         (pieces.into_par_iter())
-            .for_each(|p| kernels::adamw(p.new, p.first, p.second, p.old, step));
+            .for_each(|p| kernels::adamw(p.written, p.first, p.second, p.read, step));
     }
 
     /// [`Self::step_with_norm`] that leaves the parameters as they are and writes the new ones over the gradient: whoever
-    /// exchanges the two buffers can go back. What `outers` says is formed on the way, in ascending order of places, and
-    /// read from nowhere else. Nothing changes when the norm is not finite.
+    /// exchanges the two buffers can go back. The gradients that `outers` stand for are formed on the way, whatever the
+    /// buffer holds in their place. Nothing changes when the norm is not finite.
     pub fn step_apart(
         &mut self,
         parameters: &[f32],
@@ -158,46 +156,32 @@ impl AdamW {
             return;
         };
         let len = gradient.len();
-        let mut rest = self.stretch(parameters, gradient);
-        let mut pieces: Vec<(Apart<'_>, Option<(&Outer<'_>, usize)>)> = Vec::new();
+        let mut rest = self.all(parameters, gradient);
+        // Pieces, and of which rows of what they are the gradient.
+        let mut pieces: Vec<(Piece<'_>, Option<(&Outer<'_>, usize)>)> = Vec::new();
         let mut at = 0;
         for outer in outers {
-            let Range { start, end } = outer.span.range();
-            pieces.extend(rest.pieces(PIECE, start - at).map(|piece| (piece, None)));
-            let mut row = 0;
-            for &formed in outer.formed.iter().chain([&outer.span.rows]) {
-                while row < formed {
-                    let rows = TALL.min(formed - row);
-                    pieces.push((rest.take(rows * outer.span.columns), Some((outer, row))));
-                    row += rows;
-                }
-                if row < outer.span.rows {
-                    pieces.push((rest.take(outer.span.columns), None));
-                    row += 1;
-                }
+            let span = outer.span.range();
+            pieces.extend(rest.split(PIECE, span.start - at).map(|p| (p, None)));
+            for (rows, formed) in outer.stretches(TALL) {
+                let piece = rest.take(rows.len() * outer.span.columns);
+                pieces.push((piece, (!formed).then_some((outer, rows.start))));
             }
-            at = end;
+            at = span.end;
         }
-        pieces.extend(rest.pieces(PIECE, len - at).map(|piece| (piece, None)));
-        pieces
-            .into_par_iter()
-            .for_each(|(piece, outer)| match outer {
-                None => kernels::adamw_apart(piece.old, piece.first, piece.second, piece.new, step),
-                Some((outer, row)) => {
-                    let (inputs, outputs) = (outer.span.columns, outer.span.rows);
-                    let sizes = (piece.new.len() / inputs, inputs, outer.n);
-                    let dy = outer.dy.get(row..).unwrap_or_default();
-                    matmul::update(piece, (dy, outputs), outer.x, sizes, step);
-                }
-            });
+        pieces.extend(rest.split(PIECE, len - at).map(|p| (p, None)));
+        pieces.into_par_iter().for_each(|(p, outer)| match outer {
+            None => kernels::adamw_apart(p.read, p.first, p.second, p.written, step),
+            Some((outer, row)) => outer.step(row, p, step),
+        });
     }
 
-    fn stretch<'a>(&'a mut self, old: &'a [f32], new: &'a mut [f32]) -> Apart<'a> {
-        Apart {
-            old,
+    fn all<'a>(&'a mut self, read: &'a [f32], written: &'a mut [f32]) -> Piece<'a> {
+        Piece {
+            read,
             first: &mut self.state.first,
             second: &mut self.state.second,
-            new,
+            written,
         }
     }
 

@@ -30,7 +30,8 @@ pub struct Choice {
 
 /// Numbers summed by one thread at a time.
 const PIECE: usize = 1 << 16;
-/// Rows up to which weight gradients are better left unformed.
+/// Rows up to which weight gradients are better left unformed. Of SmolLM2, a whole step then takes 11 % less time at 12 and
+/// at 46 rows and 5 % less at 95; at 132 it would take 5 % more, since the norm costs the square of the rows.
 const FEW: usize = 96;
 
 /// Scratch of the backward.

@@ -4,14 +4,16 @@
 //! reading it again costs more than summing it where the optimiser needs it; and its norm is known without it:
 //! ‖dyᵀ·x‖² = Σ (dy·dyᵀ) ∘ (x·xᵀ), two matrices of rows by rows.
 
-use std::mem;
+use std::{iter, mem, ops::Range};
 
 use rayon::prelude::*;
 
 use super::{
     forward::Tape,
     gram,
+    kernels::AdamStep,
     layout::{Layout, Span},
+    matmul::{self, Piece},
     network::Linear,
     trie::Trie,
 };
@@ -52,6 +54,26 @@ impl Outer<'_> {
             })
             .collect();
         parts.iter().sum()
+    }
+
+    /// All rows of the matrix in pieces of up to `most`; those that are formed are pieces of their own, and so marked.
+    pub(super) fn stretches(&self, most: usize) -> impl Iterator<Item = (Range<usize>, bool)> {
+        let rows = self.span.rows;
+        let starts = iter::once(0).chain(self.formed.iter().map(|formed| formed + 1));
+        let ends = self.formed.iter().copied().chain([rows]);
+        starts.zip(ends).flat_map(move |(start, end)| {
+            let between = (start..end).step_by(most);
+            let between = between.map(move |from| (from..end.min(from + most), false));
+            between.chain((end < rows).then_some((end..end + 1, true)))
+        })
+    }
+
+    /// The step of a piece of the matrix that begins with a row.
+    pub(super) fn step(&self, row: usize, piece: Piece<'_>, step: AdamStep) {
+        let (inputs, outputs) = (self.span.columns, self.span.rows);
+        let sizes = (piece.read.len() / inputs.max(1), inputs, self.n);
+        let dy = self.dy.get(row..).unwrap_or_default();
+        matmul::update(piece, (dy, outputs), self.x, sizes, step);
     }
 }
 
@@ -148,6 +170,32 @@ impl Kept {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn stretches_cover_every_row_once_and_mark_the_formed_ones() {
+        for formed in [&[][..], &[0], &[4, 5, 19], &[0, 1, 2, 18, 19]] {
+            let span = Span {
+                start: 7,
+                rows: 20,
+                columns: 3,
+            };
+            let outer = Outer {
+                span,
+                n: 0,
+                dy: &[],
+                x: &[],
+                formed,
+            };
+            let mut next = 0;
+            for (rows, marked) in outer.stretches(4) {
+                assert_eq!(rows.start, next);
+                assert!((1..=4).contains(&rows.len()));
+                assert!(rows.clone().all(|row| formed.contains(&row) == marked));
+                next = rows.end;
+            }
+            assert_eq!(next, 20);
+        }
+    }
 
     #[test]
     fn the_norm_is_that_of_the_formed_gradient_also_where_rows_all_but_cancel() {

@@ -12,7 +12,7 @@ use operand::{Left, Out, Right};
 pub(super) use spread::Spread;
 use spread::{Shared, SharedConst, WORTH_A_THREAD, split};
 use unit::Unit;
-pub(super) use update::{Apart, TALL, update};
+pub(super) use update::{Piece, TALL, update};
 
 #[cfg(target_arch = "x86_64")]
 mod amx;

@@ -13,30 +13,32 @@ use crate::lm::fast::{
 /// threads.
 pub(in crate::lm::fast) const TALL: usize = 192;
 
-/// Parameters during a step that writes the new ones elsewhere, and their moments.
+/// What a step reads and writes of some parameters.
 #[derive(Debug)]
-pub(in crate::lm::fast) struct Apart<'a> {
-    pub(in crate::lm::fast) old: &'a [f32],
+pub(in crate::lm::fast) struct Piece<'a> {
+    /// The parameters before the step, or their gradient where the step is taken in place.
+    pub(in crate::lm::fast) read: &'a [f32],
     pub(in crate::lm::fast) first: &'a mut [f32],
     pub(in crate::lm::fast) second: &'a mut [f32],
-    pub(in crate::lm::fast) new: &'a mut [f32],
+    /// The parameters after the step.
+    pub(in crate::lm::fast) written: &'a mut [f32],
 }
 
-impl<'a> Apart<'a> {
+impl Piece<'_> {
     /// The next `len` of them.
     pub(in crate::lm::fast) fn take(&mut self, len: usize) -> Self {
-        let (own, later) = self.old.split_at(len);
-        self.old = later;
+        let (own, later) = self.read.split_at(len);
+        self.read = later;
         Self {
-            old: own,
+            read: own,
             first: take(&mut self.first, len),
             second: take(&mut self.second, len),
-            new: take(&mut self.new, len),
+            written: take(&mut self.written, len),
         }
     }
 
     /// The next `len` of them in pieces.
-    pub(in crate::lm::fast) fn pieces(
+    pub(in crate::lm::fast) fn split(
         &mut self,
         piece: usize,
         len: usize,
@@ -50,7 +52,7 @@ impl<'a> Apart<'a> {
 /// The step of `rows` whole rows of a weight matrix along dyᵀ·x, on this thread alone: dy [depth, outputs] begins at the
 /// column of the first row, x is [depth, columns].
 pub(in crate::lm::fast) fn update(
-    weights: Apart<'_>,
+    weights: Piece<'_>,
     (dy, outputs): (&[f32], usize),
     x: &[f32],
     (rows, columns, depth): (usize, usize, usize),
@@ -58,24 +60,24 @@ pub(in crate::lm::fast) fn update(
 ) {
     #[cfg(target_arch = "x86_64")]
     if kernels::level() == kernels::Level::Wide && depth > 0 && rows * columns > 0 {
-        let Apart {
-            old,
+        let Piece {
+            read,
             first,
             second,
-            new,
+            written,
         } = weights;
         let all = rows * columns;
         assert!(
-            [old.len(), first.len(), second.len(), new.len()] == [all; 4]
+            [read.len(), first.len(), second.len(), written.len()] == [all; 4]
                 && (depth - 1) * outputs + rows <= dy.len()
                 && depth * columns <= x.len(),
             "an update reaches past its operands"
         );
         let place = wide::Place {
-            old: old.as_ptr(),
+            old: read.as_ptr(),
             first: first.as_mut_ptr(),
             second: second.as_mut_ptr(),
-            new: new.as_mut_ptr(),
+            new: written.as_mut_ptr(),
         };
         let sizes = (rows, columns, depth);
         #[expect(unsafe_code, reason = "vector instructions and strided operands")]
@@ -90,21 +92,29 @@ pub(in crate::lm::fast) fn update(
 
 /// [`update`] in two passes: the gradient is formed where the new weights go.
 fn along_formed(
-    weights: Apart<'_>,
+    weights: Piece<'_>,
     (dy, outputs): (&[f32], usize),
     x: &[f32],
     sizes: (usize, usize, usize),
     step: AdamStep,
 ) {
-    let Apart {
-        old,
+    let Piece {
+        read,
         first,
         second,
-        new,
+        written,
     } = weights;
     let (a, b) = ((dy, 1, outputs), (x, sizes.1, 1));
-    let _ = product(sizes, (&mut *new, sizes.1), a, b, false, 1.0, Spread::Alone);
-    kernels::adamw_apart(old, first, second, new, step);
+    let _ = product(
+        sizes,
+        (&mut *written, sizes.1),
+        a,
+        b,
+        false,
+        1.0,
+        Spread::Alone,
+    );
+    kernels::adamw_apart(read, first, second, written, step);
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -389,12 +399,12 @@ mod tests {
             second.iter_mut().for_each(|v| *v *= *v);
             let fresh = || (wave(all, 0.5), second.clone(), wave(all, 0.1));
             let (mut ours, mut theirs) = (fresh(), fresh());
-            fn place<'a>(old: &'a [f32], to: &'a mut (Buffer, Buffer, Buffer)) -> Apart<'a> {
-                Apart {
-                    old,
+            fn place<'a>(old: &'a [f32], to: &'a mut (Buffer, Buffer, Buffer)) -> Piece<'a> {
+                Piece {
+                    read: old,
                     first: &mut to.0,
                     second: &mut to.1,
-                    new: &mut to.2,
+                    written: &mut to.2,
                 }
             }
             let sizes = (rows, columns, depth);
