@@ -437,9 +437,12 @@ fn run(shape: &Shape, rank: usize) -> String {
         let reference = bench.reference(Network::full(&layout, &reference_weights).unwrap());
         lap(1);
         let choices = bench.choices(&advantages, &reference);
-        let norm = backward.run(policy, &bench.trie, &bench.tape, &choices, &mut gradient);
+        let (trie, tape) = (&bench.trie, &bench.tape);
+        let norm = backward.run_unformed(policy, trie, tape, &choices, &mut gradient);
         lap(2);
-        optimiser.step_with_norm(&mut trained, &gradient, norm, 1e-5);
+        let outers = backward.outers(&layout, &bench.tape);
+        optimiser.step_apart(&trained, (&mut gradient, &outers), norm, 1e-5);
+        std::mem::swap(&mut trained, &mut gradient);
         lap(3);
         if rep >= warm {
             times

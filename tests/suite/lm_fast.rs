@@ -8,7 +8,8 @@ use candle_core::{DType, Device, Tensor, Var};
 use modescope::lm::{
     Family, Model, ModelConfig, RopeScaling,
     fast::{
-        AdamW, AdamWSettings, Backward, Choice, Layout, LoraLayout, LoraModule, Network, Tape, Trie,
+        AdamW, AdamWSettings, Backward, Buffer, Choice, Layout, LoraLayout, LoraModule, Network,
+        Tape, Trie,
     },
 };
 use rand::Rng as _;
@@ -587,6 +588,121 @@ fn a_restored_optimiser_goes_on_bit_for_bit() {
     broken.second.pop();
     let error = AdamW::from_state(broken, settings).unwrap_err().to_string();
     assert!(error.contains("3 first moments"), "{error}");
+}
+
+/// Steps of one model along its own gradient, which is formed or left unformed: norms, parameters and optimiser.
+fn stepped(config: &ModelConfig, unformed: bool) -> (Vec<f64>, Vec<f32>, AdamW) {
+    let layout = Layout::new(config).unwrap();
+    let mut parameters = Buffer::from(
+        layout
+            .flatten(&random_weights(config, 1))
+            .unwrap()
+            .as_slice(),
+    );
+    let settings = AdamWSettings {
+        // Smooth where gradients are nearly nothing, so that rounding stays rounding.
+        epsilon: 1e-3,
+        weight_decay: 0.1,
+        max_norm: Some(0.5),
+        ..AdamWSettings::default()
+    };
+    let mut optimiser = AdamW::new(layout.len(), settings);
+    let (mut backward, mut tape) = (Backward::default(), Tape::new(&layout));
+    let (trie, choices) = plant(true);
+    let mut gradient = Buffer::from(vec![f32::NAN; layout.len()].as_slice());
+    let mut norms = Vec::new();
+    for _ in 0..3 {
+        tape.truncate(0);
+        let network = Network::full(&layout, &parameters).unwrap();
+        tape.extend(network, &trie).unwrap();
+        let norm = if unformed {
+            backward.run_unformed(network, &trie, &tape, &choices, &mut gradient)
+        } else {
+            backward.run(network, &trie, &tape, &choices, &mut gradient)
+        };
+        let outers = backward.outers(&layout, &tape);
+        let matrices = 4 * config.layers + if config.tied_embeddings { 1 } else { 2 };
+        assert_eq!(outers.len(), if unformed { matrices } else { 0 });
+        optimiser.step_apart(&parameters, (&mut gradient, &outers), norm, 0.01);
+        std::mem::swap(&mut parameters, &mut gradient);
+        norms.push(norm);
+    }
+    (norms, parameters.to_vec(), optimiser)
+}
+
+#[test]
+fn a_step_along_gradients_that_stay_unformed_is_the_same_step() {
+    for family in [Family::Llama, Family::Qwen2, Family::Qwen3] {
+        for tied in [true, false] {
+            let small = config(family, tied, 2);
+            // More rows than are updated together, in whole and in broken registers.
+            let wide = ModelConfig {
+                vocab_size: 401,
+                hidden_size: 64,
+                intermediate_size: 330,
+                ..small.clone()
+            };
+            for config in [small, wide] {
+                let (norms, parameters, optimiser) = stepped(&config, false);
+                let (own_norms, own_parameters, own) = stepped(&config, true);
+                for (norm, own) in norms.iter().zip(own_norms) {
+                    assert!((own / norm - 1.0).abs() < 1e-6, "{own} against {norm}");
+                }
+                let start = Layout::new(&config).unwrap();
+                let start = start.flatten(&random_weights(&config, 1)).unwrap();
+                let moved = |to: &[f32]| -> Vec<f32> {
+                    to.iter().zip(&start).map(|(to, from)| to - from).collect()
+                };
+                let (state, own) = (optimiser.state(), own.state());
+                assert_eq!(state.steps, own.steps);
+                // Sums of some thousand roundings; a change is besides the difference of two f32 a hundred times larger.
+                for (what, ours, theirs, most) in [
+                    ("change", &moved(&own_parameters), &moved(&parameters), 1e-5),
+                    ("first moment", &own.first, &state.first, 5e-6),
+                    ("second moment", &own.second, &state.second, 5e-6),
+                ] {
+                    let difference = relative_difference(ours, theirs);
+                    assert!(difference < most, "{what} of {config:?}: {difference}");
+                    // Also where little happens: no row may be left out.
+                    let largest = theirs.iter().fold(0.0f32, |most, v| most.max(v.abs()));
+                    for (at, (own, other)) in ours.iter().zip(theirs).enumerate() {
+                        let apart = (own - other).abs() / largest;
+                        assert!(apart < 1e-4, "{what} [{at}] of {config:?}: {own}, {other}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_broken_gradient_that_stays_unformed_moves_nothing() {
+    let layout = Layout::new(&llama(true, 2)).unwrap();
+    let parameters = layout.flatten(&random_weights(layout.config(), 1)).unwrap();
+    let network = Network::full(&layout, &parameters).unwrap();
+    let (trie, choices) = plant(true);
+    let mut tape = Tape::new(&layout);
+    tape.extend(network, &trie).unwrap();
+    let mut optimiser = AdamW::new(layout.len(), AdamWSettings::default());
+    let fresh = optimiser.state().clone();
+    // What f32 cannot square is as broken as what is no number.
+    for weight in [f32::NAN, f32::INFINITY, 1e30] {
+        let mut choices = choices.clone();
+        choices[0].weight = weight;
+        let mut gradient = vec![0.0; layout.len()];
+        let mut backward = Backward::default();
+        let norm = backward.run_unformed(network, &trie, &tape, &choices, &mut gradient);
+        assert!(!norm.is_finite(), "{weight}: {norm}");
+        let outers = backward.outers(&layout, &tape);
+        optimiser.step_apart(&parameters, (&mut gradient, &outers), norm, 0.01);
+        assert_eq!(optimiser.state(), &fresh);
+    }
+    // Nothing chosen: the gradient is zero everywhere, and formed.
+    let mut gradient = vec![f32::NAN; layout.len()];
+    let mut backward = Backward::default();
+    let norm = backward.run_unformed(network, &trie, &tape, &[], &mut gradient);
+    assert!(norm == 0.0 && gradient.iter().all(|g| *g == 0.0));
+    assert!(backward.outers(&layout, &tape).is_empty());
 }
 
 #[test]

@@ -6,6 +6,8 @@ use super::{
     super::error::LmError,
     buffer,
     kernels::{self, AdamStep},
+    matmul::{Piece, TALL},
+    outer::Outer,
 };
 
 /// Settings of [`AdamW`]; the defaults are PyTorch's, without weight decay.
@@ -134,32 +136,53 @@ impl AdamW {
         let Some(step) = self.begin(norm, learning_rate) else {
             return;
         };
-        parameters
-            .par_chunks_mut(PIECE)
-            .zip(self.state.first.par_chunks_mut(PIECE))
-            .zip(self.state.second.par_chunks_mut(PIECE))
-            .zip(gradient.par_chunks(PIECE))
-            .for_each(|(((p, m), v), g)| kernels::adamw(p, m, v, g, step));
+        let len = gradient.len();
+        let pieces: Vec<Piece<'_>> = self.all(gradient, parameters).split(PIECE, len).collect();
+        (pieces.into_par_iter())
+            .for_each(|p| kernels::adamw(p.written, p.first, p.second, p.read, step));
     }
 
     /// [`Self::step_with_norm`] that leaves the parameters as they are and writes the new ones over the gradient: whoever
-    /// exchanges the two buffers can go back. Nothing changes when the norm is not finite.
+    /// exchanges the two buffers can go back. The gradients that `outers` stand for are formed on the way, whatever the
+    /// buffer holds in their place. Nothing changes when the norm is not finite.
     pub fn step_apart(
         &mut self,
         parameters: &[f32],
-        gradient: &mut [f32],
+        (gradient, outers): (&mut [f32], &[Outer<'_>]),
         norm: f64,
         learning_rate: f64,
     ) {
         let Some(step) = self.begin(norm, learning_rate) else {
             return;
         };
-        parameters
-            .par_chunks(PIECE)
-            .zip(self.state.first.par_chunks_mut(PIECE))
-            .zip(self.state.second.par_chunks_mut(PIECE))
-            .zip(gradient.par_chunks_mut(PIECE))
-            .for_each(|(((p, m), v), g)| kernels::adamw_apart(p, m, v, g, step));
+        let len = gradient.len();
+        let mut rest = self.all(parameters, gradient);
+        // Pieces, and of which rows of what they are the gradient.
+        let mut pieces: Vec<(Piece<'_>, Option<(&Outer<'_>, usize)>)> = Vec::new();
+        let mut at = 0;
+        for outer in outers {
+            let span = outer.span.range();
+            pieces.extend(rest.split(PIECE, span.start - at).map(|p| (p, None)));
+            for (rows, formed) in outer.stretches(TALL) {
+                let piece = rest.take(rows.len() * outer.span.columns);
+                pieces.push((piece, (!formed).then_some((outer, rows.start))));
+            }
+            at = span.end;
+        }
+        pieces.extend(rest.split(PIECE, len - at).map(|p| (p, None)));
+        pieces.into_par_iter().for_each(|(p, outer)| match outer {
+            None => kernels::adamw_apart(p.read, p.first, p.second, p.written, step),
+            Some((outer, row)) => outer.step(row, p, step),
+        });
+    }
+
+    fn all<'a>(&'a mut self, read: &'a [f32], written: &'a mut [f32]) -> Piece<'a> {
+        Piece {
+            read,
+            first: &mut self.state.first,
+            second: &mut self.state.second,
+            written,
+        }
     }
 
     /// The parameters of the last step were not taken: it does not count, though the moments have taken in its gradient.
@@ -242,13 +265,13 @@ mod tests {
             let before = parameters;
             let g: [f32; 3] = std::array::from_fn(|i| ((t * (i + 1)) as f32 * 0.7).sin());
             let mut next = g;
-            beside.step_apart(&before, &mut next, 2.0, 0.01);
+            beside.step_apart(&before, (&mut next, &[]), 2.0, 0.01);
             within.step_with_norm(&mut parameters, &g, 2.0, 0.01);
             assert_eq!(next, parameters);
             assert_eq!(beside.state, within.state);
         }
         let mut g = [1.0f32; 3];
-        beside.step_apart(&parameters, &mut g, f64::NAN, 0.01);
+        beside.step_apart(&parameters, (&mut g, &[]), f64::NAN, 0.01);
         assert_eq!((g, beside.steps()), ([1.0; 3], 3));
     }
 

@@ -226,6 +226,23 @@ dispatched! {
     fn sum_squares(x: &[f32]) -> f32 { sum2(x, x, |a, b| a * b) }
 }
 
+dispatched! {
+    /// Σ a·b in double precision.
+    fn dot(a: &[f32], b: &[f32]) -> f64 {
+        let mut lanes = [0.0f64; LANES];
+        let (a_chunks, b_chunks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
+        let rest: f64 = (a_chunks.remainder().iter().zip(b_chunks.remainder()))
+            .map(|(&x, &y)| f64::from(x) * f64::from(y))
+            .sum();
+        for (x, y) in a_chunks.zip(b_chunks) {
+            for i in 0..LANES {
+                lanes[i] += f64::from(x[i]) * f64::from(y[i]);
+            }
+        }
+        lanes.iter().sum::<f64>() + rest
+    }
+}
+
 /// The numbers that one AdamW pass needs, bias corrections folded in.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct AdamStep {

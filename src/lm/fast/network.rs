@@ -154,7 +154,8 @@ impl<'a> Network<'a> {
         }
     }
 
-    /// dx [n, in] = dy·W (+ the low-rank path), and the gradient of what is trained in this product. `d_low` is scratch.
+    /// dx [n, in] = dy·W (+ the low-rank path), and the gradient of what is trained in this product, unless it stays
+    /// unformed. `d_low` is scratch.
     pub(super) fn backward(
         &self,
         (layer, linear): (usize, Linear),
@@ -167,7 +168,7 @@ impl<'a> Network<'a> {
         let span = self.span(layer, linear);
         let (inputs, outputs) = (span.columns, span.rows);
         let sizes = (n, inputs, outputs);
-        if self.is_full() {
+        if self.is_full() && !squares.unformed {
             squares.of_product(
                 matmul::backward_weight(&mut gradient[span.range()], dy, x, sizes),
                 span.range(),
@@ -216,6 +217,8 @@ pub(super) struct Squares {
     pub(super) known: f64,
     /// What is left to sum.
     pub(super) left: Vec<Range<usize>>,
+    /// Weight gradients are not written at all: see [`super::outer`].
+    pub(super) unformed: bool,
 }
 
 impl Squares {

@@ -371,20 +371,20 @@ impl LmTrainer {
         };
         facts.tree_nodes = self.trie.len();
         let network = self.trained.network(&self.model)?;
-        facts.gradient_norm = self.backward.run(
-            network,
-            &self.trie,
-            &self.tape,
-            &choices,
-            &mut self.gradient,
-        );
-        parts.backward = lap();
         // Of a large model the gradient's buffer keeps the parameters before the step until the next one needs it.
         let apart = self.kept.is_none();
-        let (norm, gradient) = (facts.gradient_norm, &mut self.gradient);
+        let (backward, gradient) = (&mut self.backward, &mut self.gradient);
+        let norm = if apart {
+            backward.run_unformed(network, &self.trie, &self.tape, &choices, gradient)
+        } else {
+            backward.run(network, &self.trie, &self.tape, &choices, gradient)
+        };
+        facts.gradient_norm = norm;
+        parts.backward = lap();
         if apart {
+            let outers = backward.outers(&self.model.layout, &self.tape);
             let parameters = self.trained.values();
-            (self.optimiser).step_apart(parameters, gradient, norm, learning_rate);
+            (self.optimiser).step_apart(parameters, (gradient, &outers), norm, learning_rate);
         } else {
             let parameters = self.trained.values_mut();
             (self.optimiser).step_with_norm(parameters, gradient, norm, learning_rate);

@@ -185,8 +185,11 @@ impl Ahead {
 }
 
 /// Copies a block of the right operand into panels, columns past the end as zeros.
+///
+/// # Safety
+/// AVX-512 F and VL are there, and the block lies inside the operand.
 #[target_feature(enable = "avx512f,avx512vl")]
-unsafe fn pack(
+pub(super) unsafe fn pack(
     scratch: &mut Vec<Line>,
     data: *const f32,
     row: usize,

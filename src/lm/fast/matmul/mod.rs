@@ -12,6 +12,7 @@ use operand::{Left, Out, Right};
 pub(super) use spread::Spread;
 use spread::{Shared, SharedConst, WORTH_A_THREAD, split};
 use unit::Unit;
+pub(super) use update::{Piece, TALL, update};
 
 #[cfg(target_arch = "x86_64")]
 mod amx;
@@ -23,6 +24,7 @@ mod spread;
 #[cfg(test)]
 mod tests;
 mod unit;
+mod update;
 
 /// Numbers in the widest register.
 pub(super) const LANES: usize = 16;
