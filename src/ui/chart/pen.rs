@@ -26,12 +26,14 @@ pub(crate) fn line(painter: &Painter, points: &[Pos2], pen: Pen, stroke: Stroke)
             }
             continue;
         }
+        // Points of a level stretch may lie closer than a pixel, and level dashes shorter than one are rounded away.
+        let run = without_level_points(run);
         // A jagged line is very long: its dashes grow so that their number stays bounded.
         let length: f32 = run.windows(2).map(|p| p[0].distance(p[1])).sum();
         let stretch = (length / 6_000.0).max(1.0);
         let pattern: (&[f32], &[f32]) = match pen {
             Pen::Solid => {
-                painter.add(Shape::line(without_level_points(run), stroke));
+                painter.add(Shape::line(run, stroke));
                 continue;
             }
             Pen::Dashed => (&[7.0], &[4.0]),
@@ -42,7 +44,7 @@ pub(crate) fn line(painter: &Painter, points: &[Pos2], pen: Pen, stroke: Stroke)
             |lengths: &[f32]| -> Vec<f32> { lengths.iter().map(|l| l * stretch).collect() };
         let mut shapes = Vec::new();
         Shape::dashed_line_many_with_offset(
-            run,
+            &run,
             stroke,
             &scaled(pattern.0),
             &scaled(pattern.1),
@@ -196,6 +198,23 @@ pub(crate) fn marker(at: Pos2, corners: u8, radius: f32, color: Color32) -> Shap
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_level_line_of_many_points_is_dashed_like_one_of_two() {
+        let dashes = |points: Vec<Pos2>| {
+            let context = egui::Context::default();
+            let output = context.run_ui(egui::RawInput::default(), |ui| {
+                line(ui.painter(), &points, Pen::Dashed, Stroke::new(1.6, Color32::RED));
+            });
+            (output.shapes.into_iter())
+                .filter(|s| matches!(s.shape, Shape::LineSegment { .. }))
+                .count()
+        };
+        let count = dashes(vec![pos2(0.0, 5.0), pos2(110.0, 5.0)]);
+        assert_eq!(count, 10);
+        let close = (0..=1100).map(|i| pos2(0.1 * i as f32, 5.0)).collect();
+        assert_eq!(dashes(close), count);
+    }
 
     #[test]
     fn level_stretches_keep_their_ends_and_drifts_their_height() {
