@@ -204,7 +204,12 @@ mod tests {
         let dashes = |points: Vec<Pos2>| {
             let context = egui::Context::default();
             let output = context.run_ui(egui::RawInput::default(), |ui| {
-                line(ui.painter(), &points, Pen::Dashed, Stroke::new(1.6, Color32::RED));
+                line(
+                    ui.painter(),
+                    &points,
+                    Pen::Dashed,
+                    Stroke::new(1.6, Color32::RED),
+                );
             });
             (output.shapes.into_iter())
                 .filter(|s| matches!(s.shape, Shape::LineSegment { .. }))

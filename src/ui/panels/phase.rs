@@ -17,7 +17,10 @@ use crate::{
     engine::{Item, Parameter, PhaseAxis, PhaseMap, PhaseQuantity, PhaseRequest, PhaseWorker},
     experiment::Edit,
     theory::Objective,
-    ui::{Action, Theme, View, widgets::plot_menu::plot_menu},
+    ui::{
+        Action, Theme, View,
+        widgets::{plot_menu::plot_menu, together::together},
+    },
 };
 use axes::AxisKind;
 use canvas::Canvas;
@@ -244,10 +247,15 @@ impl State {
     fn choosers_ui(&mut self, ui: &mut Ui, view: &View) {
         let pair = self.pair;
         let other = (self.y.kind, self.x.kind);
-        chooser_ui(ui, "Across", &mut self.x, other.0, view, pair);
-        chooser_ui(ui, "Up", &mut self.y, other.1, view, pair);
-        // One piece, or a narrow panel breaks the line between name and box.
-        ui.horizontal(|ui| {
+        for (name, chosen, taken) in [
+            ("Across", &mut self.x, other.0),
+            ("Up", &mut self.y, other.1),
+        ] {
+            together(ui, name, |ui| {
+                chooser_ui(ui, name, chosen, taken, view, pair)
+            });
+        }
+        together(ui, "Colour", |ui| {
             let label = ui.label("Colour");
             ComboBox::from_id_salt("phase quantity")
                 .selected_text(self.quantity.label())

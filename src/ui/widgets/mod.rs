@@ -4,3 +4,4 @@ pub(crate) mod beta_slider;
 pub(crate) mod icon;
 pub(crate) mod number;
 pub(crate) mod plot_menu;
+pub(crate) mod together;

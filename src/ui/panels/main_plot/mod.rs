@@ -105,16 +105,19 @@ impl MainPlot {
     }
 
     fn header_ui(&mut self, ui: &mut Ui, view: &View, actions: &mut Vec<Action>) {
-        let controls = |plot: &mut Self, ui: &mut Ui, actions: &mut Vec<Action>| {
+        let menu = |plot: &mut Self, ui: &mut Ui, actions: &mut Vec<Action>| {
             plot_menu(ui, "main plot", actions, |dark| plot.figure(view, dark));
+        };
+        let log = |plot: &mut Self, ui: &mut Ui| {
             ui.toggle_value(&mut plot.log, "log₁₀")
                 .on_hover_text("Masses on a log₁₀ axis");
-            drag_mode_ui(ui, &mut plot.drag);
         };
         let wide = ui.available_width() > 520.0;
         if wide {
             ui.with_layout(Layout::right_to_left(Align::TOP), |ui| {
-                controls(self, ui, actions);
+                menu(self, ui, actions);
+                log(self, ui);
+                drag_mode_ui(ui, &mut self.drag);
                 ui.with_layout(
                     Layout::left_to_right(Align::TOP).with_main_wrap(true),
                     |ui| self.legend_ui(ui, view, actions),
@@ -126,7 +129,9 @@ impl MainPlot {
                 if legend {
                     self.legend_ui(ui, view, actions);
                 }
-                controls(self, ui, actions);
+                drag_mode_ui(ui, &mut self.drag);
+                log(self, ui);
+                menu(self, ui, actions);
             });
         }
     }

@@ -83,6 +83,20 @@ fn moving_along_the_axes_does_not_start_over() {
 }
 
 #[test]
+fn nothing_runs_over_the_right_edge() {
+    for width in [300.0, 438.0, 580.0, 640.0] {
+        let harness = shown(Stage::of("figure-5"), (width, 420.0));
+        for label in ["Across, range", "Up, range", "Colour"] {
+            let found = harness.get_all_by_label(label);
+            let right = found.map(|node| node.rect().right()).fold(0.0, f32::max);
+            assert!(right <= width, "{label} ends at {right} of {width}");
+        }
+        let plot = harness.get_by_label_contains("Phase diagram of").rect();
+        assert!(plot.right() <= width, "{plot:?} in {width}");
+    }
+}
+
+#[test]
 fn small_and_large_places_draw() {
     for (name, size) in [
         ("figure-1b-reverse", (30.0, 20.0)),
