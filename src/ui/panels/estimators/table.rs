@@ -55,7 +55,7 @@ pub(super) fn table_ui(
     let scale = VarianceScale::of(table);
     // A narrow panel still shows what matters most: where each estimator ends.
     let [name, cosine, pull, spark] = if ui.clip_rect().width() < 620.0 {
-        [156.0, 64.0, 92.0, 72.0]
+        [150.0, 56.0, 126.0, 62.0]
     } else {
         [160.0, 96.0, 140.0, 100.0]
     };

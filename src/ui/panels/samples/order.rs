@@ -76,7 +76,7 @@ impl Column {
     /// Width in points.
     pub(super) fn width(self) -> f32 {
         match self {
-            Self::Text => 112.0,
+            Self::Text => 80.0,
             Self::Prompt => 44.0,
             Self::Answer => 56.0,
             Self::Count => 72.0,

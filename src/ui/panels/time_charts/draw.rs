@@ -31,6 +31,10 @@ pub(super) fn fit<'a>(traces: impl Iterator<Item = &'a Vec<Point>>, log: bool) -
         let pad = 0.05 * (high - low).max(0.1);
         return (low - pad, high + pad);
     }
+    // Nothing but zeros has no scale of its own.
+    if low == 0.0 && high == 0.0 {
+        return (0.0, 1.0);
+    }
     // A line that never moved is shown over its whole height, not its last digits.
     if low >= 0.0 && (low < 0.4 * high || low == high) {
         low = 0.0;
