@@ -58,7 +58,9 @@ impl EstimatorView {
     /// Draws the panel. Call it only while the panel is visible: it computes a few times per second as the policy moves.
     pub(crate) fn ui(&mut self, ui: &mut Ui, view: &View, actions: &mut Vec<Action>) {
         if view.waits_for_model() {
-            ui.label("Waiting for the model: gradients follow from its policy.");
+            ui.label(
+                "Gradients follow from the policy: they are not known until the model is loaded.",
+            );
             return;
         }
         let running = Estimator::of(&view.preset.training.update);

@@ -96,7 +96,7 @@ impl Inspector {
 
     fn contents_ui(&mut self, ui: &mut Ui, view: &View, actions: &mut Vec<Action>) {
         if view.waits_for_model() {
-            ui.label("Waiting for the model: what it gives each answer is not known before.");
+            ui.label("What the model gives each answer is not known until it is loaded.");
             return;
         }
         let Some(pair) = pair(view) else {

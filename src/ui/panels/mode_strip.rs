@@ -84,7 +84,7 @@ impl ModeStrip {
             return;
         }
         if view.waits_for_model() {
-            ui.weak("Waiting for the model: the masses of the modes are not known before");
+            ui.weak("The masses of the modes are not known until the model is loaded");
             return;
         }
         let outer = ui.available_rect_before_wrap();

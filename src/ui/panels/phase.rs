@@ -74,7 +74,9 @@ impl PhaseDiagram {
             return;
         }
         if view.waits_for_model() {
-            ui.label("Waiting for the model: the target follows from its reference.");
+            ui.label(
+                "The target follows from the reference: it is not known until the model is loaded.",
+            );
             return;
         }
         self.prepare(view);

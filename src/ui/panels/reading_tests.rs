@@ -109,7 +109,7 @@ fn nothing_is_invented_while_a_model_loads_or_after_it_failed() {
         let harness = reading(world, (420.0, 600.0), |ui, view, actions| {
             inspector.borrow_mut().ui(ui, view, actions);
         });
-        harness.get_by_label_contains("Waiting for the model");
+        harness.get_by_label_contains("until the model is loaded");
         assert!(harness.query_by_label_contains("Set β").is_none());
     }
 }

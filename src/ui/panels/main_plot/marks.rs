@@ -9,7 +9,7 @@ use crate::ui::{
 };
 
 /// What stands in the plot, and in its tooltip, where reference, policy and target will be.
-pub(super) const WAITING: &str = "Waiting for the model: only the rewards are known";
+pub(super) const WAITING: &str = "Only the rewards are known until the model is loaded";
 
 /// Tick labels and names of all axes.
 pub(super) fn axes(plot: &Plot, view: &View, theme: &Theme) {
