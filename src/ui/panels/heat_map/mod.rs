@@ -150,10 +150,14 @@ impl HeatMaps {
     }
 
     fn header_ui(&mut self, ui: &mut Ui, view: &View, actions: &mut Vec<Action>) {
-        let controls = |maps: &mut Self, ui: &mut Ui, actions: &mut Vec<Action>| {
+        let menu = |maps: &mut Self, ui: &mut Ui, actions: &mut Vec<Action>| {
             plot_menu(ui, "main plot", actions, |dark| maps.figure(view, dark));
+        };
+        let log = |maps: &mut Self, ui: &mut Ui| {
             ui.toggle_value(&mut maps.log, "log₁₀")
                 .on_hover_text("Masses on a log₁₀ colour scale");
+        };
+        let shared = |maps: &mut Self, ui: &mut Ui| {
             ui.toggle_value(&mut maps.shared, "shared scale")
                 .on_hover_text("One colour scale for all masses");
         };
@@ -173,14 +177,18 @@ impl HeatMaps {
                 ui.separator();
                 self.brush_ui(ui, view);
                 ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                    controls(self, ui, actions);
+                    menu(self, ui, actions);
+                    log(self, ui);
+                    shared(self, ui);
                 });
             }
         });
         if !wide {
             ui.horizontal_wrapped(|ui| {
-                controls(self, ui, actions);
                 self.brush_ui(ui, view);
+                shared(self, ui);
+                log(self, ui);
+                menu(self, ui, actions);
             });
         }
     }
