@@ -312,12 +312,14 @@ impl State {
             Some(map) => {
                 if ui.max_rect().width() > 560.0 {
                     let cells = |n: usize| n.div_ceil(map.stride.min(n).max(1));
-                    ui.label(small(format!(
+                    let done = small(format!(
                         "{} × {} targets in {:.1} s",
                         cells(map.request.columns),
                         cells(map.request.rows),
                         map.elapsed_secs
-                    )));
+                    ));
+                    // In one piece, on the next row if need be.
+                    ui.add(egui::Label::new(done).extend());
                 }
                 if map.done < map.total
                     && ui
