@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{
     Problem,
-    measure::{Ground, measure_target, mode_masses},
+    measure::{Ground, Worth, measure_ends, mode_masses},
     sentence::{Facts, sentence},
 };
 use crate::theory::{
@@ -27,6 +27,8 @@ pub struct Analysis {
     pub target_metrics: Metrics,
     /// Metrics with the reference in place of the policy.
     pub reference_metrics: Metrics,
+    /// What the reference is worth under an α-divergence, whatever β.
+    reference_worth: Option<Worth>,
     /// Mode masses of the reference, one per mode.
     pub reference_modes: Vec<f64>,
     /// Mode masses of the target, one per mode.
@@ -41,8 +43,6 @@ pub struct Analysis {
 
 /// Up to this many modes the ties of all pairs are listed, beyond it those of neighbours in reward.
 const PAIRWISE_MODES: usize = 24;
-/// From this many arms on, measuring target and reference side by side is worth a second thread.
-const SIDE_BY_SIDE: usize = 1 << 16;
 
 impl Analysis {
     /// Solves an objective on a problem.
@@ -126,7 +126,10 @@ impl Analysis {
         };
         let classes: Vec<&[u32]> = problem.modes.iter().map(|mode| &*mode.arms).collect();
         let kept_mara = kept.and_then(|kept| kept.mara.as_ref());
-        let mara = match kept_mara.and_then(|mara| mara.at_beta(objective.beta.get())) {
+        let moved_mara = kept_mara.and_then(|mara| mara.at_beta(objective.beta.get()));
+        // The reference and rewards that are optimised are the same as well.
+        let kept_paid = kept.filter(|_| kept_mara.is_none() || moved_mara.is_some());
+        let mara = match moved_mara {
             Some(mara) => Some(mara),
             None => {
                 let tau = kept_mara.map(|mara| mara.anchored.threshold);
@@ -146,28 +149,18 @@ impl Analysis {
             paid_reference,
             target: &target,
         };
-        let reference = problem.reference.masses();
-        let of_target = || {
-            measure_target(
-                problem,
-                objective,
-                &ground,
-                &target.masses,
-                &target.log_masses,
-            )
-        };
-        let of_reference =
-            || measure_target(problem, objective, &ground, &reference, log_reference);
-        let (target_metrics, reference_metrics) = if problem.arms() < SIDE_BY_SIDE {
-            (of_target(), of_reference())
-        } else {
-            rayon::join(of_target, of_reference)
-        };
         let reference_modes = match kept {
             Some(kept) => kept.reference_modes.clone(),
-            None => mode_masses(problem, &reference),
+            None => mode_masses(problem, &problem.reference.masses()),
         };
         let target_modes = mode_masses(problem, &target.masses);
+        let measured = measure_ends(
+            problem,
+            objective,
+            &ground,
+            (&target_modes, &reference_modes),
+            kept_paid.and_then(|kept| kept.reference_worth),
+        );
         // Ties come from the form of MARA whose reward does not depend on β.
         let swapped = mara
             .as_ref()
@@ -200,7 +193,7 @@ impl Analysis {
             target: &target,
             target_modes: &target_modes,
             reference_modes: &reference_modes,
-            kl_to_reference: target_metrics.get(Metric::KlToReference),
+            kl_to_reference: measured.target.get(Metric::KlToReference),
             ties: mara.is_none().then_some(&ties),
             mode_ties: (classes.len() <= PAIRWISE_MODES).then_some(&*mode_ties),
             rewards: paid_rewards,
@@ -209,8 +202,9 @@ impl Analysis {
         Ok(Self {
             mara,
             target,
-            target_metrics,
-            reference_metrics,
+            target_metrics: measured.target,
+            reference_metrics: measured.reference,
+            reference_worth: measured.reference_worth,
             reference_modes,
             target_modes,
             ties: arm_ties,
@@ -281,6 +275,22 @@ mod tests {
                     entropy: 0.2,
                     ..old
                 },
+                Objective {
+                    direction: Direction::Alpha(0.5),
+                    ..old
+                },
+                Objective {
+                    direction: Direction::Alpha(0.5),
+                    ..with_mara(false, MaraAlgorithm::SwapRewardAndReference)
+                },
+                Objective {
+                    direction: Direction::Alpha(1.5),
+                    ..with_mara(true, MaraAlgorithm::SwapRewardAndReference)
+                },
+                Objective {
+                    direction: Direction::Alpha(0.5),
+                    ..with_mara(false, MaraAlgorithm::AugmentReward)
+                },
                 with_mara(false, MaraAlgorithm::AugmentReward),
                 with_mara(true, MaraAlgorithm::AugmentReward),
                 with_mara(true, MaraAlgorithm::SwapRewardAndReference),
@@ -298,6 +308,7 @@ mod tests {
                     assert!(renewed.target == anew.target && renewed.rewards == anew.rewards);
                     assert_eq!(renewed.mara, anew.mara, "{name}");
                     assert_eq!(renewed.reference_modes, anew.reference_modes, "{name}");
+                    assert_eq!(renewed.reference_worth, anew.reference_worth, "{name}");
                     assert_eq!(renewed.target_modes, anew.target_modes, "{name}");
                     assert_eq!(renewed.sentence, anew.sentence, "{name}");
                     for metrics in [

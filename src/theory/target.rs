@@ -257,9 +257,12 @@ fn place_outside(
     mass: f64,
     target: &mut Target,
 ) {
+    if mass <= 0.0 {
+        return;
+    }
     let is_best = |arm: usize| log_reference[arm] == f64::NEG_INFINITY && rewards[arm] == best;
     let count = (0..rewards.len()).filter(|&arm| is_best(arm)).count();
-    if count == 0 || mass <= 0.0 {
+    if count == 0 {
         return;
     }
     let share = mass / count as f64;

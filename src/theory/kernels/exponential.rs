@@ -72,11 +72,17 @@ pub fn exp_bounded<A: Arith>(x: f64) -> f64 {
     f64::from_bits(p.to_bits().wrapping_add(shifted.to_bits() << 52))
 }
 
+/// e^x − 1 for |x| ≤ ½ ln 2.
+#[inline(always)]
+pub(super) fn expm1_near<A: Arith>(x: f64) -> f64 {
+    A::mul_add(x * x, A::mul_add(tail::<A>(x), x, 0.5), x)
+}
+
 /// e^x − 1, accurate near 0 too (within 3 ulp).
 #[inline(always)]
 #[must_use]
 pub fn expm1_one<A: Arith>(x: f64) -> f64 {
-    let near = A::mul_add(x * x, A::mul_add(tail::<A>(x), x, 0.5), x);
+    let near = expm1_near::<A>(x);
     if x.abs() < 0.3 {
         near
     } else {

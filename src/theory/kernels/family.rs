@@ -1,6 +1,9 @@
 //! The passes of the α family and of forward KL with an entropy bonus.
 
-use super::{BLOCK, Compensated, LANES, block_sum, exp_one, expm1_one, ln_one, vectorised};
+use super::{
+    BLOCK, Compensated, LANES, block_sum, exp_one, expm1_near, expm1_one, fold, ln_and_inverse,
+    ln_one, vectorised,
+};
 
 /// z of an arm at distance y: base + ε(c − y), cut at 0.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -22,6 +25,22 @@ fn z_and_log<A: super::Arith>(by: Power, y: f64) -> (f64, f64) {
     (z, if z > 0.0 { log } else { f64::NEG_INFINITY })
 }
 
+/// (ln z, 1/z) of an arm for sums over many, with a single division. A z that no double near 1 holds counts as the nearest
+/// one that [`ln_and_inverse`] takes.
+#[inline(always)]
+fn log_and_inverse<A: super::Arith>(by: Power, y: f64) -> (f64, f64, f64) {
+    let shift = by.epsilon * (by.offset - y);
+    let z = by.base + shift;
+    let held = if z > f64::MIN_POSITIVE {
+        z
+    } else {
+        f64::MIN_POSITIVE
+    };
+    let held = if held < 1e306 { held } else { 1e306 };
+    let (log, inverse) = ln_and_inverse::<A>(held);
+    (z, log + (shift - (z - by.base)) * inverse, inverse)
+}
+
 /// Σ over arms of G = π_ref z^{1/ε}.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PowerSums {
@@ -29,6 +48,8 @@ pub struct PowerSums {
     pub mass: f64,
     /// ΣG/z.
     pub slope: f64,
+    /// ΣG/z².
+    pub bend: f64,
     /// ΣG over arms at y > 0.
     pub others: f64,
 }
@@ -37,25 +58,35 @@ vectorised! {
     /// One evaluation of the α family's equation.
     pub(super) fn power_sums<A>(by: Power, log_reference: &[f64], distance: &[f64]) -> PowerSums {
         let inverse = 1.0 / by.epsilon;
-        let mut totals = [Compensated::default(); 3];
-        let mut scratch = [[0.0; BLOCK]; 3];
+        let mut totals = [Compensated::default(); 4];
         for (x, y) in log_reference.chunks(BLOCK).zip(distance.chunks(BLOCK)) {
-            let n = x.len();
-            let y = &y[..n];
-            let [masses, slopes, others] = scratch.each_mut().map(|s| &mut s[..n]);
-            for i in 0..n {
-                let (z, log_z) = z_and_log::<A>(by, y[i]);
-                let own = exp_one::<A>(A::mul_add(log_z, inverse, x[i]));
-                let own = if x[i] > f64::NEG_INFINITY && z > 0.0 { own } else { 0.0 };
-                masses[i] = own;
-                slopes[i] = if own > 0.0 { own / z } else { 0.0 };
-                others[i] = if y[i] > 0.0 { own } else { 0.0 };
+            let mut sums = [[0.0; LANES]; 4];
+            let mut add = |i: usize, x: f64, y: f64| {
+                let (z, log_z, inverse_z) = log_and_inverse::<A>(by, y);
+                let own = exp_one::<A>(A::mul_add(log_z, inverse, x));
+                let own = if x > f64::NEG_INFINITY && z > 0.0 { own } else { 0.0 };
+                let slope = own * inverse_z;
+                sums[0][i] += own;
+                sums[1][i] += slope;
+                sums[2][i] += slope * inverse_z;
+                sums[3][i] += if y > 0.0 { own } else { 0.0 };
+            };
+            let (whole_x, rest_x) = x.as_chunks::<LANES>();
+            let (whole_y, rest_y) = y.as_chunks::<LANES>();
+            for (x, y) in whole_x.iter().zip(whole_y) {
+                for i in 0..LANES {
+                    add(i, x[i], y[i]);
+                }
             }
-            for (total, scratch) in totals.iter_mut().zip(&scratch) {
-                total.add(block_sum(&scratch[..x.len()]));
+            for (i, (&x, &y)) in rest_x.iter().zip(rest_y).enumerate() {
+                add(i, x, y);
+            }
+            for (total, sums) in totals.iter_mut().zip(sums) {
+                total.add(fold(sums));
             }
         }
-        PowerSums { mass: totals[0].get(), slope: totals[1].get(), others: totals[2].get() }
+        let [mass, slope, bend, others] = totals.map(Compensated::get);
+        PowerSums { mass, slope, bend, others }
     }
 }
 
@@ -70,6 +101,44 @@ vectorised! {
             *log_mass = log;
             *mass = exp_one::<A>(log);
         }
+    }
+}
+
+/// Up to this log ratio the series of e^x − 1 is used.
+const NEAR_RATIO: f64 = 0.3;
+
+vectorised! {
+    /// As [`powers`], with y in `log_masses` on entry; returns the α-divergence Σ π_ref f_α(G/π_ref) of what it writes,
+    /// α = ε + 1. With t = G/π_ref, t^ε is z, so that an arm costs ((z − 1)G − ε(G − π_ref))/(αε).
+    pub(super) fn powers_and_cost<A>(by: Power, log_reference: &[f64], log_masses: &mut [f64], masses: &mut [f64]) -> f64 {
+        let inverse = 1.0 / by.epsilon;
+        let mut total = Compensated::default();
+        let mut scratch = [0.0; BLOCK];
+        for ((x, logs), masses) in log_reference.chunks(BLOCK).zip(log_masses.chunks_mut(BLOCK)).zip(masses.chunks_mut(BLOCK)) {
+            let n = x.len();
+            let (logs, masses, scratch) = (&mut logs[..n], &mut masses[..n], &mut scratch[..n]);
+            for i in 0..n {
+                let shift = by.epsilon * (by.offset - logs[i]);
+                let z = by.base + shift;
+                let lost = shift - (z - by.base);
+                let log_z = ln_one::<A>(z) + lost / z;
+                let log_ratio = log_z * inverse;
+                let log = A::mul_add(log_z, inverse, x[i]);
+                let is_held = x[i] > f64::NEG_INFINITY && z > 0.0;
+                let log = if is_held { log } else { f64::NEG_INFINITY };
+                let mass = exp_one::<A>(log);
+                logs[i] = log;
+                masses[i] = mass;
+                let base = exp_one::<A>(x[i]);
+                let near = base * expm1_near::<A>(log_ratio);
+                let gain = if is_held && log_ratio.abs() < NEAR_RATIO { near } else { mass - base };
+                let excess = mass * ((z - 1.0) + lost);
+                let excess = if mass > 0.0 { excess } else { 0.0 };
+                scratch[i] = excess - by.epsilon * gain;
+            }
+            total.add(block_sum(scratch));
+        }
+        total.get() / (by.epsilon * (by.epsilon + 1.0))
     }
 }
 
@@ -130,6 +199,21 @@ vectorised! {
         for (p, q) in log_masses.chunks(BLOCK).zip(log_reference.chunks(BLOCK)) {
             let n = p.len();
             let (q, scratch) = (&q[..n], &mut scratch[..n]);
+            // Seldom does a block need the other forms.
+            let ordinary = |p: f64, q: f64| {
+                let log_t = if swap { q - p } else { p - q };
+                log_t.abs() <= 30.0
+            };
+            if a != 0.0 && p.iter().zip(q).fold(true, |all, (&p, &q)| all & ordinary(p, q)) {
+                for i in 0..n {
+                    let (own, other) = if swap { (q[i], p[i]) } else { (p[i], q[i]) };
+                    let log_t = own - other;
+                    let power = expm1_one::<A>(a * log_t) * inverse;
+                    scratch[i] = exp_one::<A>(other) * (power - expm1_one::<A>(log_t)) / (a - 1.0);
+                }
+                total.add(block_sum(scratch));
+                continue;
+            }
             for i in 0..n {
                 let (own, other) = if swap { (q[i], p[i]) } else { (p[i], q[i]) };
                 let log_t = own - other;
@@ -447,6 +531,45 @@ mod tests {
                     (masses[i] - log.exp()).abs() <= 1e-12 * log.exp(),
                     "{moved}, arm {i}"
                 );
+            }
+        }
+    }
+
+    #[test]
+    fn powers_cost_what_their_divergence_is() {
+        // Arms from far below to far above their reference, at it, outside the support and (for ε > 0) cut.
+        let far: Vec<f64> = (0..1500).map(|i| f64::from(i % 500) * 0.01).collect();
+        let x: Vec<f64> = (0..far.len())
+            .map(|i| match i % 31 {
+                7 => f64::NEG_INFINITY,
+                k => -5.0 - 0.3 * k as f64,
+            })
+            .collect();
+        let places = [(1.0, -0.3), (1.0, 1e-9), (1e-3, 0.0), (1.0, 0.4)];
+        // So near to the reference that only a few digits of the cost are left.
+        let near: Vec<f64> = far.iter().map(|y| 1e-7 * y).collect();
+        for (y, places, tolerance) in [(&far, &places[..], 1e-13), (&near, &[(1.0, 1e-7)], 1e-8)] {
+            for epsilon in [-1.7, -1.2, -0.9, -0.5, -0.1, -1e-6, 1e-6, 0.4, 1.0] {
+                for &(base, offset) in places {
+                    if base < 1.0 && epsilon > 0.0 {
+                        continue;
+                    }
+                    let by = Power {
+                        epsilon,
+                        base,
+                        offset,
+                    };
+                    let [mut logs, mut masses, mut want_masses] =
+                        [(); 3].map(|()| vec![0.0; y.len()]);
+                    powers(by, &x, y, &mut logs, &mut want_masses);
+                    let want = alpha_divergence(epsilon + 1.0, &logs, &x);
+                    let mut own_logs = y.clone();
+                    let cost = powers_and_cost(by, &x, &mut own_logs, &mut masses);
+                    assert_eq!((&own_logs, &masses), (&logs, &want_masses));
+                    // A mass beyond the doubles is nobody's target.
+                    let close = (cost - want).abs() <= tolerance * want || want.is_infinite();
+                    assert!(close, "ε = {epsilon}, {by:?}: {cost:e} for {want:e}");
+                }
             }
         }
     }

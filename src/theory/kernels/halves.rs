@@ -2,8 +2,8 @@
 //! depends on the number of arms alone, and so do results, however many threads there are.
 
 use super::{
-    BLOCK, Distances, Entropic, EntropicSums, EntropicValue, PoleSums, Poles, Power, PowerSums,
-    Survey, Tilt, Tilted, family, solving, tilting,
+    BLOCK, Distances, Entropic, EntropicSums, EntropicValue, Faced, Facing, PoleSums, Poles, Power,
+    PowerSums, Survey, Tilt, Tilted, family, measuring, solving, tilting,
 };
 
 /// Arms from which a pass takes longer than waking a thread: some 50 µs.
@@ -12,6 +12,17 @@ const WORTH_A_THREAD: usize = 1 << 18;
 /// Where the halves meet, if there are any.
 fn middle(arms: usize) -> Option<usize> {
     (arms >= WORTH_A_THREAD).then(|| arms / 2 / (2 * BLOCK) * (2 * BLOCK))
+}
+
+/// What a solver needs to know of the rewards before it starts, see `solving`.
+#[must_use]
+pub fn survey(rewards: &[f64], log_reference: &[f64]) -> Survey {
+    let Some(middle) = middle(rewards.len()) else {
+        return solving::survey(rewards, log_reference);
+    };
+    let (r, x) = (rewards.split_at(middle), log_reference.split_at(middle));
+    let (one, other) = rayon::join(|| solving::survey(r.0, x.0), || solving::survey(r.1, x.1));
+    one.and(other)
 }
 
 /// Survey and sum of tilted weights, see `tilting`.
@@ -192,6 +203,7 @@ pub fn power_sums(by: Power, log_reference: &[f64], distance: &[f64]) -> PowerSu
     PowerSums {
         mass: one.mass + other.mass,
         slope: one.slope + other.slope,
+        bend: one.bend + other.bend,
         others: one.others + other.others,
     }
 }
@@ -211,6 +223,25 @@ pub fn powers(
         || family::powers(by, x.0, y.0, logs.0, masses.0),
         || family::powers(by, x.1, y.1, logs.1, masses.1),
     );
+}
+
+/// As [`powers`], with y in `log_masses` on entry; returns the α-divergence of the masses, see `family`.
+#[must_use]
+pub fn powers_and_cost(
+    by: Power,
+    log_reference: &[f64],
+    (log_masses, masses): (&mut [f64], &mut [f64]),
+) -> f64 {
+    let Some(middle) = middle(log_reference.len()) else {
+        return family::powers_and_cost(by, log_reference, log_masses, masses);
+    };
+    let x = log_reference.split_at(middle);
+    let (logs, masses) = (log_masses.split_at_mut(middle), masses.split_at_mut(middle));
+    let (one, other) = rayon::join(
+        || family::powers_and_cost(by, x.0, logs.0, masses.0),
+        || family::powers_and_cost(by, x.1, logs.1, masses.1),
+    );
+    one + other
 }
 
 /// The α-divergence Σ π_ref f_α(π/π_ref), see `family`.
@@ -292,6 +323,58 @@ pub fn entropic_value(
     }
 }
 
+/// A target and its reference compared with each other, see `measuring`.
+#[must_use]
+pub fn face(of: Facing<'_>) -> Faced {
+    let Some(middle) = middle(of.target.len()) else {
+        return measuring::face(of);
+    };
+    let (g, lg) = (of.target.split_at(middle), of.log_target.split_at(middle));
+    let (x, r) = (
+        of.log_reference.split_at(middle),
+        of.rewards.split_at(middle),
+    );
+    let run = |target, log_target, log_reference, rewards| {
+        measuring::face(Facing {
+            target,
+            log_target,
+            log_reference,
+            rewards,
+        })
+    };
+    let (one, other) = rayon::join(|| run(g.0, lg.0, x.0, r.0), || run(g.1, lg.1, x.1, r.1));
+    Faced {
+        target_reward: one.target_reward + other.target_reward,
+        target_entropy: one.target_entropy + other.target_entropy,
+        reference_reward: one.reference_reward + other.reference_reward,
+        reference_entropy: one.reference_entropy + other.reference_entropy,
+        kl_of_target: one.kl_of_target + other.kl_of_target,
+        kl_of_reference: one.kl_of_reference + other.kl_of_reference,
+        tv: one.tv + other.tv,
+    }
+}
+
+/// Forward KL's distance to its optimum over β, see `measuring`.
+#[must_use]
+pub fn forward_gap(
+    (log_reference, rewards): (&[f64], &[f64]),
+    log_masses: &[f64],
+    log_target: &[f64],
+    lambda: f64,
+    beta: f64,
+) -> f64 {
+    let run = |x: &[f64], r: &[f64], p: &[f64], g: &[f64]| {
+        measuring::forward_gap(x, p, g, r, lambda, beta)
+    };
+    let Some(middle) = middle(log_masses.len()) else {
+        return run(log_reference, rewards, log_masses, log_target).max(0.0);
+    };
+    let (x, r) = (log_reference.split_at(middle), rewards.split_at(middle));
+    let (p, g) = (log_masses.split_at(middle), log_target.split_at(middle));
+    let (one, other) = rayon::join(|| run(x.0, r.0, p.0, g.0), || run(x.1, r.1, p.1, g.1));
+    (one + other).max(0.0)
+}
+
 /// x ← x − amount and m ← m·factor, together.
 pub fn settle(logs: &mut [f64], amount: f64, masses: &mut [f64], factor: f64) {
     let Some(middle) = middle(masses.len()) else {
@@ -307,6 +390,7 @@ pub fn settle(logs: &mut [f64], amount: f64, masses: &mut [f64], factor: f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::theory::kernels;
 
     const ARMS: usize = WORTH_A_THREAD + 4321;
 
@@ -339,6 +423,7 @@ mod tests {
                 let (survey, tilted) = survey_tilted(1.0, rate, &x, &r);
                 let (whole, exact) = tilting::survey_tilted(1.0, rate, &x, &r);
                 assert_eq!(survey, whole);
+                assert_eq!(super::survey(&r, &x), whole);
                 if tilted.sum.is_finite() && exact.sum.is_finite() {
                     close("sum", tilted.sum, exact.sum);
                 }
@@ -405,16 +490,18 @@ mod tests {
         close("mass", halves.mass, whole.mass);
         close("slope", halves.slope, whole.slope);
         close("others", halves.others, whole.others);
+        close("bend", halves.bend, whole.bend);
         let [mut masses, mut logs, mut whole_masses, mut whole_logs] =
             [(); 4].map(|()| vec![0.5; ARMS]);
         powers(by, (&x, &distance), (&mut logs, &mut masses));
         family::powers(by, &x, &distance, &mut whole_logs, &mut whole_masses);
         assert_eq!((&logs, &masses), (&whole_logs, &whole_masses));
-        close(
-            "divergence",
-            alpha_divergence(0.5, &logs, &x),
-            family::alpha_divergence(0.5, &logs, &x),
-        );
+        let whole = family::alpha_divergence(0.5, &logs, &x);
+        close("divergence", alpha_divergence(0.5, &logs, &x), whole);
+        let (mut own_logs, mut own_masses) = (distance.clone(), vec![0.5; ARMS]);
+        let cost = powers_and_cost(by, &x, (&mut own_logs, &mut own_masses));
+        close("cost", cost, whole);
+        assert_eq!((&own_logs, &own_masses), (&logs, &masses));
         let by = Entropic {
             log_scale: 1.6,
             rate: 100.0,
@@ -450,5 +537,63 @@ mod tests {
         close("negentropy", halves.negentropy, whole.negentropy);
         close("outside", halves.outside, whole.outside);
         assert_eq!((logs, masses), (whole_logs, whole_masses));
+    }
+
+    #[test]
+    fn halves_of_the_measuring_passes_are_the_whole() {
+        let (x, r) = problem(true);
+        let (mut target, mut log_target) = (vec![0.0; ARMS], vec![0.0; ARMS]);
+        let by = Power {
+            epsilon: 1.0,
+            base: 1.0,
+            offset: 3.0,
+        };
+        let mut distance = vec![0.0; ARMS];
+        below(&r, 1.3, 0.2, &mut distance);
+        // Some arms have no target.
+        powers(by, (&x, &distance), (&mut log_target, &mut target));
+        assert!(target.contains(&0.0));
+        let of = Facing {
+            target: &target,
+            log_target: &log_target,
+            log_reference: &x,
+            rewards: &r,
+        };
+        let mut reference = vec![0.0; ARMS];
+        kernels::exp(&x, &mut reference);
+        // One pass finds what two comparisons do.
+        for (faced, masses, log_masses) in [
+            (measuring::face(of).of_target(), &target, &log_target),
+            (measuring::face(of).of_reference(), &reference, &x),
+        ] {
+            let want = kernels::compare(kernels::Compared {
+                masses,
+                log_masses,
+                log_reference: &x,
+                target: &target,
+                log_target: &log_target,
+                rewards: &r,
+            });
+            assert_eq!(faced, want);
+        }
+        let (halves, whole) = (face(of), measuring::face(of));
+        close("target's reward", halves.target_reward, whole.target_reward);
+        close(
+            "target's entropy",
+            halves.target_entropy,
+            whole.target_entropy,
+        );
+        close("reward", halves.reference_reward, whole.reference_reward);
+        close("entropy", halves.reference_entropy, whole.reference_entropy);
+        close("KL of target", halves.kl_of_target, whole.kl_of_target);
+        close(
+            "KL of reference",
+            halves.kl_of_reference,
+            whole.kl_of_reference,
+        );
+        close("TV", halves.tv, whole.tv);
+        let halves = forward_gap((&x, &r), &x, &distance, 1.5, 0.2);
+        let whole = measuring::forward_gap(&x, &x, &distance, &r, 1.5, 0.2);
+        close("gap", halves, whole);
     }
 }

@@ -20,16 +20,18 @@ pub(crate) use arith::vectorised;
 pub use arith::{Arith, InstructionSet, instruction_set};
 #[doc(hidden)]
 pub use arith::{Fused, Separate};
+use exponential::expm1_near;
 pub use exponential::{exp_bounded, exp_one, expm1_one};
 pub use family::{
     Entropic, EntropicSums, EntropicValue, NEAR, Power, PowerSums, farthest_below, omega_one,
 };
 pub use halves::{
     alone, alpha_divergence, below, distances, entropic_masses, entropic_sums, entropic_value,
-    pole_sums, poles, power_sums, powers, settle, survey_tilted, tilt, tilted_sum,
+    face, forward_gap, pole_sums, poles, power_sums, powers, powers_and_cost, settle, survey,
+    survey_tilted, tilt, tilted_sum,
 };
 pub use logarithm::{ln_and_inverse, ln_one};
-pub use measuring::{Compared, Comparison, compare, forward_gap};
+pub use measuring::{Compared, Comparison, Faced, Facing, compare};
 pub use passes::{
     BLOCK, Compensated, LANES, add_lanes, block_sum, dot, dot_exp, exp, exp_in_place, exp_shifted,
     fold, ln, log_sum_exp, max, normalise_log, scale, softmax, subtract, sum, sum_exp_above,
@@ -37,6 +39,5 @@ pub use passes::{
 use prefetch::{announce_read, announce_write};
 pub use solving::{
     Distances, PoleSums, Poles, Survey, cross_divergence, excess, pole_sum_at, position_above,
-    survey,
 };
 pub use tilting::{Tilt, Tilted, heaviest};

@@ -32,7 +32,7 @@ impl Survey {
 
 vectorised! {
     /// One pass over rewards and log reference masses.
-    pub fn survey<A>(rewards: &[f64], log_reference: &[f64]) -> Survey {
+    pub(super) fn survey<A>(rewards: &[f64], log_reference: &[f64]) -> Survey {
         survey_lanes(rewards, log_reference)
     }
 }

@@ -2,7 +2,7 @@
 //! reward m on the support, and c = (m−λ)/β the root of ΣG = 1.
 //!
 //! (ΣG)^ε is exactly linear in c where one arm dominates, so Newton steps on ((ΣG)^ε − 1)/ε converge from anywhere in a few
-//! passes; a bracket catches the rest. For α < 1, z of the best arms may be as small as (p*)^{1−α}: there the unknown is that
+//! passes, the fewer with the second derivative's help; a bracket catches the rest. For α < 1, z of the best arms may be as small as (p*)^{1−α}: there the unknown is that
 //! z itself.
 
 use super::{Target, edge, place_outside, sample::Sample, sharpen};
@@ -63,7 +63,9 @@ pub(super) fn solve(
     if epsilon > 1.0 {
         let bracket = offset_bracket(log_reference, &distance, epsilon);
         let from = Unknown::Offset(bracket.0);
-        let guess = root_of_all(log_reference, &distance, from, bracket.1, epsilon);
+        let start = root_of_sample(log_reference, &distance, epsilon, |_, _| (from, bracket.1));
+        let arms = (log_reference, &*distance);
+        let guess = root(from, start.unwrap_or(from), bracket.1, epsilon, 1e-10, arms);
         let lambda = edge::solve(
             (log_reference, rewards),
             (beta, epsilon),
@@ -84,6 +86,8 @@ pub(super) fn solve(
     let unknown = if epsilon < 0.0 && floor > 0.0 && sums(Unknown::Floor(floor)).mass < 1.0 {
         outside_leftover = 1.0 - sums(Unknown::Floor(floor)).mass;
         Unknown::Floor(floor)
+    } else if let Some(found) = root_from_sample(log_reference, &distance, epsilon) {
+        found
     } else if epsilon < 0.0 && sums(Unknown::Floor(0.5)).mass < 1.0 {
         let others = sums(Unknown::Floor(f64::MIN_POSITIVE)).others;
         let low = lowest_floor(log_reference, &distance, epsilon);
@@ -92,21 +96,34 @@ pub(super) fn solve(
             Unknown::Floor(f64::MIN_POSITIVE)
         } else {
             let from = Unknown::Floor(low.clamp(f64::MIN_POSITIVE, 0.5));
-            root_of_all(log_reference, &distance, from, 0.5, epsilon)
+            root(from, from, 0.5, epsilon, 1e-10, (log_reference, &distance))
         }
     } else {
         let (low, high) = offset_bracket(log_reference, &distance, epsilon);
-        root_of_all(
-            log_reference,
-            &distance,
-            Unknown::Offset(low),
-            high,
-            epsilon,
-        )
+        let from = Unknown::Offset(low);
+        root(from, from, high, epsilon, 1e-10, (log_reference, &distance))
     };
 
+    let lambda = match unknown {
+        Unknown::Offset(c) => best - beta * c,
+        Unknown::Floor(v) => best - beta * (v - 1.0) / epsilon,
+    };
+    let by = unknown.power(epsilon);
+    if has_cost_of_powers(epsilon) && inside_leftover.is_none() {
+        // What stands outside the support costs share/(1−α).
+        target.log_masses.copy_from_slice(&distance);
+        let own = kernels::powers_and_cost(
+            by,
+            log_reference,
+            (&mut target.log_masses, &mut target.masses),
+        );
+        let cost = own - outside_leftover / epsilon;
+        place_outside(log_reference, rewards, outside, outside_leftover, target);
+        finish_at(cost, rewards, beta, lambda, target);
+        return;
+    }
     kernels::powers(
-        unknown.power(epsilon),
+        by,
         (log_reference, &distance),
         (&mut target.log_masses, &mut target.masses),
     );
@@ -118,11 +135,13 @@ pub(super) fn solve(
         normalise(target);
     }
     place_outside(log_reference, rewards, outside, outside_leftover, target);
-    let lambda = match unknown {
-        Unknown::Offset(c) => best - beta * c,
-        Unknown::Floor(v) => best - beta * (v - 1.0) / epsilon,
-    };
     finish(log_reference, rewards, beta, alpha, lambda, target);
+}
+
+/// Whether the masses' divergence may come from their own pass: not where it is a small difference over α, nor where masses
+/// are corrected afterwards.
+fn has_cost_of_powers(epsilon: f64) -> bool {
+    epsilon < 0.0 && (epsilon + 1.0).abs() > 0.1
 }
 
 fn normalise(target: &mut Target) {
@@ -144,41 +163,125 @@ fn finish(
     lambda: f64,
     target: &mut Target,
 ) {
+    let cost = kernels::alpha_divergence(alpha, &target.log_masses, log_reference);
+    finish_at(cost, rewards, beta, lambda, target);
+}
+
+/// As [`finish`] where the target's α-divergence is known.
+fn finish_at(cost: f64, rewards: &[f64], beta: f64, lambda: f64, target: &mut Target) {
     sharpen(target);
     target.lambda = Some(lambda);
-    let cost = kernels::alpha_divergence(alpha, &target.log_masses, log_reference);
     target.optimal_value = kernels::dot(&target.masses, rewards) - beta * cost;
 }
 
-/// The root within [the given unknown, `end`], found on a sample of many arms first.
-fn root_of_all(
+/// What a sample of many arms says of the root within [the given unknown, `end`]; none where there are few.
+fn root_of_sample(
     log_reference: &[f64],
     distance: &[f64],
-    from: Unknown,
-    end: f64,
     epsilon: f64,
-) -> Unknown {
-    let mut start = from;
-    if let Some(sample) = Sample::of(distance.len()) {
-        let (mut masses, mut distances) = (sample.pick(log_reference), sample.pick(distance));
-        let log_stride = (sample.stride as f64).ln();
-        for (log_mass, &y) in masses.iter_mut().zip(&distances) {
-            *log_mass += if y > 0.0 {
-                log_stride
-            } else {
-                f64::NEG_INFINITY
-            };
-        }
-        // The best arms' part is known.
-        masses.push(log_best(log_reference, distance));
-        distances.push(0.0);
-        let arms = (&*masses, &*distances);
-        start = root(from, from, end, epsilon, Sample::TOLERANCE, arms);
+    within: impl Fn(&[f64], &[f64]) -> (Unknown, f64),
+) -> Option<Unknown> {
+    let sample = Sample::of(distance.len())?;
+    let (mut masses, mut distances) = (sample.pick(log_reference), sample.pick(distance));
+    let log_stride = (sample.stride as f64).ln();
+    for (log_mass, &y) in masses.iter_mut().zip(&distances) {
+        *log_mass += if y > 0.0 {
+            log_stride
+        } else {
+            f64::NEG_INFINITY
+        };
     }
-    root(from, start, end, epsilon, 1e-10, (log_reference, distance))
+    // The best arms' part is known.
+    masses.push(log_best(log_reference, distance));
+    distances.push(0.0);
+    let (from, end) = within(&masses, &distances);
+    let arms = (&*masses, &*distances);
+    Some(root(from, from, end, epsilon, Sample::TOLERANCE, arms))
 }
 
-/// Newton from `start` on ((ΣG)^ε − 1)/ε within [`from`, `end`]; the unknown's direction of growth follows from its kind.
+/// The root where a sample of the arms leads close to it, which spares the passes that bracket it. None where there is no
+/// sample, where it leads nowhere, and where the other unknown would keep more digits.
+fn root_from_sample(log_reference: &[f64], distance: &[f64], epsilon: f64) -> Option<Unknown> {
+    let mut found = root_of_sample(log_reference, distance, epsilon, |masses, distances| {
+        let half = Unknown::Floor(0.5).power(epsilon);
+        if epsilon < 0.0 && kernels::power_sums(half, masses, distances).mass < 1.0 {
+            let low = lowest_floor(masses, distances, epsilon);
+            (Unknown::Floor(low.clamp(f64::MIN_POSITIVE, 0.5)), 0.5)
+        } else {
+            let (low, high) = offset_bracket(masses, distances, epsilon);
+            (Unknown::Offset(low), high)
+        }
+    })?;
+    let mut before = 0.0;
+    for _ in 0..FROM_SAMPLE {
+        let sums = kernels::power_sums(found.power(epsilon), log_reference, distance);
+        let x = found.value();
+        let Step { step, next_error } = found.step(sums, epsilon, before);
+        found = found.with(x + step);
+        let is_near = match found {
+            Unknown::Offset(c) => epsilon > 0.0 || 1.0 + epsilon * c > 0.4,
+            Unknown::Floor(v) => v > 1e-200 && v < 0.6,
+        };
+        if !(is_near && (before == 0.0 || step.abs() <= 0.5 * before)) {
+            return None;
+        }
+        if next_error <= 1e-18 * x.abs() || step.abs() <= 2e-16 * x.abs() {
+            return Some(found);
+        }
+        before = step.abs();
+    }
+    None
+}
+
+/// Passes over all arms that a root found on a sample may take.
+const FROM_SAMPLE: usize = 6;
+
+/// A step towards the root.
+#[derive(Debug, Clone, Copy)]
+struct Step {
+    step: f64,
+    /// The error that is left, if steps go on shrinking as they did; infinite as long as that is not seen.
+    next_error: f64,
+}
+
+impl Unknown {
+    /// From sums at this value, after a step of size `before` (0: none yet): Newton's on F = ((ΣG)^ε − 1)/ε, and Halley's
+    /// where no arm is about to be cut.
+    fn step(self, sums: PowerSums, epsilon: f64, before: f64) -> Step {
+        let PowerSums {
+            mass, slope, bend, ..
+        } = sums;
+        // d(ΣG)/dc = Σ π_ref z^{1/ε − 1}, dv = ε dc.
+        let rate = match self {
+            Self::Offset(_) => 1.0,
+            Self::Floor(_) => epsilon,
+        };
+        let log_mass = mass.ln();
+        let power = (epsilon * log_mass).exp();
+        let newton = -(epsilon * log_mass).exp_m1() / epsilon / (power * slope / mass);
+        let mut order = 2;
+        let mut step = newton;
+        if epsilon < 0.0 {
+            // F''/F' along c.
+            let bent = (1.0 - epsilon) * (bend / slope - slope / mass);
+            let divisor = 1.0 + 0.5 * newton * bent;
+            if divisor > 0.5 && divisor < 2.0 {
+                step = newton / divisor;
+                order = 3;
+            }
+        }
+        let step = rate * step;
+        let shrunk = step.abs() / before;
+        let next_error = if shrunk <= 1e-2 {
+            step.abs() * shrunk.powi(order)
+        } else {
+            f64::INFINITY
+        };
+        Step { step, next_error }
+    }
+}
+
+/// Steps from `start` within [`from`, `end`]; the unknown's direction of growth follows from its kind.
 fn root(
     from: Unknown,
     start: Unknown,
@@ -187,26 +290,21 @@ fn root(
     tolerance: f64,
     (log_reference, distance): (&[f64], &[f64]),
 ) -> Unknown {
-    let (mut low, mut high, rising, rate) = match from {
-        Unknown::Offset(c) => (c, end, true, 1.0),
-        // ΣG falls as v rises, dv = ε dc.
-        Unknown::Floor(v) => (v, end, false, epsilon),
+    let (mut low, mut high, rising) = match from {
+        Unknown::Offset(c) => (c, end, true),
+        // ΣG falls as v rises.
+        Unknown::Floor(v) => (v, end, false),
     };
     let mut x = start.value();
     let mut before = 0.0;
     for _ in 0..300 {
-        let by = from.with(x).power(epsilon);
-        let PowerSums { mass, slope, .. } = kernels::power_sums(by, log_reference, distance);
-        if (mass > 1.0) == rising {
+        let sums = kernels::power_sums(from.with(x).power(epsilon), log_reference, distance);
+        if (sums.mass > 1.0) == rising {
             high = high.min(x);
         } else {
             low = low.max(x);
         }
-        // d(ΣG)/dc = Σ π_ref z^{1/ε − 1}
-        let log_mass = mass.ln();
-        let step = -rate * (epsilon * log_mass).exp_m1()
-            / epsilon
-            / ((epsilon * log_mass).exp() * slope / mass);
+        let Step { step, .. } = from.with(x).step(sums, epsilon, before);
         let next = x + step;
         // Seen to converge, the next error is of the order of the step's square.
         let settled = step.abs() <= tolerance * x.abs() && step.abs() <= 1e-2 * before;
@@ -280,5 +378,71 @@ fn share_inside(log_reference: &[f64], distance: &[f64], left: f64, target: &mut
             target.log_masses[arm] = log_mass - log_best + left.ln();
             target.masses[arm] = target.log_masses[arm].exp();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Many arms with rough rewards, cut off at `level`; some lie outside the support.
+    fn problem(level: Option<f64>) -> (Vec<f64>, Vec<f64>) {
+        let number = |i: usize| ((i * 7919 + 13) % 10_007) as f64 / 10_007.0;
+        let arms = 40_000;
+        let x = (0..arms).map(|i| match i % 17 {
+            3 => f64::NEG_INFINITY,
+            _ => -10.0 - 2.0 * number(i),
+        });
+        let reward = |i: usize| {
+            let own = 0.5 * number(i + 5) + 0.5 * (i as f64 * 1e-4).sin();
+            level.map_or(own, |level| own.min(level))
+        };
+        let mut x: Vec<f64> = x.collect();
+        kernels::normalise_log(&mut x);
+        (x, (0..arms).map(reward).collect())
+    }
+
+    #[test]
+    fn what_a_sample_leads_to_is_the_bracketed_root() {
+        let mut led = 0;
+        let mut tried = 0;
+        for level in [None, Some(0.6)] {
+            let (x, rewards) = problem(level);
+            let best = kernels::survey(&rewards, &x).best;
+            let mut y = vec![0.0; x.len()];
+            for epsilon in [-3.0, -1.3, -0.5, -1e-4, 1e-4, 0.5, 1.0] {
+                for beta in [1e-3, 0.02, 0.3, 10.0, 1e6] {
+                    kernels::below(&rewards, best, beta, &mut y);
+                    let half = kernels::power_sums(Unknown::Floor(0.5).power(epsilon), &x, &y);
+                    let (from, end) = if epsilon < 0.0 && half.mass < 1.0 {
+                        let low = lowest_floor(&x, &y, epsilon);
+                        (Unknown::Floor(low.clamp(f64::MIN_POSITIVE, 0.5)), 0.5)
+                    } else {
+                        let (low, high) = offset_bracket(&x, &y, epsilon);
+                        (Unknown::Offset(low), high)
+                    };
+                    let want = root(from, from, end, epsilon, 1e-10, (&x, &y));
+                    tried += 1;
+                    let Some(got) = root_from_sample(&x, &y, epsilon) else {
+                        continue;
+                    };
+                    led += 1;
+                    let [z, want_z] = [got, want].map(|found| match found {
+                        Unknown::Offset(c) => 1.0 + epsilon * c,
+                        Unknown::Floor(v) => v,
+                    });
+                    let what = format!("ε = {epsilon}, β = {beta}: {got:?} for {want:?}");
+                    assert!((z - want_z).abs() <= 1e-13 * want_z.abs(), "{what}");
+                    if let (Unknown::Offset(c), Unknown::Offset(want)) = (got, want) {
+                        // A sum that is one but for an ulp tells c no better than that.
+                        let tolerance = 1e-12 * want.abs() + 4.0 * f64::EPSILON;
+                        assert!((c - want).abs() <= tolerance, "{what}");
+                    }
+                    let mass = kernels::power_sums(got.power(epsilon), &x, &y).mass;
+                    assert!((mass - 1.0).abs() <= 1e-12, "{what}: {mass}");
+                }
+            }
+        }
+        assert!(4 * led >= 3 * tried, "{led} of {tried}");
     }
 }
