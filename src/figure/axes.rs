@@ -1,9 +1,9 @@
 //! One pair of axes: room for labels first, then the frame, then what is in it and around it.
 
 use super::{
-    Axes, Axis, Dash, Mark, MarkKind, bounds,
+    Axes, Axis, Dash, Mark, MarkKind, SpanNames, bounds,
     contents::draw_marks,
-    labels::{Measures, Side, color_bar, horizontal_labels, vertical_labels},
+    labels::{Measures, SLANTED, Side, color_bar, horizontal_labels, vertical_labels},
     marks::Map,
     scene::{Item, Paint, Rect, Stroke, Style},
     text,
@@ -76,7 +76,7 @@ pub(super) fn draw_axes(axes: &Axes, mut cell: Rect, style: &Style, items: &mut 
         if axes
             .marks
             .iter()
-            .any(|mark| matches!(&mark.kind, MarkKind::Spans { spans } if !spans.is_empty()))
+            .any(|mark| matches!(&mark.kind, MarkKind::Spans { spans, names: SpanNames::Above } if !spans.is_empty()))
         {
             frame.top += style.font * 0.9;
         }
@@ -99,7 +99,7 @@ pub(super) fn draw_axes(axes: &Axes, mut cell: Rect, style: &Style, items: &mut 
     let mut x_ticks = tick_labels(&axes.x, x_bounds, frame.width(), &m);
     let slanted = !small && crowded(&x_ticks, x_bounds, frame.width(), m.tick_font);
     if !small {
-        let widest = column(&x_ticks, number_limit).min(style.font * 7.0);
+        let widest = column(&x_ticks, number_limit).min(style.font * SLANTED);
         frame.bottom -= m.tick + m.gap;
         frame.bottom -= if slanted {
             widest * 0.64 + m.tick_font * 0.9
@@ -166,7 +166,7 @@ pub(super) fn draw_axes(axes: &Axes, mut cell: Rect, style: &Style, items: &mut 
         items,
     );
     if let (Some(right), Some(map), Some(ticks)) = (&axes.right, &right_map, &right_ticks) {
-        let color = one_color(&right.marks).unwrap_or(style.text);
+        let color = one_color(&right.marks).map_or(style.text, |color| style.ink(color));
         let edge = frame.right + m.tick + m.gap + column(ticks, number_limit) + title_height;
         vertical_labels(
             &right.y,
@@ -207,7 +207,7 @@ fn tick_labels(axis: &Axis, bounds: (f64, f64), width: f64, m: &Measures) -> Tic
         let every = all.major.len().div_ceil(most).max(1);
         all.major = all.major.into_iter().step_by(every).collect();
         for (_, label) in &mut all.major {
-            *label = text::shortened(label, m.tick_font, m.tick_font * 9.0);
+            *label = text::shortened(label, m.tick_font, m.tick_font * 1.1 * SLANTED);
         }
         return all;
     }

@@ -43,6 +43,12 @@ pub(super) fn horizontal<'a>(axis: &Axis, marks: impl Iterator<Item = &'a Mark>)
                     extent.add_all(rows.iter().map(|r| r.1), 0.03);
                 }
                 MarkKind::Spans { .. } => {}
+                MarkKind::Whiskers { points, offset } => {
+                    extent.add_all(points.iter().map(|p| p.0 + offset), 0.0);
+                }
+                MarkKind::Events { events } => {
+                    extent.add_all(events.iter().map(|e| e.0), 0.0);
+                }
                 MarkKind::HeatMap { x_range, .. } => {
                     extent.add_all([x_range.0, x_range.1].into_iter(), 0.0);
                 }
@@ -63,7 +69,7 @@ pub(super) fn vertical(axis: &Axis, marks: &[Mark]) -> (f64, f64) {
                 MarkKind::Line { points, .. } | MarkKind::Points { points, .. } => {
                     extent.add_all(points.iter().map(|p| p.1), 0.05);
                 }
-                MarkKind::Band { points } => {
+                MarkKind::Band { points } | MarkKind::Whiskers { points, .. } => {
                     extent.add_all(points.iter().flat_map(|p| [p.1, p.2]), 0.05);
                 }
                 MarkKind::Bars { bars, .. } | MarkKind::Groups { bars, .. } => {
@@ -81,7 +87,9 @@ pub(super) fn vertical(axis: &Axis, marks: &[Mark]) -> (f64, f64) {
                 MarkKind::Rows { rows, .. } => {
                     extent.add_all(rows.iter().flat_map(|r| [r.0 - 0.5, r.0 + 0.5]), 0.0);
                 }
-                MarkKind::VerticalLine { .. } | MarkKind::Spans { .. } => {}
+                MarkKind::VerticalLine { .. }
+                | MarkKind::Spans { .. }
+                | MarkKind::Events { .. } => {}
                 MarkKind::Text { at, .. } => extent.add_all([at.1].into_iter(), 0.05),
             }
         }
@@ -170,6 +178,7 @@ mod tests {
     fn mark(kind: MarkKind) -> Mark {
         Mark {
             name: String::new(),
+            legend: None,
             color: [0; 3],
             opacity: 1.0,
             kind,

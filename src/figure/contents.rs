@@ -1,9 +1,10 @@
 //! What is inside a frame: the marks, clipped to it, and on top of them the texts and the labels of vertical lines.
 
 use super::{
-    Axes, Mark, MarkKind,
+    Axes, Ground, Mark, MarkKind, SpanNames,
+    annotations::{badge, badge_radius, edge, opposite},
     marks::{self, Map},
-    scene::{Anchor, Item, Style},
+    scene::{Anchor, Item, Paint, Style},
     text,
 };
 
@@ -25,10 +26,22 @@ pub(super) fn draw_marks(
                 .flat_map(|(axis, map)| axis.marks.iter().map(move |mark| (mark, map))),
         )
         .collect();
-    let drawn: Vec<Item> = pairs
-        .iter()
-        .flat_map(|(mark, map)| marks::items(mark, map))
-        .collect();
+    let heat = |mark: &Mark| matches!(mark.kind, MarkKind::HeatMap { .. });
+    let on_heat = axes.marks.iter().any(heat);
+    let mut drawn = Vec::new();
+    let mut whole = Vec::new();
+    for (mark, map) in &pairs {
+        let parts = marks::items(mark, map).into_iter().flat_map(|item| {
+            let edge = on_heat.then(|| edge(&item)).flatten();
+            edge.into_iter().chain([item])
+        });
+        if matches!(mark.kind, MarkKind::Points { .. }) {
+            // What is on the frame is not cut in two.
+            whole.extend(parts);
+        } else {
+            drawn.extend(parts);
+        }
+    }
     if !drawn.is_empty() {
         items.push(Item::Clipped {
             to: map.frame,
@@ -42,16 +55,20 @@ pub(super) fn draw_marks(
             MarkKind::VerticalLine { x, .. } => {
                 line_label(mark, *x, map, &mut taken, style, &mut texts);
             }
-            MarkKind::Text { at, text } if at.0.is_finite() && at.1.is_finite() => {
-                texts.push(Item::Text {
-                    at: (map.x(at.0), map.y(at.1) + style.font * 0.35),
-                    text: text.clone(),
-                    size: style.font,
-                    anchor: Anchor::Middle,
-                    angle: 0.0,
-                    color: mark.color,
-                    halo: Some(opposite(mark.color)),
-                });
+            MarkKind::Text { at, text, on } if at.0.is_finite() && at.1.is_finite() => {
+                let at = (map.x(at.0), map.y(at.1));
+                match on {
+                    Ground::Picture => texts.push(Item::Text {
+                        at: (at.0, at.1 + style.font * 0.35),
+                        text: text.clone(),
+                        size: style.font,
+                        anchor: Anchor::Middle,
+                        angle: 0.0,
+                        color: mark.color,
+                        halo: Some(opposite(mark.color)),
+                    }),
+                    Ground::Disc => whole.extend(badge(text, at, paint(mark), style)),
+                }
             }
             MarkKind::Text { .. }
             | MarkKind::Line { .. }
@@ -61,16 +78,41 @@ pub(super) fn draw_marks(
             | MarkKind::Groups { .. }
             | MarkKind::Levels { .. }
             | MarkKind::Rows { .. }
+            | MarkKind::Whiskers { .. }
+            | MarkKind::Events { .. }
             | MarkKind::HeatMap { .. } => {}
-            MarkKind::Spans { spans } => span_labels(spans, map, style, items),
+            MarkKind::Spans { spans, names } => match names {
+                SpanNames::Above => span_labels(spans, map, style, items),
+                SpanNames::Hidden => {}
+                SpanNames::Badges => whole.extend(badges(spans, paint(mark), map, style)),
+            },
         }
     }
+    items.extend(whole);
     if !texts.is_empty() {
         items.push(Item::Clipped {
             to: map.frame,
             items: texts,
         });
     }
+}
+
+fn paint(mark: &Mark) -> Paint {
+    Paint {
+        color: mark.color,
+        opacity: mark.opacity,
+    }
+}
+
+/// The letters of shaded stretches in discs, each at the top of its stretch.
+fn badges(spans: &[(f64, f64, String)], paint: Paint, map: &Map, style: &Style) -> Vec<Item> {
+    let y = map.frame.top + badge_radius(style) + 2.0;
+    spans
+        .iter()
+        .map(|(from, to, letter)| ((from + to) / 2.0, letter))
+        .filter(|(at, _)| (map.x.0..=map.x.1).contains(at))
+        .flat_map(|(at, letter)| badge(letter, (map.x(at), y), paint, style))
+        .collect()
 }
 
 /// The names of shaded stretches above them, where they have room.
@@ -148,10 +190,4 @@ fn line_label(
         color: mark.color,
         halo: Some(style.background),
     });
-}
-
-/// What letters of a colour stand out against: white or nearly black.
-fn opposite([r, g, b]: [u8; 3]) -> [u8; 3] {
-    let luma = 0.2126 * f64::from(r) + 0.7152 * f64::from(g) + 0.0722 * f64::from(b);
-    if luma < 140.0 { [0xFF; 3] } else { [0x14; 3] }
 }

@@ -24,7 +24,7 @@ pub enum Layout {
     /// Side by side under one legend.
     #[default]
     Row,
-    /// In rows, each with a legend of its own where it has several series.
+    /// In rows, each with a legend of its own where it has several series; what all axes have is in one legend above them.
     Grid {
         /// Axes per row.
         columns: usize,
@@ -70,17 +70,27 @@ pub struct Axis {
     pub names: Option<Vec<(f64, String)>>,
 }
 
-/// Something drawn on axes. Every mark has a name, which the legend shows and the CSV uses as column prefix.
+/// Something drawn on axes. Every mark has a name, which the CSV uses as column prefix and, where it says no other, the
+/// legend shows.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mark {
-    /// Its name in the legend; empty keeps it out of the legend.
+    /// Its name; empty keeps it out of the legend.
     pub name: String,
+    /// What the legend calls it instead: marks of one such name and colour share an entry; empty keeps it out.
+    pub legend: Option<String>,
     /// Its colour, sRGB.
     pub color: [u8; 3],
     /// Opacity, 0 to 1.
     pub opacity: f64,
     /// What it is.
     pub kind: MarkKind,
+}
+
+impl Mark {
+    /// What the legend calls it; empty if it is not in the legend.
+    pub(super) fn legend_name(&self) -> &str {
+        self.legend.as_deref().unwrap_or(&self.name).trim()
+    }
 }
 
 /// The kinds of marks.
@@ -171,10 +181,24 @@ pub enum MarkKind {
         /// How thick they are, in points.
         thickness: f64,
     },
-    /// Shaded stretches of the horizontal axis with their names above.
+    /// Shaded stretches of the horizontal axis with their names.
     Spans {
-        /// From, to and name.
+        /// From, to and name, ascending and apart.
         spans: Vec<(f64, f64, String)>,
+        /// Where the names stand.
+        names: SpanNames,
+    },
+    /// Error bars.
+    Whiskers {
+        /// x, lower end, upper end.
+        points: Vec<(f64, f64, f64)>,
+        /// How far from its x each is drawn, in data units; no part of the data.
+        offset: f64,
+    },
+    /// What happened at places of the horizontal axis: a hairline and a diamond at its top for each.
+    Events {
+        /// Where, and what.
+        events: Vec<(f64, String)>,
     },
     /// A short text at a point.
     Text {
@@ -182,7 +206,29 @@ pub enum MarkKind {
         at: (f64, f64),
         /// The text.
         text: String,
+        /// What it is written on.
+        on: Ground,
     },
+}
+
+/// Where the names of shaded stretches stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SpanNames {
+    /// Above the frame, where they have room.
+    Above,
+    /// Nowhere: other labels say them.
+    Hidden,
+    /// In discs at the top of their stretches: for a letter. Such stretches are seen however narrow they are.
+    Badges,
+}
+
+/// What a text is written on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ground {
+    /// The picture; an edge around the letters keeps them readable.
+    Picture,
+    /// A disc in the mark's colour: for a letter.
+    Disc,
 }
 
 /// What a bar looks like, so that series differ without colour.

@@ -1,9 +1,9 @@
 //! A figure to a scene: where title, legend and axes go. The legend sits above the axes, where it can never cover data.
 
 use super::{
-    Axes, Figure, Layout,
+    Axes, Figure, Layout, Mark,
     axes::draw_axes,
-    legend::{entries, legend},
+    legend::{entries, legend, same, shared},
     scene::{Anchor, Item, Rect, Scene, Style},
     text,
 };
@@ -25,18 +25,21 @@ pub(super) fn scene(figure: &Figure) -> Scene {
     let mut items = Vec::new();
     let margin = style.font * 0.8;
     let mut top = margin;
+    let shared = shared(&figure.axes);
     let roomy = size.0 > 20.0 * style.font && size.1 > 14.0 * style.font;
     if roomy {
         top = title(figure, &style, size.0, margin, top, &mut items);
-        if figure.layout == Layout::Row {
-            let area = Rect {
-                left: margin,
-                top,
-                right: size.0 - margin,
-                bottom: top + size.1 * 0.3,
-            };
-            top = legend(&entries(figure.axes.iter()), &style, area, &mut items);
-        }
+        let area = Rect {
+            left: margin,
+            top,
+            right: size.0 - margin,
+            bottom: top + size.1 * 0.3,
+        };
+        let common = match figure.layout {
+            Layout::Row => entries(figure.axes.iter()),
+            Layout::Grid { .. } => shared.clone(),
+        };
+        top = legend(&common, &style, area, &mut items);
     }
     let count = figure.axes.len().max(1);
     let columns = match figure.layout {
@@ -58,7 +61,7 @@ pub(super) fn scene(figure: &Figure) -> Scene {
             right: left + width,
             bottom: upper + height,
         };
-        let cell = headed(axes, figure.layout, cell, &style, &mut items);
+        let cell = headed(axes, (figure.layout, &shared), cell, &style, &mut items);
         draw_axes(axes, cell, &style, &mut items);
     }
     Scene {
@@ -102,7 +105,7 @@ fn title(
 /// Writes the title of one pair of axes and, in a grid, its legend where there is more than one series; the room left.
 fn headed(
     axes: &Axes,
-    layout: Layout,
+    (layout, shared): (Layout, &[&Mark]),
     mut cell: Rect,
     style: &Style,
     items: &mut Vec<Item>,
@@ -126,7 +129,8 @@ fn headed(
     match layout {
         Layout::Row => {}
         Layout::Grid { .. } => {
-            let entries = entries(std::iter::once(axes));
+            let mut entries = entries(std::iter::once(axes));
+            entries.retain(|entry| !shared.iter().any(|e| same(e, entry)));
             if entries.len() > 1 {
                 // What the axes themselves cannot do without stays theirs.
                 let area = Rect {

@@ -10,6 +10,9 @@ use super::{
     ticks::Ticks,
 };
 
+/// The most room of a slanted label, in text sizes.
+pub(super) const SLANTED: f64 = 9.0;
+
 /// Sizes of tick labels and gaps, from the style's text size.
 pub(super) struct Measures {
     pub(super) tick_font: f64,
@@ -50,7 +53,7 @@ pub(super) fn horizontal_labels(
                 (x, below + m.tick_font * 0.8)
             },
             text: if slanted {
-                text::shortened(text, m.tick_font, style.font * 7.0)
+                text::shortened(text, m.tick_font, style.font * SLANTED)
             } else {
                 text.clone()
             },

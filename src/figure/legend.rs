@@ -1,12 +1,39 @@
 //! The legend: names beside small pictures of their marks, in lines above the axes.
 
 use super::{
-    Axes, Mark, MarkKind,
+    Axes, Dash, Mark, MarkKind, Marker,
     bars::{boxes_items, markers},
     colormap::viridis,
     scene::{Anchor, Item, Paint, Rect, Stroke, Style},
     text,
 };
+
+/// The entries that every one of several axes has, to be shown once above all.
+pub(super) fn shared(axes: &[Axes]) -> Vec<&Mark> {
+    let [first, others @ ..] = axes else {
+        return Vec::new();
+    };
+    if others.is_empty() {
+        return Vec::new();
+    }
+    let others: Vec<Vec<&Mark>> = others
+        .iter()
+        .map(|axes| entries(std::iter::once(axes)))
+        .collect();
+    entries(std::iter::once(first))
+        .into_iter()
+        .filter(|entry| {
+            others
+                .iter()
+                .all(|held| held.iter().any(|e| same(e, entry)))
+        })
+        .collect()
+}
+
+/// Whether two marks are one entry.
+pub(super) fn same(a: &Mark, b: &Mark) -> bool {
+    a.legend_name() == b.legend_name() && a.color == b.color
+}
 
 /// One entry per name and colour, in the order of drawing; a curve and its spread share one.
 pub(super) fn entries<'a>(axes: impl Iterator<Item = &'a Axes>) -> Vec<&'a Mark> {
@@ -25,13 +52,10 @@ pub(super) fn entries<'a>(axes: impl Iterator<Item = &'a Axes>) -> Vec<&'a Mark>
                 | MarkKind::Rows { .. }
                 | MarkKind::Spans { .. }
         );
-        if mark.name.trim().is_empty() || drawn_otherwise {
+        if mark.legend_name().is_empty() || drawn_otherwise {
             continue;
         }
-        match entries
-            .iter_mut()
-            .find(|e| e.name == mark.name && e.color == mark.color)
-        {
+        match entries.iter_mut().find(|e| same(e, mark)) {
             Some(entry) => {
                 if matches!(entry.kind, MarkKind::Band { .. }) {
                     *entry = mark;
@@ -55,7 +79,7 @@ pub(super) fn legend(entries: &[&Mark], style: &Style, area: Rect, items: &mut V
     let (mut left, mut lines) = (area.left, 1);
     for (i, entry) in entries.iter().enumerate() {
         let room = area.width() - swatch - style.font * 0.5;
-        let name = text::shortened(&entry.name, style.font, room);
+        let name = text::shortened(entry.legend_name(), style.font, room);
         let width = swatch + style.font * 0.5 + text::width(&name, style.font);
         if left > area.left && left + width > area.right {
             if lines == most_lines {
@@ -153,6 +177,24 @@ fn sample(
                 items.push(markers(&[((left + right) / 2.0, middle)], *marker, paint));
             }
         }
+        MarkKind::Whiskers { .. } => {
+            let (x, up) = ((left + right) / 2.0, half * 1.4);
+            let cap = |y: f64| vec![(x - half * 0.6, y), (x + half * 0.6, y)];
+            let line = vec![(x, middle - up), (x, middle + up)];
+            items.push(Item::Lines {
+                runs: vec![cap(middle - up), line, cap(middle + up)],
+                stroke: Stroke {
+                    paint,
+                    width: 1.0,
+                    dash: Dash::Solid,
+                },
+            });
+        }
+        MarkKind::Events { .. } => items.push(markers(
+            &[((left + right) / 2.0, middle)],
+            Marker::Diamond,
+            paint,
+        )),
         MarkKind::Bars { .. }
         | MarkKind::Rows { .. }
         | MarkKind::Spans { .. }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::{
-    Dash, Mark, MarkKind, bars as beside,
+    Dash, Mark, MarkKind, SpanNames, annotations, bars as beside,
     colormap::viridis,
     scene::{Item, Paint, Rect, Stroke},
 };
@@ -122,7 +122,12 @@ pub(super) fn items(mark: &Mark, map: &Map) -> Vec<Item> {
                 .collect();
             line(&bars, positive(*thickness, 8.0), Dash::Solid, paint, map)
         }
-        MarkKind::Spans { spans } => beside::spans(spans, paint, map),
+        MarkKind::Spans { spans, names } => match names {
+            SpanNames::Above | SpanNames::Hidden => beside::spans(spans, paint, map),
+            SpanNames::Badges => annotations::picks(spans, paint, map),
+        },
+        MarkKind::Whiskers { points, offset } => annotations::whiskers(points, *offset, paint, map),
+        MarkKind::Events { events } => annotations::events(events, paint, map),
         MarkKind::Text { .. } => Vec::new(),
     }
 }
@@ -365,7 +370,7 @@ fn band(points: &[(f64, f64, f64)], paint: Paint, map: &Map) -> Vec<Item> {
 }
 
 fn points(points: &[(f64, f64)], radius: f64, paint: Paint, map: &Map) -> Vec<Item> {
-    let near = map.frame.grown(radius);
+    let near = map.frame.grown(0.01);
     let mut centers: Vec<(f64, f64)> = points
         .iter()
         .filter(|p| p.0.is_finite() && p.1.is_finite())

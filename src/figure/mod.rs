@@ -1,9 +1,10 @@
 //! Figures for papers: a figure description becomes drawing primitives, and these become SVG, PNG or CSV. Never egui.
 //!
 //! [`Figure`] says what is shown. `draw` lays it out into a `scene` of primitives: `legend`, `axes`, `contents` and
-//! `labels` draw the parts, helped by `bounds`, `ticks`, `text`, `marks` and `bars`. `svg` writes a scene as text, `raster` renders
+//! `labels` draw the parts, helped by `bounds`, `ticks`, `text`, `marks`, `bars` and `annotations`. `svg` writes a scene as text, `raster` renders
 //! that text, `table` writes the numbers.
 
+mod annotations;
 mod axes;
 mod bars;
 mod bounds;
@@ -24,7 +25,9 @@ mod text;
 mod ticks;
 
 pub use colormap::viridis;
-pub use description::{Axes, Axis, Dash, Figure, Layout, Look, Mark, MarkKind, Marker, RightAxis};
+pub use description::{
+    Axes, Axis, Dash, Figure, Ground, Layout, Look, Mark, MarkKind, Marker, RightAxis, SpanNames,
+};
 pub use error::FigureError;
 pub use save::{save, to_csv, to_png, to_rgba, to_svg};
 #[cfg(feature = "gui")]

@@ -120,6 +120,14 @@ pub(super) struct Style {
 }
 
 impl Style {
+    /// A mark's colour as ink for small text: on white the colours themselves are too light to be read.
+    pub(super) fn ink(&self, color: [u8; 3]) -> [u8; 3] {
+        if self.background[0] < 0x80 {
+            return color;
+        }
+        std::array::from_fn(|i| ((u16::from(color[i]) + u16::from(self.text[i])) / 2) as u8)
+    }
+
     /// The style of a figure of this size.
     pub(super) fn new(dark: bool, size: (f64, f64)) -> Self {
         let font = ((size.0 * size.1).sqrt() / 38.0).clamp(7.0, 13.0);

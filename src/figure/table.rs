@@ -60,15 +60,18 @@ fn wide(figure: &Figure) -> Option<String> {
             MarkKind::Bars { bars: points, .. }
             | MarkKind::Groups { bars: points, .. }
             | MarkKind::Levels { levels: points, .. } => points.iter().map(|p| p.0).collect(),
-            MarkKind::Band { points } => points.iter().map(|p| p.0).collect(),
+            MarkKind::Band { points } | MarkKind::Whiskers { points, .. } => {
+                points.iter().map(|p| p.0).collect()
+            }
             MarkKind::Text { .. } => continue,
-            MarkKind::Spans { spans } => {
+            MarkKind::Spans { spans, .. } => {
                 stretches.push((placed.mark.name.as_str(), spans.as_slice()));
                 continue;
             }
-            MarkKind::HeatMap { .. } | MarkKind::VerticalLine { .. } | MarkKind::Rows { .. } => {
-                return None;
-            }
+            MarkKind::HeatMap { .. }
+            | MarkKind::VerticalLine { .. }
+            | MarkKind::Events { .. }
+            | MarkKind::Rows { .. } => return None,
         };
         if *shared.get_or_insert_with(|| xs.clone()) != xs {
             return None;
@@ -86,13 +89,14 @@ fn wide(figure: &Figure) -> Option<String> {
             | MarkKind::Levels { levels: points, .. } => {
                 column("", points.iter().map(|p| p.1).collect());
             }
-            MarkKind::Band { points } => {
+            MarkKind::Band { points } | MarkKind::Whiskers { points, .. } => {
                 column(" low", points.iter().map(|p| p.1).collect());
                 column(" high", points.iter().map(|p| p.2).collect());
             }
             MarkKind::Text { .. }
             | MarkKind::HeatMap { .. }
             | MarkKind::VerticalLine { .. }
+            | MarkKind::Events { .. }
             | MarkKind::Rows { .. }
             | MarkKind::Spans { .. } => {}
         }
@@ -219,6 +223,8 @@ fn kind(kind: &MarkKind) -> &'static str {
         MarkKind::Levels { .. } => "levels",
         MarkKind::Spans { .. } => "span",
         MarkKind::Band { .. } => "band",
+        MarkKind::Whiskers { .. } => "error bars",
+        MarkKind::Events { .. } => "events",
         MarkKind::Points { .. } => "points",
         MarkKind::HeatMap { .. } => "heat map",
         MarkKind::VerticalLine { .. } => "vertical line",
@@ -284,13 +290,13 @@ fn tidy(figure: &Figure) -> String {
                     row(*value, format_args!("{y},,,{}", name(f64::NAN, *y)));
                 }
             }
-            MarkKind::Spans { spans } => {
+            MarkKind::Spans { spans, .. } => {
                 // From in x, to in value.
                 for (from, to, name) in spans {
                     row(*from, format_args!(",,{to},{}", field(name)));
                 }
             }
-            MarkKind::Band { points } => {
+            MarkKind::Band { points } | MarkKind::Whiskers { points, .. } => {
                 for (x, low, high) in points {
                     row(*x, format_args!("{low},{high},,{}", name(*x, f64::NAN)));
                 }
@@ -310,7 +316,14 @@ fn tidy(figure: &Figure) -> String {
                 }
             }
             MarkKind::VerticalLine { x, .. } => row(*x, format_args!(",,,")),
-            MarkKind::Text { at, text } => row(at.0, format_args!("{},,,{}", at.1, field(text))),
+            MarkKind::Events { events } => {
+                for (x, what) in events {
+                    row(*x, format_args!(",,,{}", field(what)));
+                }
+            }
+            MarkKind::Text { at, text, .. } => {
+                row(at.0, format_args!("{},,,{}", at.1, field(text)))
+            }
         }
     }
     out
@@ -332,7 +345,7 @@ fn field(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::figure::{Axes, Dash, Layout, Look, RightAxis};
+    use crate::figure::{Axes, Dash, Layout, Look, RightAxis, SpanNames};
 
     fn axis(label: &str, log10: bool) -> Axis {
         Axis {
@@ -346,6 +359,7 @@ mod tests {
     fn mark(name: &str, kind: MarkKind) -> Mark {
         Mark {
             name: name.to_owned(),
+            legend: None,
             color: [0; 3],
             opacity: 1.0,
             kind,
@@ -482,6 +496,7 @@ mod tests {
         };
         let spans = MarkKind::Spans {
             spans: vec![(0.5, 1.5, "peak".to_owned())],
+            names: SpanNames::Above,
         };
         let mut shown = figure(
             vec![

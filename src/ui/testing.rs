@@ -180,6 +180,15 @@ impl World {
         });
     }
 
+    /// Leaves about `count` samples of the policy.
+    pub(crate) fn few_samples(&mut self, count: u32) {
+        let policy = self.snapshot.policy.iter();
+        self.snapshot.samples = policy
+            .map(|m| (m * f64::from(count)).round() as u32)
+            .collect();
+        self.snapshot.sample_count = self.snapshot.samples.iter().map(|c| u64::from(*c)).sum();
+    }
+
     /// Shows the reference as the policy of an earlier step.
     pub(crate) fn scrub_to_start(&mut self) {
         self.scrub = Some(Keyframe {

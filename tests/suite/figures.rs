@@ -5,8 +5,8 @@
 use std::collections::HashSet;
 
 use modescope::figure::{
-    Axes, Axis, Dash, Figure, FigureError, Layout, Look, Mark, MarkKind, Marker, RightAxis, save,
-    to_csv, to_png, to_rgba, to_svg,
+    Axes, Axis, Dash, Figure, FigureError, Ground, Layout, Look, Mark, MarkKind, Marker, RightAxis,
+    SpanNames, save, to_csv, to_png, to_rgba, to_svg,
 };
 use proptest::prelude::*;
 use resvg::usvg::{Options, Tree};
@@ -26,6 +26,7 @@ fn axis(label: &str) -> Axis {
 fn mark(name: &str, color: [u8; 3], kind: MarkKind) -> Mark {
     Mark {
         name: name.to_owned(),
+        legend: None,
         color,
         opacity: 1.0,
         kind,
@@ -103,6 +104,7 @@ fn everything_that_has_a_name_is_written_in_the_picture() {
             MarkKind::Text {
                 at: (0.5, 1.0),
                 text: "here \"it\" is".to_owned(),
+                on: Ground::Picture,
             },
         ),
     ]);
@@ -476,6 +478,17 @@ fn any_kind() -> impl Strategy<Value = MarkKind> {
                 .into_iter()
                 .map(|(a, b)| (a, b, "<mode>".to_owned()))
                 .collect(),
+            names: SpanNames::Badges,
+        }),
+        (points_of(), any_number()).prop_map(|(points, offset)| MarkKind::Whiskers {
+            points: points.into_iter().map(|(x, y)| (x, y / 2.0, y)).collect(),
+            offset,
+        }),
+        points_of().prop_map(|events| MarkKind::Events {
+            events: events
+                .into_iter()
+                .map(|(at, _)| (at, "<edit>".to_owned()))
+                .collect(),
         }),
         any_number().prop_map(|x| MarkKind::VerticalLine {
             x,
@@ -575,6 +588,7 @@ fn hatched_dashed_and_solid_bars_differ_in_grey() {
 fn spans_are_shaded_and_named_above() {
     let spans = MarkKind::Spans {
         spans: vec![(0.0, 1.0, "left peak".to_owned())],
+        names: SpanNames::Above,
     };
     let shown = figure(vec![
         mark("mode", BLUE, spans),
@@ -638,4 +652,103 @@ fn equal_proportions_hold_whatever_the_size_of_the_picture() {
         let aspect = columns.len() as f64 / rows.len() as f64;
         assert!((aspect - 4.0 / 3.0).abs() < 0.05, "{aspect}");
     }
+}
+
+#[test]
+fn a_line_and_a_point_stand_out_from_any_colour_of_a_heat_map() {
+    let heat = |level: f64| MarkKind::HeatMap {
+        values: vec![level; 4],
+        columns: 2,
+        x_range: (0.0, 1.0),
+        y_range: (0.0, 1.0),
+        value_range: (0.0, 1.0),
+        log10: false,
+    };
+    for level in [0.0, 1.0] {
+        let point = MarkKind::Points {
+            points: vec![(0.5, 1.0)],
+            radius: 4.0,
+        };
+        let across = line(vec![(0.0, 0.4), (1.0, 0.4)]);
+        let plain = figure(vec![mark("m", BLUE, heat(level))]);
+        let marked = figure(vec![
+            mark("m", BLUE, heat(level)),
+            mark("tie", [0xFF; 3], across),
+            mark("here", BLUE, point),
+        ]);
+        let count = |figure: &Figure, wanted: fn(&[u8; 3]) -> bool| {
+            pixels(figure)
+                .2
+                .iter()
+                .filter(|color| wanted(color))
+                .count()
+        };
+        let blue = |color: &[u8; 3]| *color == BLUE;
+        // A whole disc of radius 4, though its centre is on the frame: half of one has 25.
+        let disc = count(&marked, blue) - count(&plain, blue);
+        assert!(disc > 30, "cut in two: {disc}");
+        let dim = |color: &[u8; 3]| color.iter().all(|c| *c < 0xA0);
+        if level == 1.0 {
+            assert!(
+                count(&marked, dim) > count(&plain, dim) + 200,
+                "dark edge on yellow"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_all_axes_of_a_grid_have_is_in_the_legend_once() {
+    let pin = |curve: &str, height: f64| Mark {
+        legend: Some("a pin".to_owned()),
+        ..mark(curve, ORANGE, line(vec![(0.0, 0.0), (1.0, height)]))
+    };
+    let edit = || {
+        let events = vec![(0.5, "β 0.1 → 0.05".to_owned())];
+        mark("edit", BLUE, MarkKind::Events { events })
+    };
+    let mut wanted = figure(vec![edit(), pin("J, a pin", 1.0), pin("J*, a pin", 2.0)]);
+    let curves = ["J", "J*"].map(|name| mark(name, BLUE, line(vec![(0.0, 0.0), (1.0, 1.0)])));
+    wanted.axes[0].marks.extend(curves);
+    wanted.axes.push(wanted.axes[0].clone());
+    wanted.axes[1].marks = vec![edit(), pin("KL, a pin", 1.0)];
+    wanted.layout = Layout::Grid { columns: 2 };
+    wanted.size = (640.0, 300.0);
+    let svg = to_svg(&wanted);
+    for (text, count) in [("a pin", 1), ("edit", 1), ("J*", 1), ("J, a pin", 0)] {
+        assert_eq!(
+            svg.matches(&format!(">{text}</text>")).count(),
+            count,
+            "{text}"
+        );
+    }
+    let csv = to_csv(&wanted);
+    assert!(
+        csv.contains("KL, a pin") && csv.contains("β 0.1 → 0.05"),
+        "{csv}"
+    );
+}
+
+#[test]
+fn badges_are_seen_however_narrow_their_stretch_is() {
+    let shown = |spans: Vec<(f64, f64, String)>, names: SpanNames| {
+        figure(vec![
+            mark("p", ORANGE, line(vec![(0.0, 0.0), (1e6, 1.0)])),
+            mark("picked", BLUE, MarkKind::Spans { spans, names }),
+        ])
+    };
+    let narrow = || vec![(5e5, 5e5 + 1.0, "A".to_owned())];
+    let badge = shown(narrow(), SpanNames::Badges);
+    assert!(to_svg(&badge).contains(">A</text>"));
+    // Below the disc there is the line alone.
+    let blue = |figure: &Figure| {
+        let (width, height, colors) = pixels(figure);
+        let lower = &colors[width * height / 2..];
+        lower
+            .iter()
+            .filter(|c| c[2] > c[0].saturating_add(60))
+            .count()
+    };
+    assert!(blue(&badge) > 60, "{}", blue(&badge));
+    assert_eq!(blue(&shown(narrow(), SpanNames::Hidden)), 0);
 }

@@ -155,6 +155,18 @@ impl Window {
     pub(crate) fn start(self, column: usize) -> usize {
         self.first + (self.end - self.first) * column / self.columns.max(1)
     }
+
+    /// The column that holds an arm.
+    pub(crate) fn column(self, arm: usize) -> usize {
+        let arms = (self.end - self.first).max(1);
+        let guess = arm.saturating_sub(self.first) * self.columns / arms;
+        // Integer rounding can be one off.
+        if guess + 1 < self.columns && self.start(guess + 1) <= arm {
+            guess + 1
+        } else {
+            guess.min(self.columns.saturating_sub(1))
+        }
+    }
 }
 
 /// A series as columns.

@@ -115,7 +115,7 @@ impl Inspector {
         };
         ui.horizontal_wrapped(|ui| {
             pickers_ui(ui, view, pair, actions);
-            plot_menu(ui, "inspector", actions, |_| figure(view, reading));
+            plot_menu(ui, "inspector", actions, |dark| figure(view, reading, dark));
         });
         ui.add_space(4.0);
         ui.add(Label::new(RichText::new(headline(view, reading)).strong()).wrap());
@@ -470,11 +470,13 @@ fn numbers_ui(ui: &mut Ui, view: &View, (a, b): (usize, usize)) {
         });
 }
 
-fn figure(view: &View, reading: &Reading) -> Figure {
+fn figure(view: &View, reading: &Reading, dark: bool) -> Figure {
     let (a, b) = reading.pair;
+    let (a, b) = (arm_name(view, a), arm_name(view, b));
     split::figure(
-        &format!("log G({}) / G({})", arm_name(view, a), arm_name(view, b)),
+        (&format!("log G({a}) / G({b})"), &a),
         reading.now,
         reading.plain,
+        dark,
     )
 }

@@ -25,6 +25,8 @@ pub(crate) mod tour;
 pub(crate) mod transport;
 
 #[cfg(test)]
+mod export_tests;
+#[cfg(test)]
 mod plot_tests;
 #[cfg(test)]
 mod reading_tests;

@@ -89,8 +89,8 @@ impl PhaseDiagram {
         ui.horizontal_wrapped(|ui| {
             state.choosers_ui(ui, view);
             let request = state.request(view);
-            plot_menu(ui, "phase diagram", actions, |_| {
-                export::figure(&request, map.as_deref(), view)
+            plot_menu(ui, "phase diagram", actions, |dark| {
+                export::figure(&request, map.as_deref(), view, dark)
             });
             if let Some(worker) = &self.worker {
                 state.ask(view, worker);

@@ -7,10 +7,15 @@ use std::time::Instant;
 use egui::{Event, Modifiers, MouseWheelUnit, Pos2, Rect, TouchPhase, Vec2, pos2, vec2};
 use egui_kittest::{Harness, kittest::Queryable as _};
 
-use super::{main_plot::MainPlot, mode_strip::ModeStrip, time_charts::TimeCharts};
+use super::{
+    main_plot::{MainPlot, sample_error},
+    mode_strip::ModeStrip,
+    time_charts::TimeCharts,
+};
 use crate::{
     experiment::Edit,
-    figure::{Figure, MarkKind, save, to_csv, to_svg},
+    figure::{Figure, MarkKind, SpanNames, save, to_csv, to_svg},
+    theory::Metric,
     ui::{
         Action,
         testing::World,
@@ -656,7 +661,7 @@ fn rewards_are_exported_as_steps_and_modes_as_shaded_stretches() {
     let spans = axes
         .marks
         .iter()
-        .any(|m| matches!(&m.kind, MarkKind::Spans { spans } if spans.len() > 1));
+        .any(|m| matches!(&m.kind, MarkKind::Spans { spans, names: SpanNames::Above } if spans.len() > 1));
     assert!(spans);
     let right = axes.right.as_ref().unwrap();
     assert!(right.marks.iter().all(|m| matches!(
@@ -676,4 +681,140 @@ fn no_pin_is_left_out_of_the_exported_time_charts() {
     let svg = to_svg(&export(&mut harness, "Export time charts"));
     assert!(!svg.contains(">+ "), "entries are missing");
     assert!(svg.contains("number 8"));
+}
+
+#[test]
+fn exported_bars_have_the_error_bars_and_the_letters_of_the_window() {
+    let mut world = three_arms();
+    world.few_samples(100);
+    world.selection.pair = (Some(0), Some(2));
+    let share = f64::from(world.snapshot.samples[1]) / world.snapshot.sample_count as f64;
+    let error = sample_error(share, world.snapshot.sample_count);
+    let mut harness = harness(world, Panel::Main, (800.0, 400.0));
+    harness.run();
+    let figure = export(&mut harness, "Export main plot");
+    let marks = &figure.axes[0].marks;
+    let whiskers = marks.iter().find_map(|mark| match &mark.kind {
+        MarkKind::Whiskers { points, offset } => Some((points.clone(), *offset)),
+        _ => None,
+    });
+    let (points, offset) = whiskers.unwrap();
+    let near = |a: f64, b: f64| (a - b).abs() < 1e-9;
+    assert!(near(points[1].1, share - error) && near(points[1].2, share + error));
+    let samples = marks.iter().find(|mark| mark.name == "samples").unwrap();
+    assert!(matches!(samples.kind, MarkKind::Groups { offset: o, .. } if o == offset));
+    let svg = to_svg(&figure);
+    for letter in ["A", "B"] {
+        assert!(svg.contains(&format!(">{letter}</text>")), "{letter}");
+    }
+    let csv = to_csv(&figure);
+    let header = csv.lines().next().unwrap();
+    assert!(header.contains(",picked,"), "{header}");
+    assert!(
+        header.contains(",samples ± standard error low,"),
+        "{header}"
+    );
+    assert!(csv.lines().nth(3).unwrap().contains(",B,"), "{csv}");
+}
+
+#[test]
+fn picked_arms_among_many_and_on_heat_maps_are_exported() {
+    for (name, a, b) in [("many-arms", 500, 40_000), ("landscape", 1000, 2100)] {
+        let mut world = World::builtin(name);
+        world.selection.pair = (Some(a), Some(b));
+        let mut harness = harness(world, Panel::Main, (900.0, 420.0));
+        harness.run();
+        let figure = export(&mut harness, "Export main plot");
+        let svg = to_svg(&figure);
+        for letter in ["A", "B"] {
+            let count = svg.matches(&format!(">{letter}</text>")).count();
+            assert_eq!(count, figure.axes.len(), "{name}: {letter} on every map");
+        }
+        let csv = to_csv(&figure);
+        let rows = csv
+            .lines()
+            .filter(|line| line.ends_with(",A") || line.contains(",A,"));
+        assert_eq!(rows.count(), figure.axes.len(), "{name}");
+    }
+}
+
+#[test]
+fn exported_time_charts_have_the_edits_with_what_was_changed() {
+    let mut harness = harness(World::builtin("figure-5"), Panel::Time, (900.0, 400.0));
+    harness.run();
+    let figure = export(&mut harness, "Export time charts");
+    for axes in &figure.axes {
+        let events = axes.marks.iter().find_map(|mark| match &mark.kind {
+            MarkKind::Events { events } => Some(events.clone()),
+            _ => None,
+        });
+        assert_eq!(events.unwrap(), [(6_000.0, "β 0.1 → 0.05".to_owned())]);
+    }
+    let svg = to_svg(&figure);
+    assert_eq!(svg.matches(">edit</text>").count(), 1, "one legend for all");
+    assert!(to_csv(&figure).contains("β 0.1 → 0.05"));
+}
+
+#[test]
+fn pins_of_other_experiments_are_told_apart_in_exports() {
+    for (panel, button) in [
+        (Panel::Main, "Export main plot"),
+        (Panel::Time, "Export time charts"),
+    ] {
+        let mut world = three_arms();
+        world.pin("first run");
+        let mut other = world.preset.clone();
+        other.title = "Another".to_owned();
+        world.pins[0].preset = std::sync::Arc::new(other);
+        let mut harness = harness(world, panel, (900.0, 420.0));
+        harness.run();
+        let figure = export(&mut harness, button);
+        let named = ">first run, Another</text>";
+        assert_eq!(to_svg(&figure).matches(named).count(), 1, "{button}");
+        assert!(to_csv(&figure).contains("first run, Another"), "{button}");
+    }
+}
+
+#[test]
+fn a_scrubbed_policy_says_its_step_in_exports() {
+    let mut world = three_arms();
+    world.scrub_to_start();
+    let mut harness = harness(world, Panel::All, (900.0, 700.0));
+    harness.run();
+    let main = to_svg(&export(&mut harness, "Export main plot"));
+    assert!(main.contains(">policy at step 3</text>"));
+    let time = export(&mut harness, "Export time charts");
+    assert!(time.axes.iter().all(|axes| {
+        axes.marks
+            .iter()
+            .any(|mark| matches!(mark.kind, MarkKind::VerticalLine { x, .. } if x == 3.0))
+    }));
+}
+
+#[test]
+fn rounding_noise_is_zero_under_the_pointer_as_in_the_headline() {
+    let mut world = three_arms();
+    let noise = crate::engine::Series {
+        steps: vec![0.0, 12_000.0],
+        min: vec![1e-17; 2],
+        max: vec![1e-17; 2],
+        mean: vec![1e-17; 2],
+    };
+    let mut history = (*world.snapshot.history).clone();
+    for (metric, series) in Metric::ALL.iter().zip(&mut history.series) {
+        // A reward can be as small as that.
+        if !matches!(metric, Metric::ExpectedReward | Metric::Objective) {
+            *series = noise.clone();
+        }
+    }
+    world.snapshot.history = std::sync::Arc::new(history);
+    world.pin("first run");
+    let mut harness = harness(world, Panel::Time, (900.0, 500.0));
+    harness.run();
+    let chart = harness.get_by_label("KL to target over time").rect();
+    harness.hover_at(chart.center());
+    harness.run();
+    harness.get_by_label("KL(G‖π), first run");
+    let noisy = harness.query_all_by_label_contains("e−17").count();
+    assert_eq!(noisy, 0, "values of the tooltip");
 }

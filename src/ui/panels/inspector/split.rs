@@ -6,7 +6,7 @@ use egui::{Align2, Color32, CornerRadius, FontId, Rect, Sense, Stroke, Ui, pos2,
 use crate::{
     figure::{Axes, Axis, Dash, Figure, Layout, Mark, MarkKind},
     theory::LogRatio,
-    ui::{Theme, widgets::number::signed},
+    ui::{Theme, figures, widgets::number::signed},
 };
 
 const ROW: f32 = 22.0;
@@ -52,6 +52,13 @@ fn bars(now: LogRatio, plain: Option<LogRatio>, theme: &Theme) -> Vec<Bar> {
     bars
 }
 
+/// How far the bars reach from zero, to either side.
+fn largest(bars: &[Bar]) -> f64 {
+    bars.iter()
+        .flat_map(|bar| [bar.from.abs(), bar.to.abs()])
+        .fold(1e-9, f64::max)
+}
+
 /// Zero for what is left only by rounding of numbers as large as `largest`.
 fn without_rounding(value: f64, largest: f64) -> f64 {
     if value.abs() < 1e-12 * largest {
@@ -90,10 +97,7 @@ pub(super) fn split_ui(ui: &mut Ui, now: LogRatio, plain: Option<LogRatio>) {
          the reward part starts where the reference part ends.",
     );
     let painter = ui.painter_at(rect);
-    let largest = bars
-        .iter()
-        .flat_map(|bar| [bar.from.abs(), bar.to.abs()])
-        .fold(1e-9, f64::max);
+    let largest = largest(&bars);
     let plot = Rect::from_min_max(
         pos2(rect.left() + LABELS, rect.top()),
         pos2(rect.right() - NUMBERS, rect.bottom() - 18.0),
@@ -157,54 +161,60 @@ pub(super) fn split_ui(ui: &mut Ui, now: LogRatio, plain: Option<LogRatio>) {
 }
 
 /// The same as a figure.
-pub(super) fn figure(title: &str, now: Option<LogRatio>, plain: Option<LogRatio>) -> Figure {
-    let theme = Theme::LIGHT;
+pub(super) fn figure(
+    (title, first): (&str, &str),
+    now: Option<LogRatio>,
+    plain: Option<LogRatio>,
+    dark: bool,
+) -> Figure {
+    let theme = figures::theme(dark);
     let bars = now.map_or_else(Vec::new, |now| bars(now, plain, &theme));
+    let largest = largest(&bars);
     let count = bars.len();
     let at = |index: usize| (count - 1 - index) as f64;
     let mut marks: Vec<Mark> = bars
         .iter()
         .enumerate()
-        .map(|(index, bar)| Mark {
-            name: bar.label.to_owned(),
-            color: [bar.color.r(), bar.color.g(), bar.color.b()],
-            opacity: 1.0,
-            kind: MarkKind::Line {
+        .map(|(index, bar)| {
+            let kind = MarkKind::Line {
                 points: vec![(bar.from, at(index)), (bar.to, at(index))],
                 width: 14.0,
                 dash: Dash::Solid,
-            },
+            };
+            Mark {
+                // The axis names the bars.
+                legend: Some(String::new()),
+                ..figures::mark(bar.label, bar.color, 1.0, kind)
+            }
         })
         .collect();
-    marks.push(Mark {
-        name: String::new(),
-        color: [0x60; 3],
-        opacity: 1.0,
-        kind: MarkKind::VerticalLine {
-            x: 0.0,
-            dash: Dash::Solid,
-        },
-    });
+    let zero = MarkKind::VerticalLine {
+        x: 0.0,
+        dash: Dash::Solid,
+    };
+    marks.push(figures::mark("", theme.muted, 1.0, zero));
     let names = bars
         .iter()
         .enumerate()
-        .map(|(index, bar)| (at(index), bar.label.to_owned()))
+        .map(|(index, bar)| {
+            let value = signed(without_rounding(bar.to - bar.from, largest));
+            (at(index), format!("{} {value}", bar.label))
+        })
         .collect();
     Figure {
         title: title.to_owned(),
         file_stem: "log-ratio".to_owned(),
         size: (420.0, 180.0),
-        dark: false,
+        dark,
         layout: Layout::Row,
         axes: vec![Axes {
             title: String::new(),
             aspect: None,
-            x: Axis {
-                label: "log-ratio of target masses (nats)".to_owned(),
-                log10: false,
-                bounds: None,
-                names: None,
-            },
+            x: figures::axis(
+                &format!("log-ratio of target masses (nats), the right favours {first}"),
+                false,
+                Some((-1.05 * largest, 1.05 * largest)),
+            ),
             y: Axis {
                 label: String::new(),
                 log10: false,

@@ -4,7 +4,7 @@ use egui::{Color32, Mesh, Pos2, Rect, Shape, Stroke, StrokeKind, pos2};
 
 use super::{
     layout::Plot,
-    series::{Prepared, Series},
+    series::{Prepared, Series, sample_error},
 };
 use crate::ui::{
     Theme, View,
@@ -58,7 +58,6 @@ pub(crate) fn bar_rect(
 
 fn bars(plot: &Plot, prepared: &Prepared, view: &View<'_>, theme: &Theme) {
     let painter = &plot.frame.inside;
-    let count = view.snapshot.sample_count.max(1) as f64;
     for (column, arm) in (plot.window.first..plot.window.end).enumerate() {
         let value = |series: Series| {
             prepared
@@ -81,7 +80,7 @@ fn bars(plot: &Plot, prepared: &Prepared, view: &View<'_>, theme: &Theme) {
         }
         if let Some((rect, share)) = bar(Series::Samples) {
             hatched_rect(painter, rect, theme.samples);
-            let error = (share * (1.0 - share) / count).max(0.0).sqrt();
+            let error = sample_error(share, view.snapshot.sample_count);
             let ends = [
                 plot.mass.at((share - error).max(0.0)),
                 plot.mass.at(share + error),

@@ -215,14 +215,7 @@ impl Plot {
 
     /// The column that holds an arm.
     pub(crate) fn column_of(&self, arm: usize) -> usize {
-        let arms = (self.window.end - self.window.first).max(1);
-        let guess = arm.saturating_sub(self.window.first) * self.window.columns / arms;
-        // Integer rounding can be one off.
-        if guess + 1 < self.window.columns && self.window.start(guess + 1) <= arm {
-            guess + 1
-        } else {
-            guess.min(self.window.columns.saturating_sub(1))
-        }
+        self.window.column(arm)
     }
 
     /// Left and right edge of an arm.

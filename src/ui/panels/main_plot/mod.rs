@@ -18,8 +18,8 @@ pub(crate) use self::{
     edit::{Bar, edit, stroke},
     layout::{Plot, axis_name},
     readout::tooltip,
-    series::{Prepared, Series},
-    shading::runs as mode_runs,
+    series::{Prepared, Series, sample_error},
+    shading::{every_mode_is_an_arm, runs as mode_runs},
 };
 use self::{layout::Bounds, shading::Shading};
 use super::heat_map::HeatMaps;

@@ -2,7 +2,10 @@
 
 use egui::{Color32, RichText, Ui};
 
-use super::{marks::WAITING, series::Series};
+use super::{
+    marks::WAITING,
+    series::{Series, sample_error},
+};
 use crate::{
     bandit::Shape,
     experiment::OTHER,
@@ -51,8 +54,7 @@ pub(crate) fn lines(view: &View<'_>, arm: usize, theme: &Theme) -> Vec<Line> {
         }
     }
     if let Some(share) = value(Series::Samples) {
-        let count = view.snapshot.sample_count.max(1) as f64;
-        let error = (share * (1.0 - share) / count).max(0.0).sqrt();
+        let error = sample_error(share, view.snapshot.sample_count);
         add(
             Series::Samples.label(),
             format!("{} ± {}", number(share), number(error)),

@@ -149,6 +149,13 @@ impl Series {
     }
 }
 
+/// The standard error of an arm's share among `count` samples.
+pub(crate) fn sample_error(share: f64, count: u64) -> f64 {
+    (share * (1.0 - share) / count.max(1) as f64)
+        .max(0.0)
+        .sqrt()
+}
+
 /// Every series that is shown, as columns.
 #[derive(Default)]
 pub(crate) struct Prepared {

@@ -79,7 +79,7 @@ impl Shading {
 }
 
 /// Whether every mode is one arm and is called as the arm is.
-fn every_mode_is_an_arm(problem: &Problem) -> bool {
+pub(crate) fn every_mode_is_an_arm(problem: &Problem) -> bool {
     problem.names.is_some()
         && problem.modes.iter().all(
             |mode| matches!(mode.arms[..], [arm] if problem.arm_label(arm as usize) == mode.label),

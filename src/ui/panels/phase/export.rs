@@ -1,14 +1,21 @@
 //! The phase diagram as a figure.
 
+use egui::Color32;
+
 use super::canvas::value_range;
 use crate::{
     engine::{Item, PhaseAxis, PhaseMap, PhaseRequest, tie_boundary},
-    figure::{Axes, Axis, Dash, Figure, Layout, Mark, MarkKind},
-    ui::View,
+    figure::{Axes, Axis, Dash, Figure, Layout, MarkKind},
+    ui::{View, figures},
 };
 
 /// Exactly what is shown: map, boundary, present parameters.
-pub(super) fn figure(request: &PhaseRequest, map: Option<&PhaseMap>, view: &View) -> Figure {
+pub(super) fn figure(
+    request: &PhaseRequest,
+    map: Option<&PhaseMap>,
+    view: &View,
+    dark: bool,
+) -> Figure {
     let ends = |axis: &PhaseAxis| {
         if axis.log10 {
             (axis.low.log10(), axis.high.log10())
@@ -20,19 +27,16 @@ pub(super) fn figure(request: &PhaseRequest, map: Option<&PhaseMap>, view: &View
     let place = |(low, high): (f64, f64), fraction: f64| low + fraction * (high - low);
     let mut marks = Vec::new();
     if let Some(map) = map {
-        marks.push(Mark {
-            name: map.request.quantity.label().to_owned(),
-            color: [0; 3],
-            opacity: 1.0,
-            kind: MarkKind::HeatMap {
-                values: map.values.iter().map(|&value| f64::from(value)).collect(),
-                columns: map.request.columns,
-                x_range,
-                y_range,
-                value_range: value_range(map),
-                log10: false,
-            },
-        });
+        let kind = MarkKind::HeatMap {
+            values: map.values.iter().map(|&value| f64::from(value)).collect(),
+            columns: map.request.columns,
+            x_range,
+            y_range,
+            value_range: value_range(map),
+            log10: false,
+        };
+        let name = map.request.quantity.label();
+        marks.push(figures::mark(name, Color32::BLACK, 1.0, kind));
     }
     let mut points = Vec::new();
     for [from, to] in tie_boundary(request, map) {
@@ -44,20 +48,14 @@ pub(super) fn figure(request: &PhaseRequest, map: Option<&PhaseMap>, view: &View
     if let Some((a, b)) = request.pair
         && !points.is_empty()
     {
-        marks.push(Mark {
-            name: format!(
-                "{} and {} tie",
-                Item::Arm(a).label(view.problem),
-                Item::Arm(b).label(view.problem)
-            ),
-            color: [0xFF; 3],
-            opacity: 1.0,
-            kind: MarkKind::Line {
-                points,
-                width: 1.5,
-                dash: Dash::Solid,
-            },
-        });
+        let item = |arm| Item::Arm(arm).label(view.problem);
+        let kind = MarkKind::Line {
+            points,
+            width: 1.5,
+            dash: Dash::Solid,
+        };
+        let name = format!("{} and {} tie", item(a), item(b));
+        marks.push(figures::mark(&name, Color32::WHITE, 1.0, kind));
     }
     let present = |axis: &PhaseAxis, range| {
         let value = axis.parameter.present(view.problem, &view.preset.objective);
@@ -65,15 +63,12 @@ pub(super) fn figure(request: &PhaseRequest, map: Option<&PhaseMap>, view: &View
     };
     let here = (present(&request.x, x_range), present(&request.y, y_range));
     if here.0.is_finite() && here.1.is_finite() {
-        marks.push(Mark {
-            name: "present parameters".to_owned(),
-            color: [0xD5, 0x5E, 0x00],
-            opacity: 1.0,
-            kind: MarkKind::Points {
-                points: vec![here],
-                radius: 4.0,
-            },
-        });
+        let kind = MarkKind::Points {
+            points: vec![here],
+            radius: 4.0,
+        };
+        let color = figures::theme(dark).accent;
+        marks.push(figures::mark("present parameters", color, 1.0, kind));
     }
     let axis = |axis: &PhaseAxis, range| Axis {
         label: axis.parameter.label(view.problem),
@@ -85,7 +80,7 @@ pub(super) fn figure(request: &PhaseRequest, map: Option<&PhaseMap>, view: &View
         title: format!("{} of the target", request.quantity.label()),
         file_stem: "phase-diagram".to_owned(),
         size: (460.0, 340.0),
-        dark: false,
+        dark,
         layout: Layout::Row,
         axes: vec![Axes {
             title: String::new(),

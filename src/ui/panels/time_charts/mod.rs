@@ -461,20 +461,24 @@ impl TimeCharts {
                 .spacing([14.0, 2.0])
                 .min_col_width(0.0)
                 .show(ui, |ui| {
-                    let row = |ui: &mut Ui, name: &str, color: Color32, points: &[Point]| {
-                        let Some(point) = trace::at(points, step) else {
-                            return;
+                    let row =
+                        |ui: &mut Ui, name: &str, color: Color32, shown: (Shows, &[Point])| {
+                            let Some(point) = trace::at(shown.1, step) else {
+                                return;
+                            };
+                            let value = number(shown.0.value(point.mean));
+                            ui.horizontal(|ui| {
+                                let (rect, _) =
+                                    ui.allocate_exact_size(vec2(8.0, 8.0), Sense::hover());
+                                ui.painter().rect_filled(rect, 2.0, color);
+                                ui.label(name);
+                            });
+                            ui.label(RichText::new(align(&value, 11)).monospace());
+                            ui.end_row();
                         };
-                        ui.horizontal(|ui| {
-                            let (rect, _) = ui.allocate_exact_size(vec2(8.0, 8.0), Sense::hover());
-                            ui.painter().rect_filled(rect, 2.0, color);
-                            ui.label(name);
-                        });
-                        ui.label(RichText::new(align(&number(point.mean), 11)).monospace());
-                        ui.end_row();
-                    };
                     for (curve, points) in chart.curves.iter().zip(traces) {
-                        row(ui, curve.shows.label(), (curve.color)(&theme), points);
+                        let name = curve.shows.label();
+                        row(ui, name, (curve.color)(&theme), (curve.shows, points));
                     }
                     for (index, traces) in pins {
                         let label = view
@@ -487,7 +491,7 @@ impl TimeCharts {
                                 curve.shows.label(),
                                 crate::ui::chart::elide(&label, 32)
                             );
-                            row(ui, &name, pin_color(*index), points);
+                            row(ui, &name, pin_color(*index), (curve.shows, points));
                         }
                     }
                 });
