@@ -16,7 +16,7 @@ use super::{
     phase::PhaseDiagram, samples::Samples, sandbox::Sandbox, time_charts::TimeCharts,
 };
 use crate::{
-    figure::{Figure, save},
+    figure::{Figure, MarkKind, save},
     ui::{
         Action, View,
         testing::World,
@@ -97,6 +97,10 @@ fn check<P: Default + 'static>(
         marks.map(|mark| mark.color).collect()
     };
     let [light, dark] = &files;
+    if name.starts_with("phase") {
+        let kind = &light.axes[0].marks[0].kind;
+        assert!(matches!(kind, MarkKind::HeatMap { .. }), "{name}: no map");
+    }
     assert_ne!(colors(light), colors(dark), "{name}: colours of the theme");
     if let Some(folder) = std::env::var_os("MODESCOPE_FIGURES") {
         for figure in &files {
@@ -185,10 +189,26 @@ fn phase_diagrams() {
         check(
             &format!("phase-{name}"),
             world,
-            PhaseDiagram::ui,
+            mapped,
             "Export phase diagram",
         );
     }
+}
+
+/// Draws a phase diagram as soon as its map is there.
+fn mapped(diagram: &mut PhaseDiagram, ui: &mut Ui, view: &View, actions: &mut Vec<Action>) {
+    let start = Instant::now();
+    let mut aside = Ui::new(
+        ui.ctx().clone(),
+        egui::Id::unique("aside"),
+        egui::UiBuilder::new().max_rect(ui.max_rect()).invisible(),
+    );
+    while !diagram.is_computed() {
+        assert!(start.elapsed() < Duration::from_secs(60), "no map in time");
+        diagram.ui(&mut aside, view, actions);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    diagram.ui(ui, view, actions);
 }
 
 #[test]

@@ -115,6 +115,13 @@ impl PhaseDiagram {
         state.follow(wish, view, actions);
     }
 
+    /// Whether the map is computed to the end.
+    #[cfg(test)]
+    pub(super) fn is_computed(&self) -> bool {
+        let latest = self.worker.as_ref().and_then(PhaseWorker::latest);
+        latest.is_some_and(|map| map.finished)
+    }
+
     fn ensure_worker(&mut self, ui: &Ui) {
         if self.worker.is_none() && self.failure.is_none() {
             let context = ui.ctx().clone();

@@ -7,7 +7,6 @@ use egui_kittest::{Harness, kittest::Queryable};
 
 use super::PhaseDiagram;
 use crate::{
-    engine::PhaseWorker,
     experiment::Edit,
     ui::{
         Action,
@@ -19,11 +18,7 @@ use crate::{
 fn shown(stage: Stage, size: (f32, f32)) -> Harness<'static, Played<PhaseDiagram>> {
     let mut harness = play(stage, size, PhaseDiagram::default(), PhaseDiagram::ui);
     let start = Instant::now();
-    let done = |diagram: &PhaseDiagram| {
-        let latest = diagram.worker.as_ref().and_then(PhaseWorker::latest);
-        latest.is_some_and(|map| map.finished)
-    };
-    while !done(&harness.state().panel) {
+    while !harness.state().panel.is_computed() {
         assert!(start.elapsed() < Duration::from_secs(60), "no map in time");
         std::thread::sleep(Duration::from_millis(5));
         harness.step();
