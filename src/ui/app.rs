@@ -37,11 +37,12 @@ use super::{
         tour::{Spot, Tour, spot},
         transport::Transport,
     },
+    pinned::Pin,
     prompt_picture::PromptPicture,
     session::{Session, SessionStore},
     theme::{self, ThemeChoice},
     toasts::Toasts,
-    view::{Loading, Pin, Selection, View},
+    view::{Loading, Selection, View},
 };
 use crate::{
     engine::{Command, Event, History, Keyframe, ProbeAnswer, Snapshot, Speed, Status, StopReason},
@@ -234,6 +235,15 @@ impl Workbench {
                 open_named(DEFAULT_PRESET)?
             }
         };
+        let mut pins = Vec::new();
+        if let Some(files) = &store.pins {
+            for listed in &session.pins {
+                match files.read(listed) {
+                    Ok(pin) => pins.push(pin),
+                    Err(error) => notices.push(Notice::Error(error)),
+                }
+            }
+        }
         let theme = options.theme.unwrap_or(session.theme);
         theme::apply(ctx, theme);
         // The table of commands has the keys for it.
@@ -261,7 +271,7 @@ impl Workbench {
             link,
             snapshot,
             scrub: None,
-            pins: Vec::new(),
+            pins,
             selection: Selection::default(),
             layouts,
             panels: Panels {

@@ -13,9 +13,9 @@ use super::{
     document::{Document, Origin},
     layout::Pane,
     opening::remember,
+    pinned::{ListedPin, Pin, PinnedRun},
     session::{INTERVAL_SECS, SavedExperiment, Session},
     theme::{self, ThemeChoice},
-    view::Pin,
     widgets::number::significant,
 };
 use crate::{
@@ -387,31 +387,41 @@ impl Workbench {
     }
 
     fn pin(&mut self, ctx: &Context) {
-        let snapshot = match &self.scrub {
-            None => self.snapshot.clone(),
-            Some(frame) => {
-                let mut snapshot = (*self.snapshot).clone();
-                snapshot.step = frame.step;
-                snapshot.policy = frame.policy.iter().map(|&mass| f64::from(mass)).collect();
-                snapshot.metrics = frame.metrics;
-                snapshot.analysis = frame.analysis.clone();
-                Arc::new(snapshot)
-            }
-        };
+        let mut run = PinnedRun::of(&self.snapshot);
+        if let Some(frame) = &self.scrub {
+            run.step = frame.step;
+            run.policy = frame.policy.iter().map(|&mass| f64::from(mass)).collect();
+            run.metrics = frame.metrics;
+        }
         let objective = &self.document.preset().objective;
         let label = format!(
             "{} {}, β {}, step {}",
             self.pins.len() + 1,
             objective_word(objective),
             significant(objective.beta.get(), 3),
-            steps_label(snapshot.step as f64)
+            steps_label(run.step as f64)
         );
-        self.notify(ctx, Notice::Done(format!("Pinned as “{label}”")));
+        let preset = self.document.preset().clone();
+        let written = (self.store.pins.as_ref()).map(|files| files.write(&run, &preset));
+        let file = match written.transpose() {
+            Ok(file) => {
+                self.notify(ctx, Notice::Done(format!("Pinned as “{label}”")));
+                file
+            }
+            Err(why) => {
+                let text = format!("Pinned as “{label}”, but lost when the window closes: {why}");
+                self.notify(ctx, Notice::Error(text));
+                None
+            }
+        };
+        // The session soon lists it.
+        self.store.saved_at = f64::NEG_INFINITY;
         self.pins.push(Pin {
             label,
             visible: true,
-            snapshot,
-            preset: self.document.preset().clone(),
+            run: Arc::new(run),
+            preset,
+            file,
         });
     }
 
@@ -524,6 +534,15 @@ impl Workbench {
             tour_offered: self.tour_offered,
             keep_by_time: self.checkpoints.by_time,
             window_size: self.window_size,
+            pins: (self.pins.iter())
+                .filter_map(|pin| {
+                    Some(ListedPin {
+                        file: pin.file.clone()?,
+                        label: pin.label.clone(),
+                        visible: pin.visible,
+                    })
+                })
+                .collect(),
             ..Session::default()
         };
         if let Err(error) = self.store.save(&session) {
