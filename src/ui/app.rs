@@ -158,8 +158,8 @@ pub struct Workbench {
     pub(super) edits: Vec<Edit>,
     /// Edits that wait until the window has solved its large problem.
     pub(super) unsent: Vec<Edit>,
-    /// What was open before, to go back to.
-    pub(super) previous: Option<(Box<Preset>, Origin, bool)>,
+    /// What was open before, to go back to, with its undo.
+    pub(super) previous: Option<Box<Document>>,
     /// Messages from threads that write files or the clipboard.
     pub(super) reports: (Sender<Notice>, Receiver<Notice>),
     /// Something changed that the session file does not have yet.

@@ -144,19 +144,19 @@ impl Workbench {
             Action::OpenExperiment(preset) => self.replace(ctx, preset, Origin::Untitled),
             Action::OpenFile(path) => self.open_file(ctx, path),
             Action::OpenPrevious => match self.previous.take() {
-                Some((preset, origin, dirty)) => {
-                    self.open_now(ctx, *preset, origin);
-                    if dirty {
-                        self.document.mark_dirty();
-                    }
-                }
+                Some(document) => match document.in_step() {
+                    Ok(document) => self.put(ctx, document),
+                    Err(error) => self.notify(ctx, Notice::Error(error)),
+                },
                 None => self.notify(ctx, Notice::Info("Nothing was open before".to_owned())),
             },
             Action::ChooseTable(role) => self.dialogs.ask(ctx, Purpose::Table(role), ""),
             Action::OpenDialog => self.dialogs.ask(ctx, Purpose::Open, ""),
             Action::Save => match self.document.origin().clone() {
                 Origin::File(path) => drop(self.save_to(ctx, path)),
-                Origin::Untitled | Origin::Builtin(_) => self.perform_one(ctx, Action::SaveAs),
+                Origin::Untitled | Origin::Builtin(_) | Origin::Table(_) => {
+                    self.perform_one(ctx, Action::SaveAs);
+                }
             },
             Action::SaveAs => {
                 let name = match self.document.origin() {
@@ -166,7 +166,9 @@ impl Workbench {
                         .to_string_lossy()
                         .into_owned(),
                     Origin::Builtin(name) => format!("{name}.ron"),
-                    Origin::Untitled => format!("{}.ron", self.document.preset().slug()),
+                    Origin::Untitled | Origin::Table(_) => {
+                        format!("{}.ron", self.document.preset().slug())
+                    }
                 };
                 self.dialogs.ask(ctx, Purpose::Save, &name);
             }
