@@ -103,6 +103,12 @@ impl View<'_> {
         self.loading.is_some()
     }
 
+    /// Problem and analysis, unless the model that they follow from is not there yet.
+    #[must_use]
+    pub fn known(&self) -> Option<(&Problem, &Analysis)> {
+        (!self.waits_for_model()).then_some((&**self.problem, &**self.analysis))
+    }
+
     /// The masses to draw as the policy: the scrubbed ones, or the latest.
     #[must_use]
     pub fn policy_mass(&self, arm: usize) -> f64 {
