@@ -830,6 +830,7 @@ fn before_training(document: &Document) -> Snapshot {
         keyframes: Arc::new([]),
         marks: Arc::new([]),
         language: None,
+        collapse: None,
         problem,
     }
 }

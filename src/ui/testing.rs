@@ -246,6 +246,7 @@ fn snapshot(preset: &Preset, problem: &Arc<Problem>, analysis: &Arc<Analysis>) -
         history: Arc::new(history),
         keyframes: Arc::new([]),
         language: None,
+        collapse: None,
         marks: Arc::new([EditMark {
             step: 6_000,
             label: "β 0.1 → 0.05".to_owned(),

@@ -56,6 +56,7 @@ impl Stage {
             keyframes: Arc::from([]),
             marks: Arc::from([]),
             language: None,
+            collapse: None,
         };
         Self {
             preset,
