@@ -3,7 +3,8 @@
 //! Regularised training from the reference never does worse than it: the objective only grows, and with it the expected
 //! reward. So a policy has collapsed that has lost nine tenths of the expected reward, counted from the worst answer's, or
 //! whose objective lies further below than the whole range of rewards: below the reference's, the target's and what the
-//! present experiment began with, so that neither a bad start nor an edit that moves the target is taken for it.
+//! present experiment began with, so that neither a bad start nor an edit that moves the target is taken for it. Nor does
+//! training at a sound rate settle on one answer, where the target has many, within some dozens of steps.
 
 use super::snapshot::{Collapse, Fallen};
 use crate::{
@@ -15,6 +16,12 @@ use crate::{
 const LEFT: f64 = 0.1;
 /// What of it has to be back for a policy to be sound again.
 const BACK: f64 = 0.5;
+/// What is left of the entropy where it has died.
+const ENTROPY_LEFT: f64 = 1e-3;
+/// What of it has to be back for a policy to be sound again.
+const ENTROPY_BACK: f64 = 0.05;
+/// Steps within which only a learning rate far too high makes the entropy die.
+const SUDDEN: u64 = 50;
 /// Least expected reward, of the range of rewards, whose loss is told from rounding.
 const LEAST: f64 = 1e-6;
 /// Looks in a row that have to find the same.
@@ -24,7 +31,7 @@ const LOOKS: u32 = 3;
 #[derive(Debug, Default)]
 pub(super) struct CollapseWatch {
     bars: Option<Bars>,
-    /// The step of the best objective, and that objective.
+    /// The step of the best objective of a sound policy, and that objective.
     best: Option<(u64, f64)>,
     /// When looks in a row began to find it, and how many have.
     suspected: Option<(u64, u32)>,
@@ -40,6 +47,9 @@ pub(super) struct CollapseWatch {
 struct Bars {
     reward: f64,
     objective: f64,
+    entropy: f64,
+    /// The step at which the present experiment began.
+    since: u64,
     /// Smallest and largest reward; worked out when it matters.
     range: Option<(f64, f64)>,
 }
@@ -57,41 +67,27 @@ impl CollapseWatch {
     pub(super) fn look(&mut self, step: u64, metrics: &Metrics, grounds: &[Ground]) {
         let reward = metrics.get(Metric::ExpectedReward);
         let objective = metrics.get(Metric::Objective);
-        let bars = (self.bars).get_or_insert_with(|| Bars::of(grounds, reward, objective));
-        if self.best.is_none_or(|(_, best)| objective > best) {
-            self.best = Some((step, objective));
-        }
-        if reward >= bars.reward && objective >= bars.objective {
-            self.suspected = None;
-            self.found = None;
-            return;
-        }
-        let (low, high) = *bars.range.get_or_insert_with(|| range(grounds));
-        let share = if bars.reward - low > LEAST * (high - low) {
-            (reward - low) / (bars.reward - low)
+        let entropy = metrics.get(Metric::Entropy);
+        let bars = (self.bars).get_or_insert_with(|| Bars::of(grounds, step, metrics));
+        let dead = if self.found.is_some() {
+            entropy < ENTROPY_BACK * bars.entropy
         } else {
-            // Nothing that could be lost.
-            1.0
-        };
-        let depth = if high > low {
-            (bars.objective - objective) / (high - low)
-        } else {
-            0.0
+            // One that begins late enough to be no sudden one is not even suspected.
+            let since = self.suspected.map_or(step, |(since, _)| since);
+            entropy < ENTROPY_LEFT * bars.entropy && since.saturating_sub(bars.since) <= SUDDEN
         };
         let left = if self.found.is_some() { BACK } else { LEFT };
-        let fallen = if share < left {
-            Fallen::Reward {
-                to: reward,
-                from: bars.reward,
-            }
-        } else if depth > (1.0 - left) / (1.0 - LEFT) {
-            Fallen::Objective {
-                to: objective,
-                from: bars.objective,
-            }
-        } else {
+        let of_entropy = || Fallen::Entropy {
+            to: entropy,
+            from: bars.entropy,
+        };
+        let died = dead.then(of_entropy);
+        let Some(fallen) = bars.fallen(grounds, reward, objective, left).or(died) else {
             self.suspected = None;
             self.found = None;
+            if self.best.is_none_or(|(_, best)| objective > best) {
+                self.best = Some((step, objective));
+            }
             return;
         };
         let (since, looks) = self.suspected.unwrap_or((step, 0));
@@ -99,7 +95,7 @@ impl CollapseWatch {
         if looks + 1 >= LOOKS && self.found.is_none() {
             let collapse = Collapse {
                 step: since,
-                sound_step: self.best.map_or(0, |(step, _)| step.min(since)),
+                sound_step: self.best.map_or(0, |(step, _)| step),
                 fallen,
             };
             self.found = Some(collapse);
@@ -127,20 +123,52 @@ impl CollapseWatch {
 }
 
 impl Bars {
-    fn of(grounds: &[Ground], reward: f64, objective: f64) -> Self {
+    fn of(grounds: &[Ground], since: u64, metrics: &Metrics) -> Self {
         let mean = |of: &dyn Fn(&Ground) -> f64| {
             grounds.iter().map(of).sum::<f64>() / grounds.len().max(1) as f64
         };
-        let least = |metric: Metric, now: f64| {
+        let least = |metric: Metric| {
             let reference = mean(&|ground| ground.analysis.reference_metrics.get(metric));
             let target = mean(&|ground| ground.analysis.target_metrics.get(metric));
             // A metric that is not defined there (NaN) is left out.
-            now.min(reference).min(target)
+            metrics.get(metric).min(reference).min(target)
         };
         Self {
-            reward: least(Metric::ExpectedReward, reward),
-            objective: least(Metric::Objective, objective),
+            reward: least(Metric::ExpectedReward),
+            objective: least(Metric::Objective),
+            entropy: least(Metric::Entropy),
+            since,
             range: None,
+        }
+    }
+
+    /// What of the reward or the objective is lost, if no more than `left` of it is left.
+    fn fallen(
+        &mut self,
+        grounds: &[Ground],
+        reward: f64,
+        objective: f64,
+        left: f64,
+    ) -> Option<Fallen> {
+        if reward >= self.reward && objective >= self.objective {
+            return None;
+        }
+        let (low, high) = *self.range.get_or_insert_with(|| range(grounds));
+        let lost =
+            self.reward - low > LEAST * (high - low) && reward - low < left * (self.reward - low);
+        let depth = (self.objective - objective) / (high - low);
+        if lost {
+            Some(Fallen::Reward {
+                to: reward,
+                from: self.reward,
+            })
+        } else if high > low && depth > (1.0 - left) / (1.0 - LEFT) {
+            Some(Fallen::Objective {
+                to: objective,
+                from: self.objective,
+            })
+        } else {
+            None
         }
     }
 }
@@ -157,12 +185,12 @@ fn range(grounds: &[Ground]) -> (f64, f64) {
 }
 
 impl Collapse {
-    /// What happened and what to do about it, in a line; the learning rate is the present one.
+    /// What happened and what to do about it, in a line; learning rate and β are the present ones.
     #[must_use]
-    pub fn message(&self, learning_rate: f64) -> String {
+    pub fn message(&self, learning_rate: f64, beta: f64) -> String {
         format!(
-            "{} at step {}; most often the learning rate is too high: lower training.learning_rate (now {learning_rate}) and \
-             begin anew, or go back to step {}",
+            "{} at step {}; most often the learning rate is too high: begin anew or go back to step {} with a smaller \
+             training.learning_rate (now {learning_rate}), or a larger objective.beta (now {beta})",
             self.says(),
             self.step,
             self.sound_step
@@ -175,6 +203,7 @@ impl Collapse {
         let (name, to, from) = match self.fallen {
             Fallen::Reward { to, from } => ("E[R]", to, from),
             Fallen::Objective { to, from } => ("J", to, from),
+            Fallen::Entropy { to, from } => ("the entropy", to, from),
         };
         format!(
             "The policy has collapsed: {name} fell to {}, far below the {} it should not fall under",
@@ -241,6 +270,19 @@ mod tests {
     }
 
     #[test]
+    fn an_entropy_that_dies_in_a_few_steps_is_told_and_one_that_dwindles_is_not() {
+        for (name, rate) in [("figure-5", 1e3), ("many-arms", 1e3), ("figure-2", 1e5)] {
+            let set = format!("training.learning_rate={rate}");
+            let found = run(name, &[&set], 100).collapse();
+            let is_entropy =
+                found.is_some_and(|found| matches!(found.fallen, Fallen::Entropy { .. }));
+            assert!(is_entropy, "{name}: {found:?}");
+        }
+        // One answer eats the others, over thousands of steps.
+        assert_eq!(run("dynamics-collapse", &[], 2_000).first_collapse(), None);
+    }
+
+    #[test]
     fn an_edit_that_moves_the_target_is_no_collapse() {
         let mut session = run("figure-4", &[], 2_000);
         let rewards = session.analysis().rewards.to_vec();
@@ -263,6 +305,7 @@ mod tests {
             let mut metrics = Metrics::default();
             metrics.set(Metric::ExpectedReward, reward);
             metrics.set(Metric::Objective, reward);
+            metrics.set(Metric::Entropy, 1.0);
             watch.look(step, &metrics, session.grounds());
             watch.found().map(|found| (found.sound_step, found.step))
         };

@@ -82,6 +82,13 @@ pub enum Fallen {
         /// The least of the reference's, the target's and what the run began with.
         from: f64,
     },
+    /// Nearly all of the entropy, within a few steps.
+    Entropy {
+        /// What is left, in nats.
+        to: f64,
+        /// The least of the reference's, the target's and what the run began with.
+        from: f64,
+    },
 }
 
 /// The part of a [`Snapshot`] that only a language model's run has.

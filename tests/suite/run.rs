@@ -331,7 +331,7 @@ fn a_collapse_is_told_on_standard_error() {
         "{told}"
     );
     assert!(
-        told.contains("lower training.learning_rate (now 0.3)"),
+        told.contains("smaller training.learning_rate (now 0.3)"),
         "{told}"
     );
     assert!(!run(&[]).contains("collapsed"));

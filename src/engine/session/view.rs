@@ -223,10 +223,12 @@ impl Session {
     /// Something that the user should know of the run, told once.
     pub fn take_notice(&mut self) -> Option<String> {
         if let Some(collapse) = self.watch.take() {
-            return Some(collapse.message(self.training.learning_rate));
+            let beta = self.preset.objective.beta.get();
+            return Some(collapse.message(self.training.learning_rate, beta));
         }
         let trainer = self.trainer.language()?;
-        self.language.as_mut()?.notice(trainer)
+        let collapsed = self.watch.first().is_some();
+        self.language.as_mut()?.notice(trainer, collapsed)
     }
 
     /// From now on, keeps every step of a language run until [`Self::take_step_log`].
