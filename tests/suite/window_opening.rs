@@ -70,13 +70,14 @@ fn a_table_without_rewards_is_told_what_would_be_accepted() {
         open_file(&mut harness, &table);
         assert_eq!(*harness.state().workbench().preset(), before);
         let accepted = "accepted: one column of rewards, or several that the first row names, one of them “reward”";
-        for words in [found, accepted] {
-            assert_eq!(says(&harness, words), 1, "{words}, in the toast");
-        }
+        let told = [found, accepted].map(|words| says(&harness, words));
+        assert!(
+            told.iter().all(|count| *count > 0),
+            "{found}: {told:?} in the toast"
+        );
         command(&mut harness, "log");
-        for words in [found, accepted] {
-            assert_eq!(says(&harness, words), 2, "{words}, in toast and log");
-        }
+        let logged = [found, accepted].map(|words| says(&harness, words));
+        assert_eq!(logged, told.map(|count| count + 1), "in toast and log");
     }
 }
 
@@ -106,6 +107,8 @@ fn a_language_preset_keeps_its_undo_when_its_model_is_loaded_again() {
     harness.get_by_label("Forward KL").click();
     harness.run_steps(3);
     command(&mut harness, "figure 4");
+    harness.get_by_label("Open without saving").click();
+    harness.run_steps(3);
     command(&mut harness, "reopen previous");
     loaded(&mut harness);
     assert_eq!(direction(&harness), Direction::Forward);
