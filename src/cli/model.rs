@@ -3,6 +3,7 @@
 
 use std::{
     io::{self, IsTerminal as _, Write as _},
+    ops::ControlFlow,
     path::PathBuf,
     process::ExitCode,
 };
@@ -260,6 +261,7 @@ fn fetch(args: &Fetch) -> anyhow::Result<()> {
         }
         bar.set_length(progress.total);
         bar.set_position(progress.done);
+        ControlFlow::Continue(())
     })?;
     bar.finish_and_clear();
     told(&request.repository, &source)

@@ -4,7 +4,10 @@ use std::path::Path;
 
 use thiserror::Error;
 
-use super::session::{Budget, Session, SessionError};
+use super::{
+    session::{Budget, Session, SessionError},
+    snapshot::Collapse,
+};
 use crate::{
     bandit::Analysis,
     experiment::{self, Expectation, Preset, Quantity, SetError},
@@ -21,6 +24,8 @@ pub struct Checked {
     pub expectation: Expectation,
     /// What was measured; NaN where the quantity is not defined (two arms that never tie, say).
     pub measured: f64,
+    /// The policy's collapse on the way, where it was trained.
+    pub collapse: Option<Collapse>,
 }
 
 impl Checked {
@@ -75,9 +80,11 @@ pub fn check_expectations(
                 runs.len() - 1
             }
         };
+        let run = &mut runs[index].1;
         checked.push(Checked {
-            measured: runs[index].1.measure(expectation.quantity)?,
+            measured: run.measure(expectation.quantity)?,
             expectation: expectation.clone(),
+            collapse: run.session.first_collapse(),
         });
     }
     Ok(checked)

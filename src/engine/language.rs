@@ -144,7 +144,8 @@ impl LanguageRun {
     }
 
     /// The next thing that the user should know and has not been told.
-    pub(super) fn notice(&mut self, trainer: &LmTrainer) -> Option<String> {
+    /// `collapsed`: that the policy has left the answers was told already.
+    pub(super) fn notice(&mut self, trainer: &LmTrainer, collapsed: bool) -> Option<String> {
         if self.told_rare.is_none() {
             let rare = self.rare(trainer);
             self.told_rare = Some(rare.is_some());
@@ -163,7 +164,7 @@ impl LanguageRun {
                  language.prompts.{prompt}.answers, or set language.failure_reward to what it gives everything else"
             ));
         }
-        self.barren(trainer)
+        self.barren(trainer, collapsed)
     }
 
     /// Before the first step: which prompt's batches will hardly hold an acceptable answer, and what to change.
@@ -189,7 +190,7 @@ impl LanguageRun {
     }
 
     /// Once no acceptable answer has come up for some time: why, and what to change.
-    fn barren(&mut self, trainer: &LmTrainer) -> Option<String> {
+    fn barren(&mut self, trainer: &LmTrainer, collapsed: bool) -> Option<String> {
         let (batches, samples) = trainer.barren();
         if batches == 0 {
             self.told_barren = false;
@@ -209,7 +210,11 @@ impl LanguageRun {
         let policy = (0..self.masses.len())
             .map(|prompt| valid(trainer.masses(prompt)))
             .fold(0.0, f64::max);
-        if policy < LEFT * reference {
+        let has_left = policy < LEFT * reference;
+        if has_left && collapsed {
+            return None;
+        }
+        if has_left {
             return Some(format!(
                 "no acceptable answer in {samples} samples: the policy has left the answers, P(valid) is {policy:.1e} now and \
                  {reference:.1e} under the reference; go back to an earlier step or reset, then take a smaller \

@@ -1,6 +1,7 @@
 //! The run: one trainer thread owns the policy; commands go in through a bounded channel, events and a latest-value
 //! snapshot come out. The window and the command line drive the same `Session`.
 
+mod collapse;
 mod edits;
 mod expectation;
 mod history;
@@ -34,7 +35,9 @@ pub use phase::{
 pub use run_folder::{RunFolder, RunFolderError};
 pub use samples_log::{DEFAULT_LIMIT_BYTES, SampleLine, SamplesLog, SamplesLogError};
 pub use session::{Budget, Row, Session, SessionError, StepLog};
-pub use snapshot::{EditMark, History, Keyframe, LanguageSnapshot, Series, Snapshot, Status};
+pub use snapshot::{
+    Collapse, EditMark, Fallen, History, Keyframe, LanguageSnapshot, Series, Snapshot, Status,
+};
 pub use summary::{Ended, ModeSummary, Outcome, PromptSummary, Summary};
 pub use tensorboard::{EventWriter, now_secs};
 pub use thread::{Engine, SendRefused};

@@ -21,6 +21,7 @@ use std::{
 use thiserror::Error;
 
 use super::{
+    collapse::CollapseWatch,
     edits::{Live, Marks},
     history::Recorder,
     keyframes::Thinned,
@@ -28,7 +29,7 @@ use super::{
     learner::{Learner, LearnerState, grounds, total_variation},
     message::{ProbeAnswer, Solved, StopReason},
     schedule,
-    snapshot::{EditMark, History, Keyframe, Snapshot, Status},
+    snapshot::{Collapse, EditMark, History, Keyframe, Snapshot, Status},
     stop::StopWatch,
 };
 use crate::{
@@ -201,6 +202,7 @@ pub struct Session {
     journal: Journal,
     replay: VecDeque<JournalEntry>,
     marks: Marks,
+    watch: CollapseWatch,
     shown: Shown,
 
     #[cfg(test)]
@@ -400,6 +402,7 @@ impl Session {
             journal: Journal::default(),
             replay: VecDeque::new(),
             marks: Marks::default(),
+            watch: CollapseWatch::default(),
             shown: Shown::default(),
             #[cfg(test)]
             fault: None,
@@ -532,6 +535,7 @@ impl Session {
                 self.trainer.measure_without_causes()
             };
             self.recorder.record_metrics(self.step, &metrics);
+            self.watch.look(self.step, &metrics, &self.grounds);
             self.rows.push(Row {
                 step: self.step,
                 metrics,

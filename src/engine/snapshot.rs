@@ -50,6 +50,45 @@ pub struct Snapshot {
     pub marks: Arc<[EditMark]>,
     /// What only a language model's run has.
     pub language: Option<Arc<LanguageSnapshot>>,
+    /// Training has ruined the policy.
+    pub collapse: Option<Collapse>,
+}
+
+/// A policy that is finite and ruined.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Collapse {
+    /// The step from which on it was seen.
+    pub step: u64,
+    /// The step of the best objective before.
+    pub sound_step: u64,
+    /// What shows it.
+    pub fallen: Fallen,
+}
+
+/// What a collapsed policy has lost.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Fallen {
+    /// Nearly all of the expected reward above the worst answer's.
+    Reward {
+        /// What is left.
+        to: f64,
+        /// The least of the reference's, the target's and what the run began with.
+        from: f64,
+    },
+    /// More of the objective than the range of rewards.
+    Objective {
+        /// What is left.
+        to: f64,
+        /// The least of the reference's, the target's and what the run began with.
+        from: f64,
+    },
+    /// Nearly all of the entropy, within a few steps.
+    Entropy {
+        /// What is left, in nats.
+        to: f64,
+        /// The least of the reference's, the target's and what the run began with.
+        from: f64,
+    },
 }
 
 /// The part of a [`Snapshot`] that only a language model's run has.

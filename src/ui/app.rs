@@ -37,11 +37,12 @@ use super::{
         tour::{Spot, Tour, spot},
         transport::Transport,
     },
+    pinned::Pin,
     prompt_picture::PromptPicture,
     session::{Session, SessionStore},
     theme::{self, ThemeChoice},
     toasts::Toasts,
-    view::{Loading, Pin, Selection, View},
+    view::{Loading, Selection, View},
 };
 use crate::{
     engine::{Command, Event, History, Keyframe, ProbeAnswer, Snapshot, Speed, Status, StopReason},
@@ -157,8 +158,8 @@ pub struct Workbench {
     pub(super) edits: Vec<Edit>,
     /// Edits that wait until the window has solved its large problem.
     pub(super) unsent: Vec<Edit>,
-    /// What was open before, to go back to.
-    pub(super) previous: Option<(Box<Preset>, Origin, bool)>,
+    /// What was open before, to go back to, with its undo.
+    pub(super) previous: Option<Box<Document>>,
     /// Messages from threads that write files or the clipboard.
     pub(super) reports: (Sender<Notice>, Receiver<Notice>),
     /// Something changed that the session file does not have yet.
@@ -234,6 +235,15 @@ impl Workbench {
                 open_named(DEFAULT_PRESET)?
             }
         };
+        let mut pins = Vec::new();
+        if let Some(files) = &store.pins {
+            for listed in &session.pins {
+                match files.read(listed) {
+                    Ok(pin) => pins.push(pin),
+                    Err(error) => notices.push(Notice::Error(error)),
+                }
+            }
+        }
         let theme = options.theme.unwrap_or(session.theme);
         theme::apply(ctx, theme);
         // The table of commands has the keys for it.
@@ -261,7 +271,7 @@ impl Workbench {
             link,
             snapshot,
             scrub: None,
-            pins: Vec::new(),
+            pins,
             selection: Selection::default(),
             layouts,
             panels: Panels {
@@ -820,6 +830,7 @@ fn before_training(document: &Document) -> Snapshot {
         keyframes: Arc::new([]),
         marks: Arc::new([]),
         language: None,
+        collapse: None,
         problem,
     }
 }

@@ -52,7 +52,7 @@ pub(super) fn command_line(document: &Document) -> Result<String, String> {
             quoted(&path.display().to_string()),
             experiment::load_preset(path).ok(),
         ),
-        Origin::Untitled => {
+        Origin::Untitled | Origin::Table(_) => {
             return Err(
                 "Save the experiment first; then a command line can name its file".to_owned(),
             );

@@ -34,6 +34,8 @@ pub(crate) enum Origin {
     Builtin(String),
     /// A file.
     File(PathBuf),
+    /// A table of numbers, which opens as an experiment of its own.
+    Table(PathBuf),
 }
 
 /// One step of undo: the edit that goes back and the one that goes forth.
@@ -148,7 +150,7 @@ impl Document {
     pub(crate) fn open(preset: Preset, origin: Origin) -> Result<Self, String> {
         let base_dir = match &origin {
             Origin::File(path) => path.parent().map(Path::to_owned),
-            Origin::Untitled | Origin::Builtin(_) => None,
+            Origin::Untitled | Origin::Builtin(_) | Origin::Table(_) => None,
         };
         let source = ProblemSource::evaluate(&preset.bandit, base_dir.as_deref())
             .map_err(|error| error.to_string())?;
@@ -172,6 +174,25 @@ impl Document {
             good_at: 0,
             restart: false,
             token: Arc::new(()),
+        })
+    }
+
+    /// The same with its target known, should that have been on the way when another experiment took its place.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub(crate) fn in_step(mut self) -> Result<Self, String> {
+        self.end_gesture();
+        if self.is_in_step() {
+            return Ok(self);
+        }
+        let opened = Self::open((*self.preset).clone(), self.origin)?;
+        Ok(Self {
+            good_at: self.undo.len(),
+            undo: self.undo,
+            redo: self.redo,
+            saved_at: self.saved_at,
+            ..opened
         })
     }
 
@@ -209,7 +230,7 @@ impl Document {
     /// built-in preset come back with the session only where this window keeps one.
     pub(crate) fn asks_before_closing(&self, keeps_session: bool) -> bool {
         let is_own = match self.origin {
-            Origin::File(_) | Origin::Untitled => true,
+            Origin::File(_) | Origin::Untitled | Origin::Table(_) => true,
             Origin::Builtin(_) => false,
         };
         self.is_dirty() && (is_own || !keeps_session)
@@ -234,6 +255,10 @@ impl Document {
     /// # Errors
     /// One line that says what is wrong; nothing has changed then.
     pub(crate) fn resolve(&mut self, preset: Arc<Preset>) -> Result<(), String> {
+        if preset == self.preset && self.is_in_step() {
+            // Known from the last time that it was open: undo stays.
+            return Ok(());
+        }
         let source = ProblemSource::evaluate(&preset.bandit, self.base_dir.as_deref())
             .map_err(|error| error.to_string())?;
         let was_saved = self.gesture.is_none() && self.saved_at == Some(self.undo.len());

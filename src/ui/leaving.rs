@@ -92,7 +92,7 @@ impl Workbench {
                         self.leave(ctx, pending);
                     }
                 }
-                Origin::Untitled | Origin::Builtin(_) => {
+                Origin::Untitled | Origin::Builtin(_) | Origin::Table(_) => {
                     self.saved_then = Some(pending);
                     self.perform(ctx, vec![Action::SaveAs]);
                 }

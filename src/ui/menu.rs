@@ -44,7 +44,7 @@ pub(super) fn menu_ui(workbench: &mut Workbench, ui: &mut Ui, actions: &mut Vec<
                     "This experiment has no file yet".to_owned(),
                 ),
                 Origin::Builtin(name) => (name.clone(), format!("Built-in preset {name}")),
-                Origin::File(path) => {
+                Origin::File(path) | Origin::Table(path) => {
                     let name = path.file_name().unwrap_or(path.as_os_str());
                     (
                         name.to_string_lossy().into_owned(),

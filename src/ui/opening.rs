@@ -13,7 +13,9 @@ use super::{
 use crate::{
     bandit::is_data,
     engine::Command,
-    experiment::{self, Arms, BanditSpec, Edit, LanguageSpec, ModeSpec, Preset, Role, Source},
+    experiment::{
+        self, Arms, BanditSpec, Edit, LanguageSpec, ModeSpec, Preset, Role, Source, repeated,
+    },
     lm::checkpoint::CHECKPOINT_FILE,
 };
 
@@ -30,24 +32,26 @@ impl Workbench {
     /// Opens another experiment, whatever is unsaved.
     pub(super) fn open_now(&mut self, ctx: &Context, preset: Preset, origin: Origin) {
         match Document::open(preset, origin) {
-            Ok(document) => {
-                let run = self.is_to_run();
-                if let Origin::File(path) = document.origin() {
-                    remember(&mut self.recent, path);
-                }
-                let old = std::mem::replace(&mut self.document, document);
-                if old.is_dirty() {
-                    self.notify(
-                        ctx,
-                        Notice::Info("File, Reopen previous has your changes".to_owned()),
-                    );
-                }
-                let preset = Box::new((**old.preset()).clone());
-                self.previous = Some((preset, old.origin().clone(), old.is_dirty()));
-                self.load(run);
-            }
+            Ok(document) => self.put(ctx, document),
             Err(error) => self.notify(ctx, Notice::Error(error)),
         }
+    }
+
+    /// Puts an experiment in the place of the one that is open, which can be reopened as it is, undo included.
+    pub(super) fn put(&mut self, ctx: &Context, document: Document) {
+        let run = self.is_to_run();
+        if let Origin::File(path) | Origin::Table(path) = document.origin() {
+            remember(&mut self.recent, path);
+        }
+        let old = std::mem::replace(&mut self.document, document);
+        if old.is_dirty() {
+            self.notify(
+                ctx,
+                Notice::Info("File, Reopen previous has your changes".to_owned()),
+            );
+        }
+        self.previous = Some(Box::new(old));
+        self.load(run);
     }
 
     pub(super) fn on_files_dropped(&mut self, ctx: &Context, actions: &mut Vec<Action>) {
@@ -78,8 +82,11 @@ impl Workbench {
         }
         if ends_in("csv") {
             match table_as_preset(&path) {
-                Ok(preset) => self.replace(ctx, Box::new(preset), Origin::Untitled),
-                Err(error) => self.notify(ctx, Notice::Error(error)),
+                Ok(preset) => self.replace(ctx, Box::new(preset), Origin::Table(path)),
+                Err(error) => {
+                    self.recent.retain(|recent| *recent != path);
+                    self.notify(ctx, Notice::Error(error));
+                }
             }
             return;
         }
@@ -114,7 +121,7 @@ impl Workbench {
 
     /// Reads a bandit's reference or rewards from a table. On a line there are as many arms as the table has rows then.
     pub(super) fn take_table(&mut self, ctx: &Context, role: Role, path: &Path) {
-        let (headers, rows) = match read_head(path) {
+        let Head { headers, rows, .. } = match read_head(path) {
             Ok(head) => head,
             Err(error) => return self.notify(ctx, Notice::Error(error)),
         };
@@ -181,7 +188,11 @@ fn open_named_file(path: &Path) -> Result<Preset, String> {
 fn table_as_preset(path: &Path) -> Result<Preset, String> {
     use crate::theory::{Beta, Direction, Objective};
     let shown = path.display();
-    let (headers, rows) = read_head(path)?;
+    let Head {
+        headers,
+        columns,
+        rows,
+    } = read_head(path)?;
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let from = |column| Source::Csv {
         path: absolute.clone(),
@@ -189,6 +200,18 @@ fn table_as_preset(path: &Path) -> Result<Preset, String> {
     };
     let rewards = column_named(Role::Rewards, &headers);
     let reference = column_named(Role::Reference, &headers);
+    if columns > 1 && rewards.is_none() {
+        let found = if headers.is_empty() {
+            format!("{columns} columns without names")
+        } else {
+            let names: Vec<&str> = headers.iter().take(20).collect();
+            format!("the columns {}", repeated(&names.join(", ")))
+        };
+        return Err(format!(
+            "{shown} has {found}; accepted: one column of rewards, or several that the first row names, one of them “reward” \
+             and, if there is one, “reference” for the reference's weights. Problem, Rewards, Table (CSV)… reads any column"
+        ));
+    }
     let beta = Beta::new(0.1).map_err(|error| error.to_string())?;
     Ok(Preset {
         format: 1,
@@ -232,8 +255,16 @@ fn column_for(role: Role, headers: &csv::StringRecord) -> Option<String> {
     column_named(role, headers).or_else(|| last.map(str::to_owned))
 }
 
-/// The names of a table's columns, if it has any, and the number of its rows below them.
-fn read_head(path: &Path) -> Result<(csv::StringRecord, usize), String> {
+/// What a table looks like before its numbers are read.
+struct Head {
+    /// The names of its columns, if it has any.
+    headers: csv::StringRecord,
+    columns: usize,
+    /// Rows below the names.
+    rows: usize,
+}
+
+fn read_head(path: &Path) -> Result<Head, String> {
     let cannot = |error: csv::Error| format!("{} cannot be read: {error}", path.display());
     let mut reader = csv::ReaderBuilder::new()
         .has_headers(false)
@@ -245,10 +276,19 @@ fn read_head(path: &Path) -> Result<(csv::StringRecord, usize), String> {
         None => csv::StringRecord::new(),
     };
     let below = reader.records().count();
+    let columns = first.len();
     Ok(if is_data(&first) {
-        (csv::StringRecord::new(), below + 1)
+        Head {
+            headers: csv::StringRecord::new(),
+            columns,
+            rows: below + usize::from(columns > 0),
+        }
     } else {
-        (first, below)
+        Head {
+            headers: first,
+            columns,
+            rows: below,
+        }
     })
 }
 

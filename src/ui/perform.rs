@@ -13,9 +13,9 @@ use super::{
     document::{Document, Origin},
     layout::Pane,
     opening::remember,
+    pinned::{ListedPin, Pin, PinnedRun},
     session::{INTERVAL_SECS, SavedExperiment, Session},
     theme::{self, ThemeChoice},
-    view::Pin,
     widgets::number::significant,
 };
 use crate::{
@@ -144,19 +144,19 @@ impl Workbench {
             Action::OpenExperiment(preset) => self.replace(ctx, preset, Origin::Untitled),
             Action::OpenFile(path) => self.open_file(ctx, path),
             Action::OpenPrevious => match self.previous.take() {
-                Some((preset, origin, dirty)) => {
-                    self.open_now(ctx, *preset, origin);
-                    if dirty {
-                        self.document.mark_dirty();
-                    }
-                }
+                Some(document) => match document.in_step() {
+                    Ok(document) => self.put(ctx, document),
+                    Err(error) => self.notify(ctx, Notice::Error(error)),
+                },
                 None => self.notify(ctx, Notice::Info("Nothing was open before".to_owned())),
             },
             Action::ChooseTable(role) => self.dialogs.ask(ctx, Purpose::Table(role), ""),
             Action::OpenDialog => self.dialogs.ask(ctx, Purpose::Open, ""),
             Action::Save => match self.document.origin().clone() {
                 Origin::File(path) => drop(self.save_to(ctx, path)),
-                Origin::Untitled | Origin::Builtin(_) => self.perform_one(ctx, Action::SaveAs),
+                Origin::Untitled | Origin::Builtin(_) | Origin::Table(_) => {
+                    self.perform_one(ctx, Action::SaveAs);
+                }
             },
             Action::SaveAs => {
                 let name = match self.document.origin() {
@@ -166,7 +166,9 @@ impl Workbench {
                         .to_string_lossy()
                         .into_owned(),
                     Origin::Builtin(name) => format!("{name}.ron"),
-                    Origin::Untitled => format!("{}.ron", self.document.preset().slug()),
+                    Origin::Untitled | Origin::Table(_) => {
+                        format!("{}.ron", self.document.preset().slug())
+                    }
                 };
                 self.dialogs.ask(ctx, Purpose::Save, &name);
             }
@@ -387,31 +389,41 @@ impl Workbench {
     }
 
     fn pin(&mut self, ctx: &Context) {
-        let snapshot = match &self.scrub {
-            None => self.snapshot.clone(),
-            Some(frame) => {
-                let mut snapshot = (*self.snapshot).clone();
-                snapshot.step = frame.step;
-                snapshot.policy = frame.policy.iter().map(|&mass| f64::from(mass)).collect();
-                snapshot.metrics = frame.metrics;
-                snapshot.analysis = frame.analysis.clone();
-                Arc::new(snapshot)
-            }
-        };
+        let mut run = PinnedRun::of(&self.snapshot);
+        if let Some(frame) = &self.scrub {
+            run.step = frame.step;
+            run.policy = frame.policy.iter().map(|&mass| f64::from(mass)).collect();
+            run.metrics = frame.metrics;
+        }
         let objective = &self.document.preset().objective;
         let label = format!(
             "{} {}, β {}, step {}",
             self.pins.len() + 1,
             objective_word(objective),
             significant(objective.beta.get(), 3),
-            steps_label(snapshot.step as f64)
+            steps_label(run.step as f64)
         );
-        self.notify(ctx, Notice::Done(format!("Pinned as “{label}”")));
+        let preset = self.document.preset().clone();
+        let written = (self.store.pins.as_ref()).map(|files| files.write(&run, &preset));
+        let file = match written.transpose() {
+            Ok(file) => {
+                self.notify(ctx, Notice::Done(format!("Pinned as “{label}”")));
+                file
+            }
+            Err(why) => {
+                let text = format!("Pinned as “{label}”, but lost when the window closes: {why}");
+                self.notify(ctx, Notice::Error(text));
+                None
+            }
+        };
+        // The session soon lists it.
+        self.store.saved_at = f64::NEG_INFINITY;
         self.pins.push(Pin {
             label,
             visible: true,
-            snapshot,
-            preset: self.document.preset().clone(),
+            run: Arc::new(run),
+            preset,
+            file,
         });
     }
 
@@ -524,6 +536,15 @@ impl Workbench {
             tour_offered: self.tour_offered,
             keep_by_time: self.checkpoints.by_time,
             window_size: self.window_size,
+            pins: (self.pins.iter())
+                .filter_map(|pin| {
+                    Some(ListedPin {
+                        file: pin.file.clone()?,
+                        label: pin.label.clone(),
+                        visible: pin.visible,
+                    })
+                })
+                .collect(),
             ..Session::default()
         };
         if let Err(error) = self.store.save(&session) {

@@ -9,7 +9,12 @@ use std::{
 use egui_tiles::Tree;
 use serde::{Deserialize, Serialize};
 
-use super::{document::Origin, layout::Pane, theme::ThemeChoice};
+use super::{
+    document::Origin,
+    layout::Pane,
+    pinned::{ListedPin, PinFiles},
+    theme::ThemeChoice,
+};
 use crate::experiment::{self, Preset};
 
 /// Version of the session file; another one starts afresh.
@@ -46,6 +51,9 @@ pub(super) struct Session {
     /// Size of the window in points.
     #[serde(default)]
     pub(super) window_size: Option<[f32; 2]>,
+    /// Runs kept for comparison.
+    #[serde(default)]
+    pub(super) pins: Vec<ListedPin>,
 }
 
 fn yes() -> bool {
@@ -66,6 +74,7 @@ impl Default for Session {
             tour_offered: false,
             keep_by_time: true,
             window_size: None,
+            pins: Vec::new(),
         }
     }
 }
@@ -86,6 +95,8 @@ pub(super) struct SavedExperiment {
 /// The session file, and the lock that makes this window the one that writes it.
 pub(super) struct SessionStore {
     file: Option<PathBuf>,
+    /// The pins' files, where this window writes the session.
+    pub(super) pins: Option<PinFiles>,
     /// Held as long as the window lives.
     _lock: Option<File>,
     /// Time of the last save, seconds since the window opened.
@@ -99,6 +110,7 @@ impl SessionStore {
     pub(super) fn open(dir: Option<PathBuf>) -> (Self, Option<Session>, Option<String>) {
         let mut store = Self {
             file: None,
+            pins: None,
             _lock: None,
             saved_at: 0.0,
             last: String::new(),
@@ -121,6 +133,11 @@ impl SessionStore {
                 }
                 store.file = Some(file);
                 remove_leftovers(&dir);
+                let pins = PinFiles::of_session(&dir);
+                if let Some(session) = &session {
+                    pins.remove_others(&session.pins);
+                }
+                store.pins = Some(pins);
             }
             Ok(_) => {
                 let note =
@@ -129,6 +146,7 @@ impl SessionStore {
                 trouble = trouble.or(Some(note));
                 let session = session.map(|session| Session {
                     experiment: None,
+                    pins: Vec::new(),
                     clean_exit: true,
                     ..session
                 });

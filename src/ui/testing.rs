@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Action, Loading, Pin, Selection, View};
+use super::{Action, Loading, Pin, PinnedRun, Selection, View};
 use crate::{
     bandit::{Analysis, Problem, ProblemSource, measure, mode_masses},
     engine::{
@@ -175,8 +175,9 @@ impl World {
         self.pins.push(Pin {
             label: label.to_owned(),
             visible: true,
-            snapshot: Arc::new(self.snapshot.clone()),
+            run: Arc::new(PinnedRun::of(&self.snapshot)),
             preset: Arc::new(self.preset.clone()),
+            file: None,
         });
     }
 
@@ -254,6 +255,7 @@ fn snapshot(preset: &Preset, problem: &Arc<Problem>, analysis: &Arc<Analysis>) -
         history: Arc::new(history),
         keyframes: Arc::new([]),
         language: None,
+        collapse: None,
         marks: Arc::new([EditMark {
             step: 6_000,
             label: "β 0.1 → 0.05".to_owned(),

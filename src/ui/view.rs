@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::keeping::Checkpointing;
+use super::{keeping::Checkpointing, pinned::Pin};
 use crate::{
     bandit::{Analysis, Problem},
     engine::{Keyframe, ProbeAnswer, Snapshot},
@@ -51,19 +51,6 @@ pub enum Loading {
     Failed(String),
 }
 
-/// An earlier run kept for comparison.
-#[derive(Debug, Clone)]
-pub struct Pin {
-    /// What to call it.
-    pub label: String,
-    /// Drawn or not.
-    pub visible: bool,
-    /// Its last picture.
-    pub snapshot: Arc<Snapshot>,
-    /// The experiment it ran.
-    pub preset: Arc<Preset>,
-}
-
 /// What is hovered and picked.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Selection {
@@ -107,13 +94,19 @@ impl View<'_> {
     /// Whether a pin's policy is one over the arms of today and can be drawn over them.
     #[must_use]
     pub fn has_arms_of(&self, pin: &Pin) -> bool {
-        pin.snapshot.policy.len() == self.problem.arms()
+        pin.run.policy.len() == self.problem.arms()
     }
 
     /// Whether the model is not there yet, so that reference, policy and target are placeholders; the rewards are known.
     #[must_use]
     pub fn waits_for_model(&self) -> bool {
         self.loading.is_some()
+    }
+
+    /// Problem and analysis, unless the model that they follow from is not there yet.
+    #[must_use]
+    pub fn known(&self) -> Option<(&Problem, &Analysis)> {
+        (!self.waits_for_model()).then_some((&**self.problem, &**self.analysis))
     }
 
     /// The masses to draw as the policy: the scrubbed ones, or the latest.

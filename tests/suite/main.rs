@@ -29,4 +29,5 @@ mod tensorboard;
 mod window;
 mod window_keeping;
 mod window_language;
+mod window_opening;
 mod window_problem;

@@ -33,6 +33,9 @@ fn every_stated_expectation_of_every_preset_holds() {
             if !checked.holds() {
                 failures.push(line);
             }
+            if let Some(collapse) = checked.collapse {
+                failures.push(format!("{}: {}", builtin.name, collapse.says()));
+            }
         }
         println!("{} took {:?}", builtin.name, start.elapsed());
     }

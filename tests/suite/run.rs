@@ -315,3 +315,24 @@ fn a_killed_run_leaves_whole_lines_and_an_interrupted_one_its_summary() {
         }
     }
 }
+
+#[test]
+fn a_collapse_is_told_on_standard_error() {
+    let run = |sets: &[&str]| {
+        let args = ["run", "lm-one-or-two", "--steps", "60", "--json"];
+        let output = modescope(&[&args, sets].concat()).output().unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let told = run(&["--set", "training.learning_rate=0.3"]);
+    assert_eq!(
+        told.matches("The policy has collapsed: ").count(),
+        1,
+        "{told}"
+    );
+    assert!(
+        told.contains("smaller training.learning_rate (now 0.3)"),
+        "{told}"
+    );
+    assert!(!run(&[]).contains("collapsed"));
+}

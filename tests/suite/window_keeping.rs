@@ -157,6 +157,84 @@ fn a_folder_that_cannot_be_written_is_named_once_and_training_goes_on() {
     assert!(says(&harness, &told));
 }
 
+fn ends(mut harness: Harness<'_, Bench>) {
+    harness.state_mut().workbench_mut().on_exit();
+}
+
+#[test]
+fn pins_are_there_at_the_next_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut harness = open(kept_in(dir.path()));
+    step(&mut harness, 1..=3);
+    harness.key_press(Key::P);
+    harness.run_steps(2);
+    command(&mut harness, "figure 4");
+    harness.key_press(Key::P);
+    harness.run_steps(2);
+    let of = |harness: &Harness<'_, Bench>| {
+        let pins = harness.state().workbench().pins().iter();
+        pins.map(|pin| {
+            let history = pin.run.history.series.iter();
+            (
+                pin.label.clone(),
+                pin.preset.title.clone(),
+                (pin.run.step, pin.run.policy.clone(), pin.visible),
+                history.map(|series| series.steps.len()).sum::<usize>(),
+            )
+        })
+        .collect::<Vec<_>>()
+    };
+    let before = of(&harness);
+    assert_eq!((before.len(), before[0].2.0), (2, 3));
+    assert!(before[0].3 > 0, "its charts are kept");
+    ends(harness);
+
+    let mut harness = open(kept_in(dir.path()));
+    assert_eq!(of(&harness), before);
+    click(&mut harness, "Pins");
+    click(&mut harness, &format!("Hide {}", before[0].0));
+    click(&mut harness, &format!("Remove {}", before[1].0));
+    ends(harness);
+
+    // Another preset is named: the pins are there all the same.
+    let harness = open(WorkbenchOptions {
+        open: Some("figure-2".to_owned()),
+        ..kept_in(dir.path())
+    });
+    let pins = of(&harness);
+    assert_eq!(
+        (pins.len(), &pins[0].0, pins[0].2.2),
+        (1, &before[0].0, false)
+    );
+    let files = std::fs::read_dir(dir.path().join("pins")).unwrap().count();
+    assert_eq!(files, 1, "the removed pin's file is gone");
+}
+
+#[test]
+fn a_pin_whose_file_is_gone_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut harness = open(kept_in(dir.path()));
+    harness.key_press(Key::P);
+    harness.run_steps(2);
+    let label = harness.state().workbench().pins()[0].label.clone();
+    ends(harness);
+    std::fs::remove_dir_all(dir.path().join("pins")).unwrap();
+    let harness = open(kept_in(dir.path()));
+    assert!(harness.state().workbench().pins().is_empty());
+    assert!(says(&harness, &format!("The pin “{label}” is lost")));
+}
+
+#[test]
+fn a_pin_that_cannot_be_kept_is_told_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("pins"), "in the way").unwrap();
+    let mut harness = open(kept_in(dir.path()));
+    harness.key_press(Key::P);
+    harness.run_steps(2);
+    assert_eq!(harness.state().workbench().pins().len(), 1);
+    assert!(says(&harness, "but lost when the window closes"));
+}
+
 fn asks(harness: &Harness<'_, Bench>) -> bool {
     says(harness, "Keep what was trained?")
 }

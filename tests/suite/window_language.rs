@@ -15,7 +15,7 @@ use modescope::{
 use crate::window::{Bench, LANGUAGE, command, open, quiet, wait_until};
 
 /// Types a path into the dialog that is open and confirms it.
-fn answer(harness: &mut Harness<'_, Bench>, path: &Path, word: &str) {
+pub(crate) fn answer(harness: &mut Harness<'_, Bench>, path: &Path, word: &str) {
     let field = harness.get_by_label("Path");
     field.focus();
     field.set_text_value_accesskit(&path.display().to_string());
@@ -26,7 +26,7 @@ fn answer(harness: &mut Harness<'_, Bench>, path: &Path, word: &str) {
     harness.run_steps(3);
 }
 
-fn open_language(dir: &Path) -> Harness<'static, Bench> {
+pub(crate) fn open_language(dir: &Path) -> Harness<'static, Bench> {
     let path = dir.join("language.ron");
     std::fs::write(&path, LANGUAGE).unwrap();
     let mut harness = open(WorkbenchOptions {

@@ -55,6 +55,7 @@ impl Session {
             self.shown.metrics = None;
             self.shown.marks = None;
             self.shown.live = None;
+            self.watch.restart();
             if !self.failed {
                 self.renew_records();
             }

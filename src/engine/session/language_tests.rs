@@ -337,7 +337,7 @@ fn a_policy_that_left_the_answers_is_told_apart_from_a_prompt_that_does_not_lead
     });
     let notice = notice.unwrap();
     for says in [
-        "has left",
+        "has collapsed",
         "training.learning_rate (now 1)",
         "objective.beta (now 0.1)",
     ] {

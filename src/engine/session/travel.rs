@@ -192,6 +192,7 @@ impl Session {
         self.keyframes.truncate(0);
         self.states.truncate(0);
         self.shown = Shown::default();
+        self.watch.restart();
         self.at_boundary()
     }
 
@@ -295,6 +296,7 @@ impl Session {
         self.checkpoints.retain(|(at, ..)| *at <= step);
         self.journal.truncate(step);
         self.marks.truncate(step);
+        self.watch.restart();
         self.shown = Shown::default();
         self.set_boundary();
         Ok(step)

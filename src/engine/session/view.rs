@@ -7,8 +7,8 @@ use std::{
 };
 
 use super::{
-    Analysis, Ground, HISTORY_PERIOD, Journal, LmTrainer, Metrics, Preset, ProbeAnswer, Problem,
-    Row, SampleRecord, Session, SessionError, Snapshot, Status, StepLog, bandit, lm,
+    Analysis, Collapse, Ground, HISTORY_PERIOD, Journal, LmTrainer, Metrics, Preset, ProbeAnswer,
+    Problem, Row, SampleRecord, Session, SessionError, Snapshot, Status, StepLog, bandit, lm,
 };
 
 impl Session {
@@ -82,6 +82,7 @@ impl Session {
             keyframes: Arc::clone(keyframes),
             marks: Arc::clone(marks),
             language,
+            collapse: self.watch.found(),
         }
     }
 
@@ -207,10 +208,27 @@ impl Session {
         self.trainer.language().map(LmTrainer::records)
     }
 
-    /// Something that the user should know of a language run, told once.
+    /// How training has ruined the policy, if it has.
+    #[must_use]
+    pub fn collapse(&self) -> Option<Collapse> {
+        self.watch.found()
+    }
+
+    /// The first collapse of this run, whatever came after.
+    #[must_use]
+    pub fn first_collapse(&self) -> Option<Collapse> {
+        self.watch.first()
+    }
+
+    /// Something that the user should know of the run, told once.
     pub fn take_notice(&mut self) -> Option<String> {
+        if let Some(collapse) = self.watch.take() {
+            let beta = self.preset.objective.beta.get();
+            return Some(collapse.message(self.training.learning_rate, beta));
+        }
         let trainer = self.trainer.language()?;
-        self.language.as_mut()?.notice(trainer)
+        let collapsed = self.watch.first().is_some();
+        self.language.as_mut()?.notice(trainer, collapsed)
     }
 
     /// From now on, keeps every step of a language run until [`Self::take_step_log`].

@@ -2,6 +2,8 @@
 
 use std::{
     cell::Cell,
+    ops::ControlFlow,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     path::{Path, PathBuf},
 };
 
@@ -94,7 +96,8 @@ const SMALL_FILES: [&str; 8] = [
 const RETRIES: usize = 4;
 
 impl ModelStore {
-    /// Fetches a model into the Hugging Face cache; files that are there already are not fetched again.
+    /// Fetches a model into the Hugging Face cache; files that are there already are not fetched again. `progress` may break
+    /// it off: what is here by then stays for the next attempt.
     ///
     /// # Errors
     /// Says what the hub or the network said, or why the repository's model is not supported. Parts of files stay for the
@@ -102,7 +105,7 @@ impl ModelStore {
     pub fn fetch(
         &self,
         request: &FetchRequest,
-        mut progress: impl FnMut(FetchProgress<'_>),
+        mut progress: impl FnMut(FetchProgress<'_>) -> ControlFlow<()>,
     ) -> Result<ModelSource, LmError> {
         let folder = self.hub_cache.as_ref().ok_or_else(|| {
             LmError::Request(
@@ -143,6 +146,10 @@ impl ModelStore {
                     })
                     .map_err(|e| match e {
                         Download::Failed(error) => failed(error),
+                        Download::BrokenOff => say(
+                            request,
+                            "it was cancelled; what is here already stays, and the next attempt goes on from there",
+                        ),
                         Download::Short(have, of) => {
                             say(request, &format!("{name} ended after {have} of {of} bytes"))
                         }
@@ -220,13 +227,14 @@ fn choose(request: &FetchRequest, names: &[String]) -> Result<Vec<String>, LmErr
 
 enum Download {
     Failed(ApiError),
+    BrokenOff,
     Short(u64, u64),
 }
 
 fn download(
     hub: &ApiRepo,
     name: &str,
-    progress: &mut dyn FnMut(FetchProgress<'_>),
+    progress: &mut dyn FnMut(FetchProgress<'_>) -> ControlFlow<()>,
 ) -> Result<PathBuf, Download> {
     let total = Cell::new(0);
     let meter = Meter {
@@ -235,9 +243,13 @@ fn download(
         total: &total,
         tell: progress,
     };
-    let path = hub
-        .download_with_progress(name, meter)
-        .map_err(Download::Failed)?;
+    // The client has no other way out of a download than unwinding; it holds nothing but files, which close on the way.
+    let outcome = catch_unwind(AssertUnwindSafe(|| hub.download_with_progress(name, meter)));
+    let path = match outcome {
+        Ok(fetched) => fetched.map_err(Download::Failed)?,
+        Err(payload) if payload.is::<BrokenOff>() => return Err(Download::BrokenOff),
+        Err(payload) => resume_unwind(payload),
+    };
     let have = std::fs::metadata(&path).map_or(0, |m| m.len());
     if have != total.get() {
         // The cache would take it for the whole file.
@@ -271,21 +283,28 @@ fn remove_parts(cache: &Path, repository: &str) {
     }
 }
 
+/// What unwinds when a download is broken off.
+struct BrokenOff;
+
 /// Passes the client's progress on.
 struct Meter<'a> {
     file: &'a str,
     done: u64,
     total: &'a Cell<u64>,
-    tell: &'a mut dyn FnMut(FetchProgress<'_>),
+    tell: &'a mut dyn FnMut(FetchProgress<'_>) -> ControlFlow<()>,
 }
 
 impl Meter<'_> {
     fn tell(&mut self) {
-        (self.tell)(FetchProgress {
+        let told = (self.tell)(FetchProgress {
             file: self.file,
             done: self.done,
             total: self.total.get(),
         });
+        if told.is_break() {
+            // No panic: nothing is printed.
+            resume_unwind(Box::new(BrokenOff));
+        }
     }
 }
 

@@ -1,17 +1,20 @@
 //! The presets gallery: a card per built-in experiment with a small picture of what it asks for and a line on what to
-//! look for. The pictures are computed in a thread when the gallery is first opened.
+//! look for. The pictures are computed in a thread when the gallery is first opened; those of the model that is part of the
+//! program ask it for the exact probabilities of its answers.
 
 use crossbeam_channel::{Receiver, bounded};
 use egui::{
-    Color32, Context, Key, Rect, RichText, ScrollArea, Sense, Shape, Stroke, TextEdit, Ui, Window,
-    pos2, vec2,
+    Color32, Context, FontId, Key, Rect, RichText, ScrollArea, Sense, Shape, Stroke, TextEdit, Ui,
+    Window, pos2, vec2,
 };
 
 use super::palette::fuzzy;
 use crate::{
-    bandit::{Analysis, ProblemSource, Shape as Arms},
-    experiment::{self, Builtin},
+    bandit::{Analysis, Problem, ProblemSource, Shape as Arms},
+    engine::Session,
+    experiment::{self, Builtin, Preset},
     figure::viridis,
+    lm::store::EMBEDDED,
     ui::{Action, theme::Theme},
 };
 
@@ -45,6 +48,11 @@ enum Picture {
     Grid {
         columns: usize,
         target: Vec<f32>,
+    },
+    /// Answers of a model that is not part of the program: how likely it finds them is only known when it is loaded.
+    Answers {
+        texts: Vec<String>,
+        model: String,
     },
     None,
 }
@@ -194,14 +202,20 @@ fn card_ui(ui: &mut Ui, card: &Card, size: egui::Vec2) -> bool {
         inner
             .add(egui::Label::new(RichText::new(&card.look_for).small().color(theme.muted)).wrap());
     }
-    response
-        .on_hover_text(format!("{}\n\n{}", card.summary, card.look_for))
-        .clicked()
+    let mut tip = format!("{}\n\n{}", card.summary, card.look_for);
+    if let Picture::Answers { texts, model } = &card.picture {
+        tip.push_str(&format!(
+            "\n\nAnswers: {}. How likely {model} finds them is shown when it is loaded.",
+            texts.join(", ")
+        ));
+    }
+    response.on_hover_text(tip).clicked()
 }
 
 fn paint(painter: &egui::Painter, picture: &Picture, rect: Rect, theme: &Theme) {
     match picture {
         Picture::None => {}
+        Picture::Answers { texts, model } => answers(painter, texts, model, rect, theme),
         Picture::Line {
             reference,
             reward,
@@ -268,6 +282,38 @@ fn paint(painter: &egui::Painter, picture: &Picture, rect: Rect, theme: &Theme) 
     }
 }
 
+/// The answers in rows, as many as fit, and that their bars come with the model.
+fn answers(painter: &egui::Painter, texts: &[String], model: &str, rect: Rect, theme: &Theme) {
+    let painter = painter.with_clip_rect(rect.intersect(painter.clip_rect()));
+    let font = FontId::proportional(10.5);
+    let small = FontId::proportional(9.5);
+    let note = painter.layout(
+        format!("{model} not loaded"),
+        small,
+        theme.muted,
+        rect.width() - 4.0,
+    );
+    let bottom = rect.bottom() - note.size().y - 3.0;
+    painter.galley(pos2(rect.left() + 2.0, bottom + 2.0), note, theme.muted);
+    let ink = theme.ink(theme.reference);
+    let mut at = rect.min + vec2(2.0, 2.0);
+    for text in texts {
+        let galley = painter.layout_no_wrap(text.clone(), font.clone(), ink);
+        let size = galley.size() + vec2(8.0, 2.0);
+        if at.x > rect.left() + 2.0 && at.x + size.x > rect.right() {
+            at = pos2(rect.left() + 2.0, at.y + size.y + 3.0);
+        }
+        if at.y + size.y > bottom {
+            return;
+        }
+        let outline = Stroke::new(1.0, theme.reference.gamma_multiply(0.6));
+        let place = Rect::from_min_size(at, size);
+        painter.rect_stroke(place, 3.0, outline, egui::StrokeKind::Inside);
+        painter.galley(at + vec2(4.0, 1.0), galley, ink);
+        at.x += size.x + 4.0;
+    }
+}
+
 /// Starts computing every card; they arrive in order.
 fn start(ctx: Context) -> Receiver<Card> {
     let all = experiment::builtin();
@@ -289,26 +335,19 @@ fn start(ctx: Context) -> Receiver<Card> {
 
 fn card(builtin: &Builtin) -> Option<Card> {
     let preset = experiment::builtin_preset(builtin.name)?;
-    let picture = ProblemSource::evaluate(&preset.bandit, None)
-        .ok()
-        .and_then(|source| source.problem(&preset.bandit, &preset.objective).ok())
-        .and_then(|problem| {
-            let analysis = Analysis::new(&problem, &preset.objective).ok()?;
-            Some(match problem.shape {
-                Arms::Line { .. } => {
-                    let reference = binned(&problem.reference.masses());
-                    let target = binned(&analysis.target.masses);
-                    // Reference and target share a scale, unless one would not be seen.
-                    let top = largest(&target).max(largest(&reference));
-                    Picture::Line {
-                        reference: scaled(&reference, top),
-                        target: scaled(&target, top),
-                        reward: scaled_rewards(&binned_mean(&analysis.rewards)),
-                    }
-                }
-                Arms::Grid { rows, columns, .. } => grid(&analysis.target.masses, rows, columns),
-            })
-        });
+    let picture = match &preset.language {
+        Some(language) if language.model != EMBEDDED => Some(Picture::Answers {
+            texts: (language.prompts.first()?.answers.iter())
+                .map(|answer| answer.text.trim().to_owned())
+                .collect(),
+            model: language.model.clone(),
+        }),
+        // Asks the model.
+        Some(_) => Session::new(preset.clone(), None)
+            .ok()
+            .map(|session| picture(session.problem(), session.analysis())),
+        None => bandit_picture(&preset),
+    };
     Some(Card {
         name: builtin.name,
         title: preset.title,
@@ -316,6 +355,30 @@ fn card(builtin: &Builtin) -> Option<Card> {
         summary: preset.summary,
         picture: picture.unwrap_or(Picture::None),
     })
+}
+
+fn bandit_picture(preset: &Preset) -> Option<Picture> {
+    let source = ProblemSource::evaluate(&preset.bandit, None).ok()?;
+    let problem = source.problem(&preset.bandit, &preset.objective).ok()?;
+    let analysis = Analysis::new(&problem, &preset.objective).ok()?;
+    Some(picture(&problem, &analysis))
+}
+
+fn picture(problem: &Problem, analysis: &Analysis) -> Picture {
+    match problem.shape {
+        Arms::Line { .. } => {
+            let reference = binned(&problem.reference.masses());
+            let target = binned(&analysis.target.masses);
+            // Reference and target share a scale, unless one would not be seen.
+            let top = largest(&target).max(largest(&reference));
+            Picture::Line {
+                reference: scaled(&reference, top),
+                target: scaled(&target, top),
+                reward: scaled_rewards(&binned_mean(&analysis.rewards)),
+            }
+        }
+        Arms::Grid { rows, columns, .. } => grid(&analysis.target.masses, rows, columns),
+    }
 }
 
 fn bins(count: usize) -> impl Iterator<Item = std::ops::Range<usize>> {
@@ -382,5 +445,59 @@ fn grid(target: &[f64], rows: usize, columns: usize) -> Picture {
     Picture::Grid {
         columns: small_columns,
         target: cells.iter().map(|mass| (mass / top) as f32).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests may panic")]
+    use super::*;
+
+    fn card_of(name: &str) -> Card {
+        let all = experiment::builtin().iter();
+        card(all.clone().find(|builtin| builtin.name == name).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_card_of_the_embedded_model_shows_what_it_gives_its_answers() {
+        let preset = experiment::builtin_preset("lm-one-or-two").unwrap();
+        let session = Session::new(preset, None).unwrap();
+        let masses = session.problem().reference.masses();
+        let Picture::Line {
+            reference, target, ..
+        } = card_of("lm-one-or-two").picture
+        else {
+            unreachable!("its answers are on a line")
+        };
+        assert_eq!(reference.len(), masses.len());
+        for (height, mass) in reference.iter().zip(&masses) {
+            let wanted = masses[0] / f64::from(reference[0]);
+            assert!((f64::from(*height) * wanted - mass).abs() < 1e-6);
+        }
+        assert!(
+            reference[0] > 2.0 * reference[1],
+            "1 is its favourite: {reference:?}"
+        );
+        assert!(
+            target[0] > target[2],
+            "everything else is worth nothing: {target:?}"
+        );
+    }
+
+    #[test]
+    fn a_card_of_another_model_names_its_answers_and_the_model() {
+        let Picture::Answers { texts, model } = card_of("lm-smollm2-die").picture else {
+            unreachable!("nothing is known of the model's answers")
+        };
+        assert_eq!(texts, ["1", "2", "3", "4", "5", "6"]);
+        assert_eq!(model, "smollm2-135m");
+    }
+
+    #[test]
+    fn every_preset_has_a_picture() {
+        for builtin in experiment::builtin() {
+            let card = card(builtin).unwrap();
+            assert!(!matches!(card.picture, Picture::None), "{}", builtin.name);
+        }
     }
 }

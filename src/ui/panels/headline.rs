@@ -9,12 +9,13 @@ use egui::{
 
 use crate::{
     bandit,
-    engine::Status,
+    engine::{Collapse, Status},
+    experiment::{Edit, Training},
     theory::{Metric, Metrics},
     ui::{
         Action, Loading, View,
         theme::{SENTENCE_SIZE, Theme},
-        widgets::number::without_noise,
+        widgets::number::{significant, without_noise},
     },
 };
 
@@ -29,10 +30,13 @@ pub(crate) fn headline_ui(ui: &mut Ui, view: &View, actions: &mut Vec<Action>) {
     }
     let roomy = ui.ctx().content_rect().height() >= ROOMY;
     let sentence = &view.shown_analysis().sentence;
+    let collapse = collapse_to_tell(ui, view);
     if !roomy {
-        let text = RichText::new(sentence)
-            .size(SENTENCE_SIZE)
-            .color(ui.visuals().strong_text_color());
+        let (said, color) = match collapse {
+            Some(collapse) => (collapse.says(), Theme::of(ui).error),
+            None => (sentence.clone(), ui.visuals().strong_text_color()),
+        };
+        let text = RichText::new(said).size(SENTENCE_SIZE).color(color);
         ui.add(Label::new(text).truncate());
         return;
     }
@@ -66,6 +70,65 @@ pub(crate) fn headline_ui(ui: &mut Ui, view: &View, actions: &mut Vec<Action>) {
             (metric, metrics.get(metric), compared.then_some(of))
         });
         pairs_ui(ui, &theme, &pairs);
+    });
+    if let Some(collapse) = collapse {
+        collapse_ui(ui, view, collapse, actions);
+    }
+}
+
+/// Where the user has put a warning away: the run and the step it was of.
+fn dismissed_id() -> egui::Id {
+    egui::Id::unique("collapse put away")
+}
+
+/// How training has ruined the policy that is drawn, unless the user has put that away.
+fn collapse_to_tell(ui: &Ui, view: &View) -> Option<Collapse> {
+    let collapse = view.snapshot.collapse?;
+    let known = (view.snapshot.epoch, collapse.step);
+    let dismissed = ui.data(|data| data.get_temp::<(u64, u64)>(dismissed_id()));
+    (view.scrub.is_none() && dismissed != Some(known)).then_some(collapse)
+}
+
+/// What happened, and what can be done about it.
+fn collapse_ui(ui: &mut Ui, view: &View, collapse: Collapse, actions: &mut Vec<Action>) {
+    let theme = Theme::of(ui);
+    ui.horizontal_wrapped(|ui| {
+        let text = format!(
+            "{}. Most often the learning rate is too high.",
+            collapse.says()
+        );
+        ui.label(RichText::new(text).color(theme.error));
+        let rate = view.preset.training.learning_rate / 10.0;
+        let shown = significant(rate, 3);
+        if ui
+            .button(format!("Begin anew at learning rate {shown}"))
+            .on_hover_text("A tenth of the present one, from step 0 with the same seed")
+            .clicked()
+        {
+            let training = Training {
+                learning_rate: rate,
+                ..view.preset.training.clone()
+            };
+            let edit = Edit::Training(Box::new(training));
+            actions.push(Action::Edit { edit, done: true });
+            actions.push(Action::Reset);
+        }
+        let step = super::transport::grouped(collapse.sound_step);
+        if ui
+            .button(format!("Go back to step {step}"))
+            .on_hover_text("The step of the best objective before; every setting as it was then")
+            .clicked()
+        {
+            actions.push(Action::Revert(collapse.sound_step));
+        }
+        if ui
+            .button("Put away")
+            .on_hover_text("Leave everything as it is and say no more of it")
+            .clicked()
+        {
+            let known = (view.snapshot.epoch, collapse.step);
+            ui.data_mut(|data| data.insert_temp(dismissed_id(), known));
+        }
     });
 }
 

@@ -112,7 +112,7 @@ impl PinList {
                 }
             }
         });
-        let metrics = &pin.snapshot.metrics;
+        let metrics = &pin.run.metrics;
         let other = if view.has_arms_of(pin) {
             ""
         } else {
@@ -120,7 +120,7 @@ impl PinList {
         };
         let line = format!(
             "{other}step {}, E[R] {}, effective modes {}, TV to target {}",
-            grouped(pin.snapshot.step),
+            grouped(pin.run.step),
             number(metrics.get(Metric::ExpectedReward)),
             number(metrics.get(Metric::EffectiveModes)),
             number(metric_value(

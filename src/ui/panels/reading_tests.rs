@@ -2,7 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use egui_kittest::{Harness, kittest::Queryable as _};
+use egui_kittest::{
+    Harness,
+    kittest::{NodeT as _, Queryable as _},
+};
 
 use super::{
     headline::{headline_ui, number},
@@ -13,6 +16,7 @@ use super::{
     transport::Transport,
 };
 use crate::{
+    engine::{Collapse, Fallen},
     experiment::Edit,
     theory::{Beta, Metric, Objective},
     ui::{
@@ -213,4 +217,59 @@ fn a_pin_over_other_arms_is_called_so_and_one_of_another_preset_by_it() {
     harness.state_mut().draw(|view, _| {
         assert!(!view.has_arms_of(&view.pins[0]));
     });
+}
+
+#[test]
+fn a_beta_for_validity_waits_for_the_model() {
+    for loading in [None, Some(Loading::Failed("no model".to_owned()))] {
+        let mut world = World::language();
+        let waits = loading.is_some();
+        world.loading = loading;
+        let mut controls = super::controls::Controls::default();
+        let controls = std::cell::RefCell::new(&mut controls);
+        let harness = reading(world, (340.0, 900.0), |ui, view, actions| {
+            controls.borrow_mut().ui(ui, view, actions);
+        });
+        let button = harness.get_by_label_contains("Set β");
+        assert_eq!(button.accesskit_node().is_disabled(), waits);
+    }
+}
+
+#[test]
+fn a_collapse_is_told_with_what_to_do_until_it_is_put_away() {
+    let collapsed = || {
+        let mut world = World::builtin("figure-5");
+        world.snapshot.collapse = Some(Collapse {
+            step: 12,
+            sound_step: 3,
+            fallen: Fallen::Reward {
+                to: 0.0004,
+                from: 0.31,
+            },
+        });
+        reading(world, (900.0, 600.0), headline_ui)
+    };
+    let press = |name: &str| {
+        let mut harness = collapsed();
+        harness.get_by_label_contains("The policy has collapsed: E[R] fell to");
+        harness.get_by_label(name).click();
+        harness.run_steps(3);
+        harness
+    };
+    let harness = press("Go back to step 3");
+    assert!(matches!(harness.state().actions[..], [Action::Revert(3)]));
+
+    let rate = World::builtin("figure-5").preset.training.learning_rate;
+    let harness = press(&format!("Begin anew at learning rate {}", rate / 10.0));
+    assert!((harness.state().preset.training.learning_rate / rate - 0.1).abs() < 1e-12);
+    assert!(matches!(harness.state().actions[1], Action::Reset));
+
+    let mut harness = press("Put away");
+    assert!(harness.query_by_label_contains("has collapsed").is_none());
+    // Another one is told again.
+    if let Some(collapse) = &mut harness.state_mut().snapshot.collapse {
+        collapse.step = 40;
+    }
+    harness.run_steps(2);
+    harness.get_by_label_contains("has collapsed");
 }

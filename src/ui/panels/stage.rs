@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::ui::{Action, Selection, View};
+use crate::ui::{Action, Loading, Selection, View};
 use crate::{
     bandit::{Analysis, Problem, ProblemSource, measure, mode_masses},
     engine::{History, Snapshot, Status},
@@ -16,6 +16,7 @@ pub(crate) struct Stage {
     pub(crate) analysis: Arc<Analysis>,
     pub(crate) snapshot: Snapshot,
     pub(crate) selection: Selection,
+    pub(crate) loading: Option<Loading>,
 }
 
 impl Stage {
@@ -55,6 +56,7 @@ impl Stage {
             keyframes: Arc::from([]),
             marks: Arc::from([]),
             language: None,
+            collapse: None,
         };
         Self {
             preset,
@@ -62,6 +64,7 @@ impl Stage {
             analysis,
             snapshot,
             selection: Selection::default(),
+            loading: None,
         }
     }
 
@@ -76,7 +79,7 @@ impl Stage {
             pins: &[],
             selection: &self.selection,
             probe: None,
-            loading: None,
+            loading: self.loading.as_ref(),
             checkpoints: None,
         }
     }

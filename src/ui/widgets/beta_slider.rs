@@ -42,12 +42,12 @@ pub(crate) struct BetaChange {
 }
 
 /// Draws the slider over the available width with a field for typing at its right. Alt snaps to tie points; arrow keys step
-/// (Shift: larger steps, Alt: from tie to tie), Page Up and Page Down go by decades.
+/// (Shift: larger steps, Alt: from tie to tie), Page Up and Page Down go by decades. Without problem and analysis, which a
+/// model that is not there yet leaves unknown, there are no ties.
 pub(crate) fn beta_slider(
     ui: &mut Ui,
     beta: Beta,
-    problem: &Problem,
-    analysis: &Analysis,
+    ground: Option<(&Problem, &Analysis)>,
 ) -> BetaChange {
     let before = beta.get();
     let mut after = before;
@@ -59,7 +59,7 @@ pub(crate) fn beta_slider(
         let (rect, response) =
             ui.allocate_exact_size(vec2(rail_width, 40.0), Sense::click_and_drag());
         let rail = Rail::new(rect);
-        let ties = ticks(analysis);
+        let ties = ground.map_or_else(Vec::new, |(_, analysis)| ticks(analysis));
         if let Some(value) = pointed_at(ui, &response, &rail, &ties) {
             after = value;
         }
@@ -70,7 +70,7 @@ pub(crate) fn beta_slider(
         }
         paint(ui, &response, &rail, after, &ties);
         declare(ui, &response, after);
-        explain(ui, response, &rail, &ties, problem, analysis.ties.scope);
+        explain(ui, response, &rail, &ties, ground);
 
         let speed = after * 0.01;
         let field = ui.add_sized(
@@ -356,12 +356,18 @@ fn explain(
     response: Response,
     rail: &Rail,
     ties: &[Tick],
-    problem: &Problem,
-    scope: TieScope,
+    ground: Option<(&Problem, &Analysis)>,
 ) {
     let Some(pointer) = response.hover_pos() else {
         return;
     };
+    let Some((problem, analysis)) = ground else {
+        response.on_hover_text(
+            "β, the weight of the divergence to the reference. Where answers tie is known when the model is loaded.",
+        );
+        return;
+    };
+    let scope = analysis.ties.scope;
     let mut reach: Vec<&Tick> = ties
         .iter()
         .filter(|tick| (rail.x_of(tick.tie.beta) - pointer.x).abs() <= REACH)
@@ -433,7 +439,10 @@ mod tests {
     use egui_kittest::{Harness, kittest::Queryable};
 
     use super::*;
-    use crate::ui::panels::stage::{Played, Stage, play};
+    use crate::ui::{
+        Loading,
+        panels::stage::{Played, Stage, play},
+    };
 
     type Changes = Vec<BetaChange>;
 
@@ -447,7 +456,7 @@ mod tests {
                 let beta = changes
                     .last()
                     .map_or(view.preset.objective.beta, |c| c.beta);
-                let change = beta_slider(ui, beta, view.problem, view.analysis);
+                let change = beta_slider(ui, beta, view.known());
                 if change.changed {
                     changes.push(change);
                 }
@@ -511,6 +520,18 @@ mod tests {
             ties.iter().any(|tick| tick.tie.beta == at),
             "{at} is no tie"
         );
+    }
+
+    #[test]
+    fn while_a_model_loads_there_are_no_ties_to_go_to() {
+        let mut harness = slider(400.0);
+        harness.state_mut().stage.loading = Some(Loading::Failed("no model".to_owned()));
+        harness.run();
+        harness.get_by_label("β").focus();
+        harness.run();
+        harness.key_press_modifiers(Modifiers::ALT, Key::ArrowRight);
+        harness.run();
+        assert_eq!(harness.state().panel, [], "a placeholder's tie");
     }
 
     #[test]

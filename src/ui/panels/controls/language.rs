@@ -5,6 +5,7 @@ use egui::{Button, ComboBox, DragValue, RichText, TextEdit, Ui};
 
 use super::{
     checkpoints,
+    fetching::Fetching,
     model_facts::ModelFacts,
     row::{Choice, combo, count_slider, log_slider, note, number, refusal, row, slider, wide},
 };
@@ -29,6 +30,7 @@ pub(super) struct LanguageControls {
     /// The prompt whose answers are edited.
     prompt: usize,
     facts: ModelFacts,
+    fetching: Fetching,
 }
 
 impl LanguageControls {
@@ -50,7 +52,7 @@ impl LanguageControls {
             Update::Sampled { batch, .. } | Update::Dap { batch } => batch,
             Update::Exact | Update::NaturalGradient => 1,
         };
-        model_ui(ui, &mut self.facts, &mut draft, batch);
+        model_ui(ui, (&mut self.facts, &mut self.fetching), &mut draft, batch);
         self.prompt_ui(ui, view, &mut draft, actions);
         matching_ui(ui, &mut draft);
         tune_ui(ui, &mut draft.tune);
@@ -237,7 +239,12 @@ fn text_row(ui: &mut Ui, label: &str, tip: &str, text: &mut String) {
     });
 }
 
-fn model_ui(ui: &mut Ui, facts: &mut ModelFacts, draft: &mut LanguageSpec, batch: usize) {
+fn model_ui(
+    ui: &mut Ui,
+    (facts, fetching): (&mut ModelFacts, &mut Fetching),
+    draft: &mut LanguageSpec,
+    batch: usize,
+) {
     facts.look_at(ui.ctx(), &draft.model);
     row(
         ui,
@@ -255,12 +262,25 @@ fn model_ui(ui: &mut Ui, facts: &mut ModelFacts, draft: &mut LanguageSpec, batch
                             ui.close();
                         }
                     }
+                    ui.separator();
+                    if ui
+                        .button("Fetch from the Hugging Face hub…")
+                        .on_hover_text("Get another model, in the background")
+                        .clicked()
+                    {
+                        fetching.open();
+                        ui.close();
+                    }
                 });
                 response
             })
             .inner
         },
     );
+    if let Some(name) = fetching.ui(ui) {
+        draft.model = name;
+        facts.forget();
+    }
     match facts.text(draft, batch) {
         Some(Ok(text)) => note(ui, &text),
         Some(Err(error)) => refusal(ui, &error),

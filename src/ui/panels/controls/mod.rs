@@ -3,6 +3,7 @@
 
 mod arms;
 mod checkpoints;
+mod fetching;
 mod language;
 mod model_facts;
 mod modes;

@@ -68,6 +68,12 @@ impl ModelFacts {
         }
     }
 
+    /// Another model has come: looks again at the next occasion.
+    pub(super) fn forget(&mut self) {
+        self.asked = None;
+        self.found = None;
+    }
+
     /// Models that have a name.
     pub(super) fn names(&self) -> &[String] {
         &self.names

@@ -55,7 +55,7 @@ pub(super) fn objective_ui(
     let shown = ui.scope(|ui| {
         ui.horizontal(|ui| {
             ui.label("β").on_hover_text(tip);
-            beta_slider(ui, objective.beta, view.problem, view.analysis)
+            beta_slider(ui, objective.beta, view.known())
         })
         .inner
     });
@@ -183,6 +183,9 @@ fn wanted_beta(
         || objective.mara.is_some()
     {
         return Err("The formula is for reverse KL without entropy bonus and MARA");
+    }
+    if view.waits_for_model() {
+        return Err("Waiting for the model: how often its reference is right is not known before");
     }
     let known = match &validity.known {
         Some((of, known)) if Arc::ptr_eq(of, view.analysis) => *known,

@@ -63,7 +63,7 @@ pub(crate) fn lines(view: &View<'_>, arm: usize, theme: &Theme) -> Vec<Line> {
     }
     for (index, pin) in view.pins.iter().enumerate().filter(|(_, p)| p.visible) {
         if view.has_arms_of(pin)
-            && let Some(mass) = pin.snapshot.policy.get(arm)
+            && let Some(mass) = pin.run.policy.get(arm)
         {
             add(
                 &crate::ui::chart::elide(&view.pin_label(pin), 32),

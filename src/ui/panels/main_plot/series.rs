@@ -196,7 +196,7 @@ impl Prepared {
             }
         }
         for (index, columns) in &mut self.pins {
-            let policy = &view.pins[*index].snapshot.policy;
+            let policy = &view.pins[*index].run.policy;
             columns.update(Held::Numbers(policy.clone()), window, Values::Plain(policy));
         }
     }

@@ -3,7 +3,7 @@
 use egui::Color32;
 
 use crate::{
-    engine::{Series, Snapshot},
+    engine::{History, Series},
     lm::StepParts,
     theory::Metric,
     ui::{Theme, chart::Pen, panels::headline::metric_value},
@@ -59,12 +59,15 @@ impl Shows {
     }
 
     /// Its series, if anything was recorded.
-    pub(crate) fn series(self, snapshot: &Snapshot) -> Option<&Series> {
-        let timing = |index: usize| snapshot.language.as_ref()?.timing.get(index);
+    pub(crate) fn series<'a>(
+        self,
+        history: &'a History,
+        timing: &'a [Series],
+    ) -> Option<&'a Series> {
         match self {
-            Self::Metric(metric) => snapshot.history.get(metric),
-            Self::Part(part) => timing(part),
-            Self::TokensPerSecond => timing(StepParts::NAMES.len()),
+            Self::Metric(metric) => history.get(metric),
+            Self::Part(part) => timing.get(part),
+            Self::TokensPerSecond => timing.get(StepParts::NAMES.len()),
         }
     }
 }

@@ -18,7 +18,7 @@ pub(crate) use self::{
 use super::main_plot::pin_color;
 use crate::{
     bandit,
-    engine::Snapshot,
+    engine::{History, Series, Snapshot},
     ui::{
         Action, Theme, View,
         chart::{Frame, Margins, align, decades, line, number, steps_label, ticks, time_ticks},
@@ -197,13 +197,18 @@ impl TimeCharts {
         });
         let x_scale = frame.x(x.0, x.1);
         let columns = frame.rect.width() as usize;
-        let traces = self.traces(chart, view.snapshot, x, columns);
+        let traces = self.traces(chart, recorded(view.snapshot), x, columns);
         let pins: Vec<PinTraces> = view
             .pins
             .iter()
             .enumerate()
             .filter(|(_, pin)| pin.visible)
-            .map(|(i, pin)| (i, self.traces(chart, &pin.snapshot, x, columns)))
+            .map(|(i, pin)| {
+                (
+                    i,
+                    self.traces(chart, (&pin.run.history, &pin.run.timing), x, columns),
+                )
+            })
             .collect();
         if labels {
             let wanted = (frame.rect.width() / 60.0).clamp(3.0, 8.0) as usize;
@@ -305,7 +310,7 @@ impl TimeCharts {
     fn traces(
         &self,
         chart: &Chart,
-        snapshot: &Snapshot,
+        (history, timing): (&History, &[Series]),
         x: (f64, f64),
         columns: usize,
     ) -> Vec<Vec<Point>> {
@@ -315,7 +320,7 @@ impl TimeCharts {
             .map(|curve| {
                 curve
                     .shows
-                    .series(snapshot)
+                    .series(history, timing)
                     .map(|series| trace(series, x, self.smoothing, columns))
                     .unwrap_or_default()
             })
@@ -521,13 +526,18 @@ impl TimeCharts {
             .map(|&index| {
                 let chart = &CHARTS[index];
                 let log = self.log[index] && !chart.lanes;
-                let traces = self.traces(chart, view.snapshot, x, 2000);
+                let traces = self.traces(chart, recorded(view.snapshot), x, 2000);
                 let pins: Vec<PinTraces> = view
                     .pins
                     .iter()
                     .enumerate()
                     .filter(|(_, pin)| pin.visible)
-                    .map(|(i, pin)| (i, self.traces(chart, &pin.snapshot, x, 2000)))
+                    .map(|(i, pin)| {
+                        (
+                            i,
+                            self.traces(chart, (&pin.run.history, &pin.run.timing), x, 2000),
+                        )
+                    })
                     .collect();
                 let all = traces
                     .iter()
@@ -578,13 +588,15 @@ fn grid(outer: Rect, count: usize) -> (usize, f32) {
 
 /// The last step that any history on screen reaches.
 fn last_step(view: &View) -> f64 {
-    let reach = |snapshot: &Snapshot| snapshot.step as f64;
-    view.pins
-        .iter()
-        .filter(|pin| pin.visible)
-        .map(|pin| reach(&pin.snapshot))
-        .fold(reach(view.snapshot), f64::max)
-        .max(1.0)
+    let pins = view.pins.iter().filter(|pin| pin.visible);
+    let step = pins.map(|pin| pin.run.step).max().unwrap_or(0);
+    step.max(view.snapshot.step).max(1) as f64
+}
+
+/// What was recorded of the run so far: metrics, and the time by part of a language model's.
+fn recorded(snapshot: &Snapshot) -> (&History, &[Series]) {
+    let timing = (snapshot.language.as_ref()).map_or(&[][..], |language| &language.timing);
+    (&snapshot.history, timing)
 }
 
 #[cfg(test)]
