@@ -185,7 +185,7 @@ fn wanted_beta(
         return Err("The formula is for reverse KL without entropy bonus and MARA");
     }
     if view.waits_for_model() {
-        return Err("Waiting for the model: how often its reference is right is not known before");
+        return Err("How often the reference is right is not known until the model is loaded");
     }
     let known = match &validity.known {
         Some((of, known)) if Arc::ptr_eq(of, view.analysis) => *known,
