@@ -96,7 +96,7 @@ impl Inspector {
 
     fn contents_ui(&mut self, ui: &mut Ui, view: &View, actions: &mut Vec<Action>) {
         if view.waits_for_model() {
-            ui.label("What the model gives each answer is not known until it is loaded.");
+            ui.label("What each answer gets is not known until the model is loaded.");
             return;
         }
         let Some(pair) = pair(view) else {

@@ -3,27 +3,27 @@
 
 mod draw;
 mod kinds;
+mod readout;
 mod trace;
 
 use egui::{
-    Align, Color32, Layout, PointerButton, Rect, Response, RichText, ScrollArea, Sense, Stroke, Ui,
+    Align, Layout, PointerButton, Rect, Response, RichText, ScrollArea, Sense, Stroke, Ui,
     UiBuilder, pos2, vec2,
 };
 
 use self::draw::{curves, dot, edit_marks, fit, lanes};
+use self::readout::Readout;
 pub(crate) use self::{
     kinds::{CHARTS, Chart, Curve, Shows},
     trace::{Point, trace},
 };
-use super::main_plot::pin_color;
 use crate::{
-    bandit,
     engine::{History, Series, Snapshot},
     ui::{
         Action, Theme, View,
-        chart::{Frame, Margins, align, decades, line, number, steps_label, ticks, time_ticks},
+        chart::{Frame, Margins, decades, line, number, ticks, time_ticks},
         figures,
-        widgets::{number::grouped, plot_menu},
+        widgets::plot_menu,
     },
 };
 
@@ -198,18 +198,7 @@ impl TimeCharts {
         let x_scale = frame.x(x.0, x.1);
         let columns = frame.rect.width() as usize;
         let traces = self.traces(chart, recorded(view.snapshot), x, columns);
-        let pins: Vec<PinTraces> = view
-            .pins
-            .iter()
-            .enumerate()
-            .filter(|(_, pin)| pin.visible)
-            .map(|(i, pin)| {
-                (
-                    i,
-                    self.traces(chart, (&pin.run.history, &pin.run.timing), x, columns),
-                )
-            })
-            .collect();
+        let pins = self.pin_traces(chart, view, x, columns);
         if labels {
             let wanted = (frame.rect.width() / 60.0).clamp(3.0, 8.0) as usize;
             frame.bottom_axis(x_scale, &time_ticks(x.0, x.1, wanted), true);
@@ -273,16 +262,14 @@ impl TimeCharts {
         if let Some(step) = step
             && !response.context_menu_opened()
         {
-            self.readout(
-                ui,
-                &response,
+            let readout = Readout {
                 chart,
-                &traces,
-                &pins,
+                traces: &traces,
+                pins: &pins,
                 step,
-                nearest_mark,
-                view,
-            );
+                mark: nearest_mark,
+            };
+            readout.show(ui, &response, view);
         }
         response.context_menu(|ui| {
             if let Some(at) = self.hovered
@@ -305,6 +292,23 @@ impl TimeCharts {
             plot_menu::entries(ui, actions, |dark| self.figure(view, &[index], dark));
         });
         step
+    }
+
+    /// Those of the pins that are drawn.
+    fn pin_traces(
+        &self,
+        chart: &Chart,
+        view: &View,
+        x: (f64, f64),
+        columns: usize,
+    ) -> Vec<PinTraces> {
+        let drawn = view.pins.iter().enumerate().filter(|(_, pin)| pin.visible);
+        drawn
+            .map(|(index, pin)| {
+                let run = (&pin.run.history, &*pin.run.timing);
+                (index, self.traces(chart, run, x, columns))
+            })
+            .collect()
     }
 
     fn traces(
@@ -429,96 +433,6 @@ impl TimeCharts {
         }
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the parts of one chart, used once"
-    )]
-    fn readout(
-        &self,
-        ui: &Ui,
-        response: &Response,
-        chart: &Chart,
-        traces: &[Vec<Point>],
-        pins: &[PinTraces],
-        step: f64,
-        mark: Option<&str>,
-        view: &View,
-    ) {
-        let theme = Theme::of(ui);
-        egui::Tooltip::always_open(
-            ui.ctx().clone(),
-            ui.layer_id(),
-            response.id,
-            egui::PopupAnchor::Pointer,
-        )
-        .gap(14.0)
-        .accessible_name("Values at the pointer")
-        .show(|ui| {
-            ui.label(RichText::new(format!("Step {}", steps_label(step))).strong());
-            if let Some(text) = averaged(view) {
-                ui.label(RichText::new(text).small().weak());
-            }
-            if let Some(mark) = mark {
-                ui.colored_label(theme.edit_mark, mark);
-            }
-            egui::Grid::new("values")
-                .num_columns(2)
-                .spacing([14.0, 2.0])
-                .min_col_width(0.0)
-                .show(ui, |ui| {
-                    let row =
-                        |ui: &mut Ui, name: &str, color: Color32, shown: (Shows, &[Point])| {
-                            let Some(point) = trace::at(shown.1, step) else {
-                                return;
-                            };
-                            let value = number(shown.0.value(point.mean));
-                            ui.horizontal(|ui| {
-                                let (rect, _) =
-                                    ui.allocate_exact_size(vec2(8.0, 8.0), Sense::hover());
-                                ui.painter().rect_filled(rect, 2.0, color);
-                                ui.label(name);
-                            });
-                            ui.label(RichText::new(align(&value, 11)).monospace());
-                            ui.end_row();
-                        };
-                    for (curve, points) in chart.curves.iter().zip(traces) {
-                        let name = curve.shows.label();
-                        row(ui, name, (curve.color)(&theme), (curve.shows, points));
-                    }
-                    for (index, traces) in pins {
-                        let label = view
-                            .pins
-                            .get(*index)
-                            .map_or_else(String::new, |pin| view.pin_label(pin));
-                        for (curve, points) in chart.curves.iter().zip(traces) {
-                            let name = format!(
-                                "{}, {}",
-                                curve.shows.label(),
-                                crate::ui::chart::elide(&label, 32)
-                            );
-                            row(ui, &name, pin_color(*index), (curve.shows, points));
-                        }
-                    }
-                });
-            if chart.lanes && view.problem.arms() > bandit::MOST_COMPARED_ARMS {
-                let most = grouped(bandit::MOST_COMPARED_ARMS as u64);
-                let text = format!("dynamics and sampling are measured on up to {most} arms");
-                ui.label(RichText::new(text).small());
-            }
-            for curve in chart.curves {
-                ui.label(
-                    RichText::new(format!(
-                        "{} = {}",
-                        curve.shows.label(),
-                        curve.shows.formula()
-                    ))
-                    .small()
-                    .weak(),
-                );
-            }
-        });
-    }
-
     fn figure(&self, view: &View, charts: &[usize], dark: bool) -> crate::figure::Figure {
         let x = self.zoom.unwrap_or((0.0, last_step(view)));
         let charts = charts
@@ -527,18 +441,7 @@ impl TimeCharts {
                 let chart = &CHARTS[index];
                 let log = self.log[index] && !chart.lanes;
                 let traces = self.traces(chart, recorded(view.snapshot), x, 2000);
-                let pins: Vec<PinTraces> = view
-                    .pins
-                    .iter()
-                    .enumerate()
-                    .filter(|(_, pin)| pin.visible)
-                    .map(|(i, pin)| {
-                        (
-                            i,
-                            self.traces(chart, (&pin.run.history, &pin.run.timing), x, 2000),
-                        )
-                    })
-                    .collect();
+                let pins = self.pin_traces(chart, view, x, 2000);
                 let all = traces
                     .iter()
                     .chain(pins.iter().flat_map(|(_, traces)| traces.iter()));
