@@ -305,7 +305,7 @@ impl TimeCharts {
         let drawn = view.pins.iter().enumerate().filter(|(_, pin)| pin.visible);
         drawn
             .map(|(index, pin)| {
-                let run = (&pin.run.history, &*pin.run.timing);
+                let run: (&History, &[Series]) = (&pin.run.history, &pin.run.timing);
                 (index, self.traces(chart, run, x, columns))
             })
             .collect()
