@@ -189,10 +189,9 @@ impl Collapse {
     #[must_use]
     pub fn message(&self, learning_rate: f64, beta: f64) -> String {
         format!(
-            "{} at step {}; most often the learning rate is too high: begin anew or go back to step {} with a smaller \
+            "{}; most often the learning rate is too high: begin anew or go back to step {} with a smaller \
              training.learning_rate (now {learning_rate}), or a larger objective.beta (now {beta})",
             self.says(),
-            self.step,
             self.sound_step
         )
     }
@@ -206,7 +205,8 @@ impl Collapse {
             Fallen::Entropy { to, from } => ("the entropy", to, from),
         };
         format!(
-            "The policy has collapsed: {name} fell to {}, far below the {} it should not fall under",
+            "The policy has collapsed at step {}: {name} fell to {}, far below the {} it should not fall under",
+            self.step,
             short(to),
             short(from)
         )

@@ -326,7 +326,7 @@ fn a_collapse_is_told_on_standard_error() {
     };
     let told = run(&["--set", "training.learning_rate=0.3"]);
     assert_eq!(
-        told.matches("The policy has collapsed: ").count(),
+        told.matches("The policy has collapsed at step ").count(),
         1,
         "{told}"
     );

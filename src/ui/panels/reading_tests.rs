@@ -251,7 +251,7 @@ fn a_collapse_is_told_with_what_to_do_until_it_is_put_away() {
     };
     let press = |name: &str| {
         let mut harness = collapsed();
-        harness.get_by_label_contains("The policy has collapsed: E[R] fell to");
+        harness.get_by_label_contains("The policy has collapsed at step 12: E[R] fell to");
         harness.get_by_label(name).click();
         harness.run_steps(3);
         harness
