@@ -157,6 +157,11 @@ fn drag_alpha_two(bencher: Bencher, count: usize) {
 }
 
 #[divan::bench(args = SIZES)]
+fn drag_alpha_three(bencher: Bencher, count: usize) {
+    drag(bencher, count, objective(Direction::Alpha(3.0)));
+}
+
+#[divan::bench(args = SIZES)]
 fn drag_forward_with_entropy(bencher: Bencher, count: usize) {
     drag(bencher, count, with_entropy());
 }
@@ -182,6 +187,11 @@ fn drag_mara(bencher: Bencher, count: usize) {
 #[divan::bench(args = SIZES)]
 fn drag_mara_alpha_half(bencher: Bencher, count: usize) {
     drag(bencher, count, with_mara(objective(Direction::Alpha(0.5))));
+}
+
+#[divan::bench(args = SIZES)]
+fn drag_mara_alpha_three(bencher: Bencher, count: usize) {
+    drag(bencher, count, with_mara(objective(Direction::Alpha(3.0))));
 }
 
 #[divan::bench(args = SIZES)]

@@ -104,6 +104,21 @@ vectorised! {
     }
 }
 
+vectorised! {
+    /// As [`powers`] where `distance` is that of [`below_pivot`]: pivots get their share e^`log_ratio` of π_ref.
+    pub(super) fn powers_from_pivot<A>(by: Power, log_ratio: f64, log_reference: &[f64], distance: &[f64], log_masses: &mut [f64], masses: &mut [f64]) {
+        let inverse = 1.0 / by.epsilon;
+        for (((log_mass, mass), &x), &y) in log_masses.iter_mut().zip(masses).zip(log_reference).zip(distance) {
+            let (z, log_z) = z_and_log::<A>(by, y);
+            let log = A::mul_add(log_z, inverse, x);
+            let log = if x > f64::NEG_INFINITY && z > 0.0 { log } else { f64::NEG_INFINITY };
+            let log = if y == PIVOT { x + log_ratio } else { log };
+            *log_mass = log;
+            *mass = exp_one::<A>(log);
+        }
+    }
+}
+
 /// Up to this log ratio the series of e^x − 1 is used.
 const NEAR_RATIO: f64 = 0.3;
 
@@ -150,6 +165,55 @@ vectorised! {
             let own = if own < 1e300 { own } else { 1e300 };
             *y = if own > -1e300 { own } else { -1e300 };
         }
+    }
+}
+
+/// y of an arm at the pivot.
+const PIVOT: f64 = f64::MAX;
+
+vectorised! {
+    /// As [`below`], measured from a pivot's reward. Arms at it are marked by the largest double, which leaves them out of
+    /// sums; returns their Σ π_ref.
+    pub(super) fn below_pivot<A>(log_reference: &[f64], rewards: &[f64], pivot: f64, beta: f64, distance: &mut [f64]) -> f64 {
+        let mut total = Compensated::default();
+        for ((x, rewards), distance) in log_reference.chunks(BLOCK).zip(rewards.chunks(BLOCK)).zip(distance.chunks_mut(BLOCK)) {
+            let mut least = f64::MAX;
+            for (y, &reward) in distance.iter_mut().zip(rewards) {
+                let own = (pivot - reward) / beta;
+                let own = if own < 1e300 { own } else { 1e300 };
+                let own = if own > -1e300 { own } else { -1e300 };
+                *y = if own == 0.0 { PIVOT } else { own };
+                let size = own.abs();
+                least = if size < least { size } else { least };
+            }
+            // Few blocks hold one.
+            if least == 0.0 {
+                let mut sums = [0.0; LANES];
+                for (x, y) in x.chunks(LANES).zip(distance.chunks(LANES)) {
+                    for ((sum, &x), &y) in sums.iter_mut().zip(x).zip(y) {
+                        let own = exp_one::<A>(x);
+                        *sum += if y == PIVOT { own } else { 0.0 };
+                    }
+                }
+                total.add(fold(sums));
+            }
+        }
+        total.get()
+    }
+}
+
+vectorised! {
+    /// The lowest reward in the support at a y below `limit`; +∞ if there is none.
+    pub(super) fn lowest_within<A>(limit: f64, log_reference: &[f64], distance: &[f64], rewards: &[f64]) -> f64 {
+        let mut least = [f64::INFINITY; LANES];
+        let arms = log_reference.chunks(LANES).zip(distance.chunks(LANES)).zip(rewards.chunks(LANES));
+        for ((x, y), rewards) in arms {
+            for (((least, &x), &y), &reward) in least.iter_mut().zip(x).zip(y).zip(rewards) {
+                let reward = if x > f64::NEG_INFINITY && y < limit { reward } else { f64::INFINITY };
+                *least = if reward < *least { reward } else { *least };
+            }
+        }
+        least.into_iter().fold(f64::INFINITY, f64::min)
     }
 }
 
@@ -532,6 +596,58 @@ mod tests {
                     "{moved}, arm {i}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn a_pivot_is_left_out_and_gets_its_share() {
+        let none = f64::NEG_INFINITY;
+        let arms = 3 * BLOCK + 5;
+        let is_out = |i: usize| i % 13 == 4;
+        // No reward in the support is among those outside it.
+        let rewards: Vec<f64> = (0..arms)
+            .map(|i| ((i * 37) % 101) as f64 * 0.01 - if is_out(i) { 0.005 } else { 0.0 })
+            .collect();
+        let x: Vec<f64> = (0..arms)
+            .map(|i| {
+                if is_out(i) {
+                    none
+                } else {
+                    -7.0 - (i % 5) as f64
+                }
+            })
+            .collect();
+        let (pivot, beta, epsilon) = (rewards[3], 0.07, 2.5);
+        let mut y = vec![0.0; arms];
+        let mass = below_pivot(&x, &rewards, pivot, beta, &mut y);
+        let is_pivot = |i: usize| rewards[i] == pivot;
+        let want: f64 = (0..arms).filter(|&i| is_pivot(i)).map(|i| x[i].exp()).sum();
+        assert!(want > 0.0 && (mass / want - 1.0).abs() < 1e-14);
+        for i in 0..arms {
+            let own = (pivot - rewards[i]) / beta;
+            assert_eq!(y[i], if is_pivot(i) { f64::MAX } else { own });
+        }
+        for limit in [-1e9, -1.0, 0.0, 1.3, 1e9] {
+            let inside = (0..arms).filter(|&i| x[i] > none && y[i] < limit);
+            let want = inside.map(|i| rewards[i]).fold(f64::INFINITY, f64::min);
+            assert_eq!(lowest_within(limit, &x, &y, &rewards), want, "{limit}");
+        }
+        // z of the pivot may be no double, its share of the reference is one.
+        for log_ratio in [-0.4, -1e3] {
+            let by = Power {
+                epsilon,
+                base: f64::exp(log_ratio * epsilon),
+                offset: 0.0,
+            };
+            let [mut logs, mut masses, mut want_logs, mut want_masses] =
+                [(); 4].map(|()| vec![0.0; arms]);
+            powers_from_pivot(by, log_ratio, &x, &y, &mut logs, &mut masses);
+            powers(by, &x, &y, &mut want_logs, &mut want_masses);
+            for i in (0..arms).filter(|&i| is_pivot(i)) {
+                want_logs[i] = x[i] + log_ratio;
+                want_masses[i] = exp_one::<Fused>(want_logs[i]);
+            }
+            assert_eq!((logs, masses), (want_logs, want_masses));
         }
     }
 

@@ -225,6 +225,66 @@ pub fn powers(
     );
 }
 
+/// As [`powers`] for distances from a pivot, see `family`.
+pub fn powers_from_pivot(
+    by: Power,
+    log_ratio: f64,
+    (log_reference, distance): (&[f64], &[f64]),
+    (log_masses, masses): (&mut [f64], &mut [f64]),
+) {
+    let run = |x: &[f64], y: &[f64], logs: &mut [f64], masses: &mut [f64]| {
+        family::powers_from_pivot(by, log_ratio, x, y, logs, masses);
+    };
+    let Some(middle) = middle(distance.len()) else {
+        return run(log_reference, distance, log_masses, masses);
+    };
+    let (x, y) = (log_reference.split_at(middle), distance.split_at(middle));
+    let (logs, masses) = (log_masses.split_at_mut(middle), masses.split_at_mut(middle));
+    rayon::join(
+        || run(x.0, y.0, logs.0, masses.0),
+        || run(x.1, y.1, logs.1, masses.1),
+    );
+}
+
+/// y of every arm measured from a pivot; returns the pivots' Σ π_ref, see `family`.
+#[must_use]
+pub fn below_pivot(
+    (log_reference, rewards): (&[f64], &[f64]),
+    pivot: f64,
+    beta: f64,
+    distance: &mut [f64],
+) -> f64 {
+    let Some(middle) = middle(rewards.len()) else {
+        return family::below_pivot(log_reference, rewards, pivot, beta, distance);
+    };
+    let (x, r) = (log_reference.split_at(middle), rewards.split_at(middle));
+    let y = distance.split_at_mut(middle);
+    let (one, other) = rayon::join(
+        || family::below_pivot(x.0, r.0, pivot, beta, y.0),
+        || family::below_pivot(x.1, r.1, pivot, beta, y.1),
+    );
+    one + other
+}
+
+/// The lowest reward in the support at a y below `limit`, see `family`.
+#[must_use]
+pub fn lowest_within(
+    limit: f64,
+    (log_reference, rewards): (&[f64], &[f64]),
+    distance: &[f64],
+) -> f64 {
+    let Some(middle) = middle(rewards.len()) else {
+        return family::lowest_within(limit, log_reference, distance, rewards);
+    };
+    let (x, r) = (log_reference.split_at(middle), rewards.split_at(middle));
+    let y = distance.split_at(middle);
+    let (one, other) = rayon::join(
+        || family::lowest_within(limit, x.0, y.0, r.0),
+        || family::lowest_within(limit, x.1, y.1, r.1),
+    );
+    one.min(other)
+}
+
 /// As [`powers`], with y in `log_masses` on entry; returns the α-divergence of the masses, see `family`.
 #[must_use]
 pub fn powers_and_cost(
@@ -502,6 +562,30 @@ mod tests {
         let cost = powers_and_cost(by, &x, (&mut own_logs, &mut own_masses));
         close("cost", cost, whole);
         assert_eq!((&own_logs, &own_masses), (&logs, &masses));
+        // A pivot with arms in both halves.
+        let pivot = r[5];
+        let rounded: Vec<f64> = r
+            .iter()
+            .map(|&r| if (r - pivot).abs() < 0.2 { pivot } else { r })
+            .collect();
+        let mut whole_distance = vec![0.0; ARMS];
+        let halves = below_pivot((&x, &rounded), pivot, 0.05, &mut distance);
+        let whole = family::below_pivot(&x, &rounded, pivot, 0.05, &mut whole_distance);
+        close("pivots", halves, whole);
+        assert_eq!(distance, whole_distance);
+        for limit in [-3.0, 4.4] {
+            let whole = family::lowest_within(limit, &x, &distance, &rounded);
+            assert_eq!(lowest_within(limit, (&x, &rounded), &distance), whole);
+        }
+        let by = Power {
+            epsilon: 2.0,
+            base: 0.3,
+            offset: 0.0,
+        };
+        powers_from_pivot(by, -0.6, (&x, &distance), (&mut logs, &mut masses));
+        let (own_logs, own_masses) = (&mut whole_logs, &mut whole_masses);
+        family::powers_from_pivot(by, -0.6, &x, &distance, own_logs, own_masses);
+        assert_eq!((&logs, &masses), (&whole_logs, &whole_masses));
         let by = Entropic {
             log_scale: 1.6,
             rate: 100.0,

@@ -26,9 +26,9 @@ pub use family::{
     Entropic, EntropicSums, EntropicValue, NEAR, Power, PowerSums, farthest_below, omega_one,
 };
 pub use halves::{
-    alone, alpha_divergence, below, distances, entropic_masses, entropic_sums, entropic_value,
-    face, forward_gap, pole_sums, poles, power_sums, powers, powers_and_cost, settle, survey,
-    survey_tilted, tilt, tilted_sum,
+    alone, alpha_divergence, below, below_pivot, distances, entropic_masses, entropic_sums,
+    entropic_value, face, forward_gap, lowest_within, pole_sums, poles, power_sums, powers,
+    powers_and_cost, powers_from_pivot, settle, survey, survey_tilted, tilt, tilted_sum,
 };
 pub use logarithm::{ln_and_inverse, ln_one};
 pub use measuring::{Compared, Comparison, Faced, Facing, compare};

@@ -5,7 +5,13 @@
 //! passes, the fewer with the second derivative's help; a bracket catches the rest. For α < 1, z of the best arms may be as small as (p*)^{1−α}: there the unknown is that
 //! z itself.
 
-use super::{Target, edge, place_outside, sample::Sample, sharpen};
+use super::{
+    Target,
+    edge::{self, Terms},
+    place_outside,
+    sample::Sample,
+    sharpen,
+};
 use crate::theory::kernels::{self, Power, PowerSums, Survey};
 
 /// What is solved for.
@@ -61,18 +67,20 @@ pub(super) fn solve(
     let mut distance = vec![0.0; rewards.len()];
     kernels::below(rewards, best, beta, &mut distance);
     if epsilon > 1.0 {
-        let bracket = offset_bracket(log_reference, &distance, epsilon);
-        let from = Unknown::Offset(bracket.0);
-        let start = root_of_sample(log_reference, &distance, epsilon, |_, _| (from, bracket.1));
-        let arms = (log_reference, &*distance);
-        let guess = root(from, start.unwrap_or(from), bracket.1, epsilon, 1e-10, arms);
-        let lambda = edge::solve(
-            (log_reference, rewards),
-            (beta, epsilon),
-            &mut distance,
-            (guess.value(), bracket),
-            (&mut target.log_masses, &mut target.masses),
-        );
+        let arms = (log_reference, rewards);
+        let of = Terms {
+            best,
+            beta,
+            epsilon,
+        };
+        let (logs, masses) = (&mut *target.log_masses, &mut *target.masses);
+        let lambda = match near_edge(arms, of, &mut distance, (logs, masses)) {
+            Some(lambda) => lambda,
+            None => {
+                kernels::below(rewards, best, beta, &mut distance);
+                bracketed_edge(arms, of, &mut distance, (logs, masses))
+            }
+        };
         normalise(target);
         finish(log_reference, rewards, beta, alpha, lambda, target);
         return;
@@ -136,6 +144,85 @@ pub(super) fn solve(
     }
     place_outside(log_reference, rewards, outside, outside_leftover, target);
     finish(log_reference, rewards, beta, alpha, lambda, target);
+}
+
+/// The masses of an α > 2 and λ, from a sample; none where it leads nowhere. `distance` holds y of every arm and is
+/// overwritten.
+fn near_edge(
+    arms: (&[f64], &[f64]),
+    of: Terms,
+    distance: &mut [f64],
+    out: (&mut [f64], &mut [f64]),
+) -> Option<f64> {
+    let c = near_root(arms.0, distance, of.epsilon)?;
+    edge::solve_near(arms, of, distance, c, out)
+}
+
+/// c of an α > 2, but for an error that few arms fall into, from a sample. Steps stall where arms are about to be cut: each
+/// makes ΣG rise at once there, and secants go on.
+fn near_root(log_reference: &[f64], distance: &[f64], epsilon: f64) -> Option<f64> {
+    let within = |masses: &[f64], distances: &[f64]| {
+        let (low, high) = offset_bracket(masses, distances, epsilon);
+        (Unknown::Offset(low), high)
+    };
+    let mut c = root_of_sample(log_reference, distance, epsilon, within)?.value();
+    let few = 2.0 / distance.len() as f64;
+    // (c, ΣG − 1) on either side.
+    let mut ends = [None; 2];
+    let mut side = None;
+    let mut before = 0.0;
+    for _ in 0..NEAR_ROOT {
+        let at = Unknown::Offset(c);
+        let sums = kernels::power_sums(at.power(epsilon), log_reference, distance);
+        let excess = sums.mass - 1.0;
+        let Step { step, next_error } = at.step(sums, epsilon, before);
+        if next_error <= 1e-9 * c.abs() || step.abs() <= 2e-16 * c.abs() {
+            return Some(c + step);
+        }
+        let own = usize::from(excess > 0.0);
+        ends[own] = Some((c, excess));
+        if side == Some(own) {
+            // Lest a secant's far end stays for good (the Illinois rule).
+            ends[1 - own] = ends[1 - own].map(|(c, excess)| (c, excess / 2.0));
+        }
+        side = Some(own);
+        let shrinks = before == 0.0 || step.abs() <= 0.5 * before;
+        let next = match ends {
+            [Some((low, below)), Some((high, above))] => {
+                let is_within = c + step > low && c + step < high;
+                if shrinks && is_within {
+                    c + step
+                } else if excess.abs() <= few {
+                    return Some(c);
+                } else {
+                    low + (high - low) * below / (below - above)
+                }
+            }
+            _ => c + step,
+        };
+        before = (next - c).abs();
+        c = next;
+    }
+    None
+}
+
+/// Passes over all arms that the way from a sample to c may take.
+const NEAR_ROOT: usize = 16;
+
+/// As [`near_edge`], from a bracket.
+fn bracketed_edge(
+    arms: (&[f64], &[f64]),
+    of: Terms,
+    distance: &mut [f64],
+    out: (&mut [f64], &mut [f64]),
+) -> f64 {
+    let epsilon = of.epsilon;
+    let bracket = offset_bracket(arms.0, distance, epsilon);
+    let from = Unknown::Offset(bracket.0);
+    let start = root_of_sample(arms.0, distance, epsilon, |_, _| (from, bracket.1));
+    let start = start.unwrap_or(from);
+    let guess = root(from, start, bracket.1, epsilon, 1e-10, (arms.0, distance)).value();
+    edge::solve(arms, of, distance, (guess, bracket), out)
 }
 
 /// Whether the masses' divergence may come from their own pass: not where it is a small difference over α, nor where masses
@@ -331,7 +418,7 @@ fn lowest_floor(log_reference: &[f64], distance: &[f64], epsilon: f64) -> f64 {
     (-epsilon * log_best(log_reference, distance)).exp()
 }
 
-pub(super) fn log_best(log_reference: &[f64], distance: &[f64]) -> f64 {
+fn log_best(log_reference: &[f64], distance: &[f64]) -> f64 {
     let at_zero = |(block, distance): (&[f64], &[f64])| -> Vec<f64> {
         // Few blocks hold a best arm: looking whether one does is vector code.
         if !distance.contains(&0.0) {
@@ -444,5 +531,53 @@ mod tests {
             }
         }
         assert!(4 * led >= 3 * tried, "{led} of {tried}");
+    }
+
+    #[test]
+    fn what_lies_near_the_edge_is_found_from_a_sample_as_from_the_bracket() {
+        let mut near = 0;
+        let mut tried = 0;
+        for level in [None, Some(0.6)] {
+            let (x, rewards) = problem(level);
+            let arms = (&*x, &*rewards);
+            let best = kernels::survey(&rewards, &x).best;
+            for epsilon in [1.2, 2.0, 4.0, 9.0, 24.0] {
+                for beta in [1e-3, 0.02, 0.3, 10.0, 1e6] {
+                    let [mut y, mut logs, mut masses, mut want_logs, mut want] =
+                        [(); 5].map(|()| vec![0.0; x.len()]);
+                    kernels::below(&rewards, best, beta, &mut y);
+                    let of = Terms {
+                        best,
+                        beta,
+                        epsilon,
+                    };
+                    let lambda = near_edge(arms, of, &mut y, (&mut logs, &mut masses));
+                    kernels::below(&rewards, best, beta, &mut y);
+                    let out = (&mut *want_logs, &mut *want);
+                    let want_lambda = bracketed_edge(arms, of, &mut y, out);
+                    tried += 1;
+                    let Some(lambda) = lambda else {
+                        continue;
+                    };
+                    near += 1;
+                    let what = format!("ε = {epsilon}, β = {beta}");
+                    let scale = 1.0 + beta / epsilon;
+                    assert!(
+                        (lambda - want_lambda).abs() <= 1e-13 * scale,
+                        "{what}: {lambda} {want_lambda}"
+                    );
+                    for (arm, (&got, &want)) in masses.iter().zip(&want).enumerate() {
+                        // z is known to the rounding of ΣG.
+                        let [z, want_z] =
+                            [got, want].map(|mass| (mass / x[arm].exp()).powf(epsilon));
+                        let close = (got - want).abs() <= 1e-11 * want
+                            || (z - want_z).abs() <= 1e-14 * (best - want_lambda) / beta * epsilon;
+                        assert!(close, "{what}, arm {arm}: {got:e} for {want:e}");
+                    }
+                    assert!((kernels::sum(&masses) - 1.0).abs() <= 1e-13, "{what}");
+                }
+            }
+        }
+        assert!(4 * near >= 3 * tried, "{near} of {tried}");
     }
 }
