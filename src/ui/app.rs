@@ -546,7 +546,10 @@ impl Workbench {
     fn windows_ui(&mut self, ctx: &Context, actions: &mut Vec<Action>) {
         let mut panels = std::mem::take(&mut self.panels);
         panels.gallery.ui(ctx, actions);
-        panels.palette.ui(ctx, actions);
+        let language = self.document.preset().language.is_some();
+        if let Some(pane) = panels.palette.ui(ctx, language, actions) {
+            self.layouts.reveal(pane);
+        }
         about::shortcuts_ui(ctx, &mut panels.shortcuts_open);
         about::about_ui(ctx, &mut panels.about_open);
         let (view, _) = self.parts();

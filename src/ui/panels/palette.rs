@@ -1,10 +1,10 @@
-//! The command palette: type a few letters of any command or preset.
+//! The command palette: type a few letters of any command, panel or preset.
 
 use egui::{Area, Context, Frame, Id, Key, Order, ScrollArea, TextEdit};
 
 use crate::{
     experiment,
-    ui::{Action, commands::UiCommand},
+    ui::{Action, commands::UiCommand, layout::Pane},
 };
 
 /// State of the palette.
@@ -19,7 +19,13 @@ pub(crate) struct Palette {
 struct Entry {
     text: String,
     right: String,
-    action: Action,
+    leads: Leads,
+}
+
+/// What choosing an entry does.
+enum Leads {
+    To(Action),
+    Show(Pane),
 }
 
 impl Palette {
@@ -30,14 +36,20 @@ impl Palette {
         self.selected = 0;
     }
 
-    /// Draws it, if it is open.
-    pub(crate) fn ui(&mut self, ctx: &Context, actions: &mut Vec<Action>) {
+    /// Draws it, if it is open; the panel to bring to the front, if one was chosen. `language`: the run is a language
+    /// model's and has its panels.
+    pub(crate) fn ui(
+        &mut self,
+        ctx: &Context,
+        language: bool,
+        actions: &mut Vec<Action>,
+    ) -> Option<Pane> {
         if !self.open {
-            return;
+            return None;
         }
         let screen = ctx.content_rect();
         let width = (screen.width() - 20.0).clamp(60.0, 460.0);
-        let found = find(ctx, &self.query);
+        let found = find(ctx, language, &self.query);
         let (up, down, enter, escape) = ctx.input_mut(|input| {
             let mut press = |key| input.count_and_consume_key(egui::Modifiers::NONE, key);
             (
@@ -63,7 +75,7 @@ impl Palette {
                     ui.set_width(width - 26.0);
                     let field = ui.add(
                         TextEdit::singleline(&mut self.query)
-                            .hint_text("Find a command or a preset")
+                            .hint_text("Find a command, a panel or a preset")
                             .desired_width(f32::INFINITY),
                     );
                     field.request_focus();
@@ -96,28 +108,43 @@ impl Palette {
         if escape || area.response.clicked_elsewhere() {
             self.open = false;
         }
-        if let Some(entry) = chosen.and_then(|index| found.into_iter().nth(index)) {
-            self.open = false;
-            actions.push(entry.action);
+        let entry = chosen.and_then(|index| found.into_iter().nth(index))?;
+        self.open = false;
+        match entry.leads {
+            Leads::To(action) => {
+                actions.push(action);
+                None
+            }
+            Leads::Show(pane) => Some(pane),
         }
     }
 }
 
-fn find(ctx: &Context, query: &str) -> Vec<Entry> {
+fn find(ctx: &Context, language: bool, query: &str) -> Vec<Entry> {
     let commands = UiCommand::ALL
         .iter()
         .filter(|command| **command != UiCommand::Palette)
         .map(|command| Entry {
             text: command.name().to_owned(),
             right: command.shortcut_text(ctx),
-            action: command.action(),
+            leads: Leads::To(command.action()),
+        });
+    // The log has a command of its own.
+    let panels = Pane::of_run(language)
+        .into_iter()
+        .filter(|pane| *pane != Pane::Log)
+        .map(|pane| Entry {
+            text: format!("Show {}", pane.title()),
+            right: String::new(),
+            leads: Leads::Show(pane),
         });
     let presets = experiment::builtin().iter().map(|preset| Entry {
         text: format!("Open preset {}", preset.name),
         right: String::new(),
-        action: Action::OpenPreset(preset.name.to_string()),
+        leads: Leads::To(Action::OpenPreset(preset.name.to_string())),
     });
     let mut scored: Vec<(i32, Entry)> = commands
+        .chain(panels)
         .chain(presets)
         .filter_map(|entry| fuzzy(query, &entry.text).map(|score| (score, entry)))
         .collect();
@@ -157,7 +184,27 @@ pub(crate) fn fuzzy(query: &str, text: &str) -> Option<i32> {
 
 #[cfg(test)]
 mod tests {
-    use super::fuzzy;
+    #![expect(clippy::unwrap_used, reason = "tests may panic")]
+    use super::*;
+
+    #[test]
+    fn panels_are_found_by_their_names_where_the_run_has_them() {
+        let first = |language: bool, query: &str| {
+            let found = find(&Context::default(), language, query);
+            found
+                .into_iter()
+                .next()
+                .map(|entry| (entry.text, entry.leads))
+        };
+        let (text, leads) = first(false, "phase").unwrap();
+        assert_eq!(text, "Show Phase diagram");
+        assert!(matches!(leads, Leads::Show(Pane::Phase)));
+        assert!(matches!(
+            first(true, "show sandbox"),
+            Some((_, Leads::Show(Pane::Sandbox)))
+        ));
+        assert!(first(false, "show sandbox").is_none());
+    }
 
     #[test]
     fn letters_in_order_are_found_and_word_starts_win() {
