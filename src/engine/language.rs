@@ -256,6 +256,7 @@ impl LanguageRun {
             facts: trainer.facts().cloned(),
             tokens_per_second: self.tokens_per_second(),
             timing: Arc::clone(&self.series),
+            generating: Arc::clone(trainer.generating()),
             reference_valid: valid,
         }
     }

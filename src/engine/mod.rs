@@ -15,6 +15,7 @@ mod outbox;
 mod own_checkpoints;
 mod pace;
 mod phase;
+mod priority;
 mod run_folder;
 mod samples_log;
 mod schedule;
@@ -32,6 +33,7 @@ pub use phase::{
     Item, Parameter, PhaseAxis, PhaseMap, PhaseQuantity, PhaseRequest, PhaseWorker, contour,
     tie_boundary,
 };
+pub use priority::stand_back;
 pub use run_folder::{RunFolder, RunFolderError};
 pub use samples_log::{DEFAULT_LIMIT_BYTES, SampleLine, SamplesLog, SamplesLogError};
 pub use session::{Budget, Row, Session, SessionError, StepLog};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::{
     bandit::{Analysis, Problem},
     experiment::{LanguageSpec, Training},
-    lm::{SampleRecord, StepFacts},
+    lm::{Generating, SampleRecord, StepFacts},
     theory::{Metric, Metrics, Objective},
 };
 
@@ -113,6 +113,8 @@ pub struct LanguageSnapshot {
     /// Time by part over time, one series per [`StepParts::NAMES`](crate::lm::StepParts::NAMES), in milliseconds, then
     /// tokens per second.
     pub timing: Arc<[Series]>,
+    /// How far the sampling of the present step has come; goes on after the snapshot was taken.
+    pub generating: Arc<Generating>,
     /// P(some acceptable answer) under the reference, shown prompt.
     pub reference_valid: f64,
 }

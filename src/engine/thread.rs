@@ -117,7 +117,10 @@ impl Engine {
         };
         let thread = std::thread::Builder::new()
             .name("modescope-trainer".to_owned())
-            .spawn(move || worker.run())?;
+            .spawn(move || {
+                super::priority::stand_back();
+                worker.run();
+            })?;
         Ok(Self {
             commands,
             events,

@@ -32,8 +32,8 @@ pub use score::{AnswerScore, PromptSpec, score_answers, score_first_tokens};
 pub use store::{ModelSource, ModelStore, StoredModel, open};
 pub use tokenizer::LmTokenizer;
 pub use train::{
-    Ground, KnownReference, LmState, LmStateRef, LmTrainError, LmTrainer, Prepared, SampleRecord,
-    StepFacts, StepParts,
+    GeneratedSoFar, Generating, Ground, KnownReference, LmState, LmStateRef, LmTrainError,
+    LmTrainer, Prepared, SampleRecord, StepFacts, StepParts,
 };
 pub use weights::{
     LoadedModel, ModelFile, ModelInfo, Progress, inspect, load, load_with_progress, verify,

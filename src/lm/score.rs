@@ -178,6 +178,13 @@ fn score_group(
                 ))
             })
             .collect::<Result<Vec<f64>, LmError>>()?;
+        if let Some(value) = token_log_probs.iter().find(|p| !p.is_finite()) {
+            return Err(LmError::Request(format!(
+                "the model gives answer {:?} the log-probability {value}; its weights hold numbers that are not finite, or \
+                 too large ones",
+                answers[answer]
+            )));
+        }
         if let Some(slot) = scores.get_mut(answer) {
             *slot = Some(AnswerScore {
                 text: answers[answer].clone(),

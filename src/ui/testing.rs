@@ -86,6 +86,7 @@ impl World {
             timing: (0..=StepParts::NAMES.len())
                 .map(|i| wave(i as f64))
                 .collect(),
+            generating: Arc::default(),
             reference_valid: 0.77,
         }));
         world.probe = Some(Arc::new(ProbeAnswer {

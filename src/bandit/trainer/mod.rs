@@ -41,7 +41,7 @@ use self::{
 use super::{Analysis, Problem};
 use crate::{
     experiment::{Optimizer, PolicyFamily, Start, Training, Update},
-    theory::{Divergence, Metric, Metrics, Objective, Written},
+    theory::{Divergence, Metric, Metrics, Objective, Written, kernels},
 };
 
 /// What every step reports, of the policy after the step. Cheap enough to record at full speed.
@@ -440,14 +440,15 @@ impl Trainer {
     }
 
     /// β, or β·σ where the reward is divided by the batch's standard deviation and the penalty is not; σ is the policy's
-    /// exact one.
+    /// exact one, of rewards as MARA leaves them.
     fn effective_beta(&self) -> f64 {
         let beta = self.objective.beta.get();
         if !self.training.update.divides_reward_alone() {
             return beta;
         }
-        let mean = self.softmax.report.expected_reward;
-        let squares = self.masses.iter().zip(&*self.drive.rewards);
+        let rewards = self.drive.exact_rewards();
+        let mean = kernels::dot(&self.masses, rewards);
+        let squares = self.masses.iter().zip(rewards);
         let variance: f64 = squares
             .map(|(mass, r)| mass * (r - mean) * (r - mean))
             .sum();

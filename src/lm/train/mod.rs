@@ -6,6 +6,7 @@
 //! behind. The exact probabilities of all answers after the step come from the nodes from which the next step samples.
 
 mod error;
+mod generating;
 mod reference;
 mod report;
 mod sampler;
@@ -14,6 +15,7 @@ mod task;
 mod trainer;
 
 pub use error::LmTrainError;
+pub use generating::{GeneratedSoFar, Generating};
 pub use reference::KnownReference;
 pub use report::{SampleRecord, StepFacts, StepParts};
 pub use state::{LmState, LmStateRef};

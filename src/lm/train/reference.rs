@@ -137,7 +137,7 @@ impl Reference {
             })
             .collect();
         let pair = (&mut self.trie, &mut self.tape);
-        let drawn = sampler::draw(network, pair, &starts, rule, rng, rows)?;
+        let drawn = sampler::draw(network, pair, &starts, rule, (rng, rows), |_| {})?;
         self.forget();
         Ok(drawn)
     }

@@ -52,14 +52,15 @@ const ROWS: usize = 64;
 /// Below the smallest positive `f32`, whose logarithm is −103.3.
 const LOG_FLOOR: f32 = -104.0;
 
-/// Draws completions, extending tree and tape by the nodes that are new.
+/// Draws completions, extending tree and tape by the nodes that are new. `reached` is told the number of tokens that the
+/// longest completions have.
 pub(super) fn draw(
     network: Network<'_>,
     (trie, tape): (&mut Trie, &mut Tape),
     starts: &[Start],
     rule: &Rule,
-    rng: &mut impl RngCore,
-    rows: &mut Vec<f32>,
+    (rng, rows): (&mut impl RngCore, &mut Vec<f32>),
+    reached: impl Fn(usize),
 ) -> Result<Vec<Completion>, LmError> {
     let vocabulary = network.layout().config().vocab_size;
     let mut active: Vec<(usize, Completion)> = starts
@@ -79,6 +80,7 @@ pub(super) fn draw(
         .collect();
     let mut done = Vec::new();
     let mut chooser = Chooser::default();
+    let mut length = 0;
     while !active.is_empty() {
         tape.extend(network, trie)?;
         let mut next = Vec::new();
@@ -109,6 +111,8 @@ pub(super) fn draw(
             };
         }
         active = next;
+        length += 1;
+        reached(length);
     }
     Ok(done)
 }

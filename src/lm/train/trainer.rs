@@ -19,6 +19,7 @@ use self::{
 };
 use super::{
     error::LmTrainError,
+    generating::Generating,
     reference::Reference,
     report::{SampleRecord, StepFacts, StepParts},
     sampler::{self, Completion, Rule, Scored, Start},
@@ -197,6 +198,7 @@ struct PromptState {
 pub struct LmTrainer {
     model: Arc<LanguageModel>,
     spec: Arc<LanguageSpec>,
+    generating: Arc<Generating>,
     task: Task,
     objective: Objective,
     training: Arc<Training>,
@@ -274,6 +276,7 @@ impl LmTrainer {
             });
         }
         let mut trainer = Self {
+            generating: Arc::default(),
             optimiser: AdamW::new(count, settings(&training, &spec)),
             gradient: Buffer::zeros(count),
             tape: Tape::new(&model.layout),
@@ -320,6 +323,12 @@ impl LmTrainer {
             self.evaluate()?;
         }
         outcome
+    }
+
+    /// How far the sampling of the present step has come.
+    #[must_use]
+    pub fn generating(&self) -> &Arc<Generating> {
+        &self.generating
     }
 
     /// From when `flag` is set, a reward program is no longer waited for.

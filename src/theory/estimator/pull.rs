@@ -81,8 +81,24 @@ impl Estimator {
     pub fn pulled_masses(self, scene: &Scene, flow_arms: usize) -> Option<Vec<f64>> {
         match self.pull(scene) {
             Pull::Target(objective) | Pull::Moving { objective, .. } => target(scene, objective),
-            Pull::BestReward => Some(best_reward(scene)),
+            Pull::BestReward => Some(best_reward(scene, self.bonus(scene))),
             Pull::FromHere => (scene.arms() <= flow_arms).then(|| follow(self, scene)),
+        }
+    }
+}
+
+impl Estimator {
+    /// η for rewards as they are: where these alone are divided by σ, R/σ + η H is R + ησ H, divided by σ.
+    fn bonus(self, scene: &Scene) -> f64 {
+        match self {
+            Self::Sampled {
+                advantage: Advantage::GroupNormalised,
+                ..
+            } if scene.entropy > 0.0 => {
+                let sigma = Parts::of(self, scene, usize::MAX).sigma;
+                scene.entropy * sigma.unwrap_or(0.0)
+            }
+            _ => scene.entropy,
         }
     }
 }
@@ -98,16 +114,16 @@ fn target(scene: &Scene, objective: Objective) -> Option<Vec<f64>> {
     .map(|target| target.masses)
 }
 
-/// Without a penalty: all mass on the best reward, shared as the policy shares it now; with an entropy bonus, e^{R/η}.
-fn best_reward(scene: &Scene) -> Vec<f64> {
+/// Without a penalty: all mass on the best reward, shared as the policy shares it now; with an entropy bonus η, e^{R/η}.
+fn best_reward(scene: &Scene, bonus: f64) -> Vec<f64> {
     let best = drawn(scene)
         .map(|(arm, ..)| scene.rewards[arm])
         .fold(f64::NEG_INFINITY, f64::max);
     let weight = |arm: usize| {
         if scene.log_policy[arm] == f64::NEG_INFINITY {
             0.0
-        } else if scene.entropy > 0.0 {
-            ((scene.rewards[arm] - best) / scene.entropy).exp()
+        } else if bonus > 0.0 {
+            ((scene.rewards[arm] - best) / bonus).exp()
         } else if scene.rewards[arm] == best {
             scene.log_policy[arm].exp().max(f64::MIN_POSITIVE)
         } else {

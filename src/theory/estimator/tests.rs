@@ -479,3 +479,28 @@ fn without_a_penalty_only_the_best_reward_remains() {
         .unwrap();
     assert_close(&masses, &[0.0, 0.25, 0.75, 0.0], 1e-15, "no penalty");
 }
+
+#[test]
+fn a_group_normalised_reward_with_a_bonus_pulls_to_its_own_temperature() {
+    // Where runs of such rewards with η = ½ end, by the trainer; and with a mean baseline, whose end is e^{R/η}.
+    let ends = [
+        (Advantage::GroupNormalised, [0.002, 0.004, 0.994]),
+        (Advantage::MeanBaseline, [0.098, 0.240, 0.662]),
+    ];
+    for kl in [KlPenalty::Off, KlPenalty::Loss(KlEstimator::K1)] {
+        for (advantage, end) in ends {
+            let log_policy = logs(&end);
+            let case = Case {
+                log_reference: logs(&[1.0, 1.0, 1.0]),
+                rewards: vec![0.0, 0.5, 1.0],
+                log_policy,
+            };
+            let scene = case.scene(Direction::Reverse, 1e-9, 0.5);
+            let estimator = Estimator::Sampled { advantage, kl };
+            let pulled = estimator.pulled_masses(&scene, 0).unwrap();
+            for (own, end) in pulled.iter().zip(end) {
+                assert!((own - end).abs() < 0.01, "{advantage:?}: {pulled:?}");
+            }
+        }
+    }
+}

@@ -9,7 +9,7 @@ use crate::{
         chart::Pen,
         panels::{
             main_plot::pin_color,
-            time_charts::{Chart, PinTraces, Point, Shows},
+            time_charts::{Chart, PinTraces, Point, RAW, Shows, unsmoothed},
         },
     },
 };
@@ -149,6 +149,17 @@ fn curve_axes(
                 .collect(),
         };
         marks.push(mark("", color, 0.22, range));
+        if let Some(raw) = unsmoothed(points) {
+            let kind = MarkKind::Line {
+                points: path(&raw),
+                width: 0.8,
+                dash: Dash::Solid,
+            };
+            marks.push(Mark {
+                legend: Some(String::new()),
+                ..mark(&format!("{name}, not smoothed"), color, RAW.into(), kind)
+            });
+        }
         let dash = match curve.pen {
             Pen::Solid => Dash::Solid,
             Pen::Dashed => Dash::Dashed,

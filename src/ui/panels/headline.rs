@@ -9,11 +9,11 @@ use egui::{
 
 use crate::{
     bandit,
-    engine::{Collapse, Status},
+    engine::{Collapse, Keyframe, Status},
     experiment::{Edit, Training},
     theory::{Metric, Metrics},
     ui::{
-        Action, Loading, View,
+        Action, Loading, ShellAction, View,
         theme::{SENTENCE_SIZE, Theme},
         widgets::number::{significant, without_noise},
     },
@@ -73,6 +73,8 @@ pub(crate) fn headline_ui(ui: &mut Ui, view: &View, actions: &mut Vec<Action>) {
     });
     if let Some(collapse) = collapse {
         collapse_ui(ui, view, collapse, actions);
+    } else if view.snapshot.status == Status::Failed && view.scrub.is_none() {
+        failed_ui(ui, view, actions);
     }
 }
 
@@ -128,6 +130,40 @@ fn collapse_ui(ui: &mut Ui, view: &View, collapse: Collapse, actions: &mut Vec<A
         {
             let known = (view.snapshot.epoch, collapse.step);
             ui.data_mut(|data| data.insert_temp(dismissed_id(), known));
+        }
+    });
+}
+
+/// That an error ended training, and the ways on.
+fn failed_ui(ui: &mut Ui, view: &View, actions: &mut Vec<Action>) {
+    let theme = Theme::of(ui);
+    let now = view.snapshot.step;
+    ui.horizontal_wrapped(|ui| {
+        let step = super::transport::grouped(now);
+        let text = format!("An error ended training; step {step} is the last good one.");
+        ui.label(RichText::new(text).color(theme.error));
+        let objective = |frame: &Keyframe| frame.metrics.get(Metric::Objective);
+        let kept = view.snapshot.keyframes.iter();
+        let kept = kept.filter(|frame| frame.step < now && objective(frame).is_finite());
+        let best = kept.max_by(|a, b| objective(a).total_cmp(&objective(b)));
+        if let Some(best) = best {
+            let step = super::transport::grouped(best.step);
+            if ui
+                .button(format!("Go back to step {step}"))
+                .on_hover_text(
+                    "The kept step of the best objective before; every setting as it was then",
+                )
+                .clicked()
+            {
+                actions.push(Action::Revert(best.step));
+            }
+        }
+        if ui
+            .button("What happened")
+            .on_hover_text("Show the log")
+            .clicked()
+        {
+            actions.push(Action::Shell(ShellAction::Log));
         }
     });
 }

@@ -16,7 +16,7 @@ use super::{
     transport::Transport,
 };
 use crate::{
-    engine::{Collapse, Fallen},
+    engine::{Collapse, Fallen, Keyframe, Status},
     experiment::Edit,
     theory::{Beta, Metric, Objective},
     ui::{
@@ -272,4 +272,44 @@ fn a_collapse_is_told_with_what_to_do_until_it_is_put_away() {
     }
     harness.run_steps(2);
     harness.get_by_label_contains("has collapsed");
+}
+
+#[test]
+fn an_error_that_ended_training_offers_the_way_back() {
+    let mut world = World::builtin("figure-5");
+    world.snapshot.status = Status::Failed;
+    let (objective, analysis) = (world.preset.objective, world.analysis.clone());
+    let frame = |step: u64, value: f64| {
+        let mut metrics = crate::theory::Metrics::default();
+        metrics.set(Metric::Objective, value);
+        Keyframe {
+            step,
+            policy: std::sync::Arc::new([]),
+            metrics,
+            objective,
+            analysis: analysis.clone(),
+        }
+    };
+    let all = [frame(10, 0.2), frame(20, 0.5), frame(30, f64::NAN)];
+    world.snapshot.keyframes = std::sync::Arc::new(all);
+    let mut harness = reading(world, (900.0, 600.0), headline_ui);
+    harness.get_by_label_contains("An error ended training");
+    harness.get_by_label("Go back to step 20").click();
+    harness.run_steps(3);
+    assert!(matches!(harness.state().actions[..], [Action::Revert(20)]));
+}
+
+#[test]
+fn a_step_that_samples_for_long_is_followed_token_by_token() {
+    let mut world = World::language();
+    world.snapshot.status = Status::Running;
+    let language = world.snapshot.language.clone().unwrap();
+    language.generating.begin(64);
+    language.generating.reach(12);
+    std::thread::sleep(std::time::Duration::from_millis(520));
+    let transport = std::cell::RefCell::new(Transport::default());
+    let harness = reading(world, (1280.0, 60.0), |ui, view, actions| {
+        transport.borrow_mut().ui(ui, view, actions);
+    });
+    harness.get_by_label("token 12 of 64");
 }

@@ -1,5 +1,7 @@
 //! The transport: run, pause, step, reset, reseed; how fast; how far; and the timeline to go back on.
 
+use std::time::Duration;
+
 use egui::{Align, Layout, RichText, Ui};
 
 use super::{
@@ -7,7 +9,7 @@ use super::{
     timeline::Timeline,
 };
 use crate::{
-    engine::{Snapshot, Speed, Status},
+    engine::{LanguageSnapshot, Snapshot, Speed, Status},
     experiment::StopRule,
     ui::{
         Action, View,
@@ -29,6 +31,8 @@ pub(crate) struct Transport {
     timeline: Timeline,
 }
 
+/// Sampling that takes longer than this is followed token by token.
+const SLOW: Duration = Duration::from_millis(500);
 /// The least width of the timeline.
 const TIMELINE: f32 = 120.0;
 /// Width of the buttons that stand beside the timeline while it shows an earlier step.
@@ -236,12 +240,15 @@ fn progress(ui: &mut Ui, snapshot: &Snapshot, shown: &[Part]) {
             Status::Running => format!("{} tokens/s", rate(language.tokens_per_second)),
             Status::Paused | Status::Finished | Status::Failed => String::new(),
         };
-        fixed(
-            ui,
-            96.0,
-            RichText::new(text).color(theme.muted),
-            "Tokens sampled per second, recently",
-        );
+        if snapshot.status == Status::Running {
+            // No snapshot comes within a step.
+            ui.ctx().request_repaint_after(Duration::from_millis(250));
+        }
+        let (text, tip) = match sampling(language, snapshot.status) {
+            Some((text, tip)) => (text, tip),
+            None => (text, "Tokens sampled per second, recently".to_owned()),
+        };
+        fixed(ui, 96.0, RichText::new(text).color(theme.muted), &tip);
     }
     if let Some((fraction, eta)) = towards_end(&snapshot.training.stop, snapshot)
         && shown.contains(&Part::TimeLeft)
@@ -269,6 +276,27 @@ fn progress(ui: &mut Ui, snapshot: &Snapshot, shown: &[Part]) {
             &format!("{exact}\nTime left at the present speed"),
         );
     }
+}
+
+/// Where the sampling of a step is that takes its time, and the seconds that it may take still.
+fn sampling(language: &LanguageSnapshot, status: Status) -> Option<(String, String)> {
+    let at = (language.generating.so_far()).filter(|_| status == Status::Running)?;
+    let spent = at.since.elapsed();
+    if spent < SLOW {
+        return None;
+    }
+    let left = if at.tokens == 0 {
+        String::new()
+    } else {
+        let each = spent.as_secs_f64() / at.tokens as f64;
+        let left = each * at.most.saturating_sub(at.tokens) as f64;
+        format!(", at most {} left", duration(left))
+    };
+    let tip = format!(
+        "This step's completions have {} of at most {} tokens{left}",
+        at.tokens, at.most
+    );
+    Some((format!("token {} of {}", at.tokens, at.most), tip))
 }
 
 /// How far a run is towards its stop rule (0 to 1), and the seconds left where that can be told.

@@ -34,14 +34,18 @@ impl LmTrainer {
             })
             .collect();
         let rule = self.rule();
+        let generating = &self.generating;
+        generating.begin(rule.max_tokens);
         let drawn = sampler::draw(
             self.trained.network(&self.model)?,
             (&mut self.trie, &mut self.tape),
             &starts,
             &rule,
-            &mut self.sampling,
-            &mut self.rows,
-        )?;
+            (&mut self.sampling, &mut self.rows),
+            |tokens| generating.reach(tokens),
+        );
+        generating.end();
+        let drawn = drawn?;
         if drawn.iter().any(|c| !c.log_prob().is_finite()) || drawn.is_empty() {
             return Err(self.fall_back("the policy's probabilities"));
         }

@@ -475,7 +475,9 @@ fn pulls_elsewhere(kl: KlPenalty) -> Option<&'static str> {
             Some("∇KL(π_ref‖π) in expectation: pulls towards the forward target.")
         }
         KlPenalty::ReferenceSamples => Some("∇KL(π_ref‖π): pulls towards the forward target."),
-        KlPenalty::Off => Some("Nothing holds the policy near the reference: it goes to argmax R."),
+        KlPenalty::Off => Some(
+            "Nothing holds the policy near the reference: it goes to argmax R, or with an entropy bonus η to e^(R/η).",
+        ),
     }
 }
 

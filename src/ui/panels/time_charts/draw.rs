@@ -9,6 +9,9 @@ use crate::ui::{
     panels::main_plot::pin_color,
 };
 
+/// Opacity of a line that was not smoothed, behind the smoothed one.
+pub(crate) const RAW: f32 = 0.45;
+
 /// Vertical bounds that hold what is drawn, at round numbers so that they hold still; logs if `log`.
 pub(super) fn fit<'a>(traces: impl Iterator<Item = &'a Vec<Point>>, log: bool) -> (f64, f64) {
     let mut low = f64::INFINITY;
@@ -76,6 +79,10 @@ pub(super) fn curves(
             .map(|p| (x.at(p.step), at(p.low), at(p.high)))
             .collect();
         band(&frame.inside, &range, color.gamma_multiply(0.22));
+        if let Some(raw) = trace::unsmoothed(points) {
+            let pale = Stroke::new(1.0, color.gamma_multiply(RAW));
+            line(&frame.inside, &path(&raw, x, at), curve.pen, pale);
+        }
         line(
             &frame.inside,
             &path(points, x, at),
@@ -129,6 +136,10 @@ pub(super) fn lanes(
             .map(|p| (x.at(p.step), y.from, y.at(p.mean)))
             .collect();
         band(&frame.inside, &filled, color.gamma_multiply(0.25));
+        if let Some(raw) = trace::unsmoothed(points) {
+            let pale = Stroke::new(1.0, color.gamma_multiply(RAW));
+            line(&frame.inside, &path(&raw, x, |v| y.at(v)), curve.pen, pale);
+        }
         line(
             &frame.inside,
             &path(points, x, |v| y.at(v)),
@@ -254,6 +265,7 @@ mod tests {
             low,
             high,
             mean: (low + high) / 2.0,
+            raw: (low + high) / 2.0,
         }
     }
 

@@ -14,8 +14,9 @@ use egui::{
 use self::draw::{curves, dot, edit_marks, fit, lanes};
 use self::readout::Readout;
 pub(crate) use self::{
+    draw::RAW,
     kinds::{CHARTS, Chart, Curve, Shows},
-    trace::{Point, trace},
+    trace::{Point, trace, unsmoothed},
 };
 use crate::{
     engine::{History, Series, Snapshot},

@@ -13,6 +13,8 @@ pub(crate) struct Point {
     pub(crate) high: f64,
     /// Smoothed mean.
     pub(crate) mean: f64,
+    /// The mean as it was recorded.
+    pub(crate) raw: f64,
 }
 
 /// The points of a series between two steps (one more on each side, so that lines reach the edges), after exponential
@@ -64,14 +66,23 @@ pub(crate) fn trace(
                 low,
                 high,
                 mean: smooth,
+                raw: mean,
             });
         } else if let Some(point) = points.last_mut() {
             point.low = point.low.min(low);
             point.high = point.high.max(high);
             point.mean = smooth;
+            point.raw = mean;
         }
     }
     points
+}
+
+/// The same points with the recorded means in the place of the smoothed ones; none if nothing was smoothed.
+pub(crate) fn unsmoothed(points: &[Point]) -> Option<Vec<Point>> {
+    let smoothed = |p: &Point| p.raw.is_finite() && p.raw != p.mean;
+    let bare = |p: &Point| Point { mean: p.raw, ..*p };
+    (points.iter().any(smoothed)).then(|| points.iter().map(bare).collect())
 }
 
 /// The point at a step: the last one that starts at or before it.
@@ -91,6 +102,15 @@ mod tests {
             max: values.iter().map(|v| v + 1.0).collect(),
             mean: values.to_vec(),
         }
+    }
+
+    #[test]
+    fn what_was_not_smoothed_is_there_only_where_something_was() {
+        let values: Vec<f32> = (0..300).map(|i| (i as f32 * 0.9).sin()).collect();
+        let plain = trace(&series(&values), (0.0, 1e9), 0.0, 1000);
+        assert_eq!(unsmoothed(&plain), None);
+        let smooth = trace(&series(&values), (0.0, 1e9), 0.9, 1000);
+        assert_eq!(unsmoothed(&smooth), Some(plain));
     }
 
     #[test]
