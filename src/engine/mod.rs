@@ -33,7 +33,6 @@ pub use phase::{
     Item, Parameter, PhaseAxis, PhaseMap, PhaseQuantity, PhaseRequest, PhaseWorker, contour,
     tie_boundary,
 };
-pub use priority::stand_back;
 pub use run_folder::{RunFolder, RunFolderError};
 pub use samples_log::{DEFAULT_LIMIT_BYTES, SampleLine, SamplesLog, SamplesLogError};
 pub use session::{Budget, Row, Session, SessionError, StepLog};

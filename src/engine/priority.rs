@@ -6,7 +6,7 @@ const BACK: libc::c_int = 5;
 
 /// Has this thread stand behind those of the window wherever both want a core. What else runs in this process goes on as
 /// before; systems that know no such thing of a single thread leave it as it is.
-pub fn stand_back() {
+pub(super) fn stand_back() {
     #[cfg(target_os = "linux")]
     {
         #[expect(unsafe_code, reason = "setpriority has no safe form")]

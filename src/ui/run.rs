@@ -16,10 +16,7 @@ use super::{
     session,
     theme::ThemeChoice,
 };
-use crate::{
-    engine::{Speed, stand_back},
-    experiment,
-};
+use crate::{engine::Speed, experiment};
 
 /// How to open the window.
 #[derive(Debug, Clone, Default)]
@@ -75,11 +72,6 @@ pub enum GuiError {
 pub fn run(options: GuiOptions) -> Result<(), GuiError> {
     let started = Instant::now();
     super::allocator::keep_freed_memory();
-    // The threads that help the trainer stand back as it does. Where somebody made them before, they stay as they are.
-    let _ = rayon::ThreadPoolBuilder::new()
-        .thread_name(|index| format!("modescope-{index}"))
-        .start_handler(|_| stand_back())
-        .build_global();
     // A mistake in what is opened is told before there is a window.
     let opened = (options.open.as_deref())
         .map(|name| {
