@@ -158,6 +158,10 @@ pub struct Workbench {
     pub(super) edits: Vec<Edit>,
     /// Edits that wait until the window has solved its large problem.
     pub(super) unsent: Vec<Edit>,
+    /// An error has ended training, and where is known with the next snapshot that rests.
+    error_came: bool,
+    /// Epoch and step at which an error ended training last.
+    stopped_at: Option<(u64, u64)>,
     /// What was open before, to go back to, with its undo.
     pub(super) previous: Option<Box<Document>>,
     /// Messages from threads that write files or the clipboard.
@@ -271,6 +275,8 @@ impl Workbench {
             link,
             snapshot,
             scrub: None,
+            error_came: false,
+            stopped_at: None,
             pins,
             selection: Selection::default(),
             layouts,
@@ -418,6 +424,7 @@ impl Workbench {
                 self.notify(ctx, Notice::Done(format!("Saved {}", path.display())))
             }
             Event::Failed { message, may_go_on } => {
+                self.error_came = may_go_on;
                 let then = if may_go_on {
                     "The run stands at its last good step: change what caused it and go on, or go back on the timeline."
                 } else {
@@ -563,6 +570,12 @@ impl Workbench {
     pub(super) fn parts(&mut self) -> (View<'_>, &mut Panels) {
         self.prompt_picture
             .follow(self.document.preset(), &self.snapshot);
+        let here = (self.snapshot.epoch, self.snapshot.step);
+        let rests = self.snapshot.status != Status::Running;
+        // The event may come before the last snapshot does.
+        if rests && std::mem::take(&mut self.error_came) {
+            self.stopped_at = Some(here);
+        }
         let (problem, analysis) = match self.prompt_picture.ground() {
             Some((problem, analysis)) => (problem, analysis),
             None => (self.document.problem(), self.document.analysis()),
@@ -577,6 +590,7 @@ impl Workbench {
             selection: &self.selection,
             probe: self.probed.as_ref(),
             loading: self.progress.as_ref(),
+            stopped: rests && self.stopped_at == Some(here),
             checkpoints: Some(&self.checkpoints),
         };
         (view, &mut self.panels)

@@ -26,6 +26,7 @@ pub(crate) struct World {
     pub(crate) selection: Selection,
     pub(crate) probe: Option<Arc<ProbeAnswer>>,
     pub(crate) loading: Option<Loading>,
+    pub(crate) stopped: bool,
     /// Every action that panels asked for, in order.
     pub(crate) actions: Vec<Action>,
 }
@@ -117,6 +118,7 @@ impl World {
             selection: Selection::default(),
             probe: None,
             loading: None,
+            stopped: false,
             actions: Vec::new(),
         }
     }
@@ -133,6 +135,7 @@ impl World {
             pins: &self.pins,
             selection: &self.selection,
             probe: self.probe.as_ref(),
+            stopped: self.stopped,
             loading: self.loading.as_ref(),
             checkpoints: None,
         };

@@ -31,6 +31,8 @@ pub struct View<'a> {
     pub probe: Option<&'a Arc<ProbeAnswer>>,
     /// What is being loaded, or why it was not.
     pub loading: Option<&'a Loading>,
+    /// An error ended training at the step of the snapshot, the last good one.
+    pub stopped: bool,
     /// Checkpoints of the run and how they are kept, where there is a window that keeps any.
     pub checkpoints: Option<&'a Checkpointing>,
 }

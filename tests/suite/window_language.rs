@@ -40,6 +40,41 @@ pub(crate) fn open_language(dir: &Path) -> Harness<'static, Bench> {
 }
 
 #[test]
+fn an_error_that_ends_training_offers_the_way_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("language.ron");
+    std::fs::write(&path, LANGUAGE).unwrap();
+    let mut harness = open(WorkbenchOptions {
+        open: Some(path.display().to_string()),
+        sets: vec!["training.learning_rate=1e30".to_owned()],
+        ..quiet()
+    });
+    wait_until(&mut harness, "the model is loaded", |workbench| {
+        workbench.snapshot().language.is_some()
+    });
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    while harness
+        .query_by_label_contains("An error ended training")
+        .is_none()
+    {
+        assert!(std::time::Instant::now() < end, "no error is told");
+        harness.key_press(Key::Period);
+        harness.run_steps(2);
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    harness.get_by_label("Go back to step 0").click();
+    wait_until(&mut harness, "it went back", |workbench| {
+        workbench.snapshot().step == 0
+    });
+    harness.run_steps(5);
+    assert!(
+        harness
+            .query_by_label_contains("An error ended training")
+            .is_none()
+    );
+}
+
+#[test]
 fn a_run_goes_on_from_a_checkpoint() {
     let dir = tempfile::tempdir().unwrap();
     let preset = experiment::parse_preset(LANGUAGE).unwrap();

@@ -521,6 +521,34 @@ fn dividing_by_the_group_deviation_changes_beta() {
 }
 
 #[test]
+fn the_effective_beta_is_that_of_rewards_as_mara_leaves_them() {
+    let problem = problem(&[0.5, 0.2, 0.3], &[0.0, 1.0, 1.0]);
+    let objective = Objective {
+        mara: Some(Mara {
+            threshold: Threshold::Constant(0.5),
+            algorithm: Some(MaraAlgorithm::AugmentReward),
+            anchor: Anchor::Exact,
+            per_class: false,
+        }),
+        ..objective(Direction::Reverse, 0.3)
+    };
+    let kl = KlPenalty::Loss(KlEstimator::K2);
+    let training = Training {
+        update: sampled(64, Advantage::GroupNormalised, kl),
+        ..Training::default()
+    };
+    let effective = (trainer(&problem, objective, training).measure()).get(Metric::EffectiveBeta);
+    // The rarer of the two good arms gets 1 + 0.3 ln(0.3/0.2).
+    let paid = [0.0, 1.0 + 0.3 * 1.5f64.ln(), 1.0];
+    let mean = 0.2 * paid[1] + 0.3 * paid[2];
+    let variance = 0.2 * paid[1] * paid[1] + 0.3 * paid[2] * paid[2] - mean * mean;
+    assert!(
+        (effective - 0.3 * variance.sqrt()).abs() < 1e-12,
+        "{effective}"
+    );
+}
+
+#[test]
 fn mara_within_batches_levels_the_good_arms() {
     let reference: Vec<f64> = (0..40)
         .map(|i| (1.0 - (f64::from(i) + 0.5) / 40.0).powi(4))

@@ -73,7 +73,7 @@ pub(crate) fn headline_ui(ui: &mut Ui, view: &View, actions: &mut Vec<Action>) {
     });
     if let Some(collapse) = collapse {
         collapse_ui(ui, view, collapse, actions);
-    } else if view.snapshot.status == Status::Failed && view.scrub.is_none() {
+    } else if view.stopped && view.scrub.is_none() {
         failed_ui(ui, view, actions);
     }
 }

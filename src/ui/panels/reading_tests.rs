@@ -277,7 +277,7 @@ fn a_collapse_is_told_with_what_to_do_until_it_is_put_away() {
 #[test]
 fn an_error_that_ended_training_offers_the_way_back() {
     let mut world = World::builtin("figure-5");
-    world.snapshot.status = Status::Failed;
+    world.stopped = true;
     let (objective, analysis) = (world.preset.objective, world.analysis.clone());
     let frame = |step: u64, value: f64| {
         let mut metrics = crate::theory::Metrics::default();

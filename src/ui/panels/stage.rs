@@ -80,6 +80,7 @@ impl Stage {
             selection: &self.selection,
             probe: None,
             loading: self.loading.as_ref(),
+            stopped: false,
             checkpoints: None,
         }
     }
