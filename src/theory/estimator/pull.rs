@@ -39,14 +39,13 @@ impl Estimator {
         };
         let fixed =
             |direction, beta| objective(direction, beta).map_or(Pull::FromHere, Pull::Target);
-        let Self::Sampled { advantage, kl } = self else {
+        let Self::Sampled { kl, .. } = self else {
             return fixed(Direction::Reverse, scene.beta);
         };
         let outside = |direction| {
-            if advantage != Advantage::GroupNormalised {
+            let Some(sigma) = self.divisor(scene) else {
                 return fixed(direction, scene.beta);
-            }
-            let sigma = Parts::of(self, scene, usize::MAX).sigma.unwrap_or(0.0);
+            };
             // R/σ − β D + η H is R − βσ D + ησ H, divided by σ.
             objective(direction, scene.beta * sigma).map_or(Pull::FromHere, |objective| {
                 Pull::Moving {
@@ -81,24 +80,23 @@ impl Estimator {
     pub fn pulled_masses(self, scene: &Scene, flow_arms: usize) -> Option<Vec<f64>> {
         match self.pull(scene) {
             Pull::Target(objective) | Pull::Moving { objective, .. } => target(scene, objective),
-            Pull::BestReward => Some(best_reward(scene, self.bonus(scene))),
+            Pull::BestReward => {
+                // As in the moving pull: η for rewards as they are.
+                let bonus = scene.entropy * self.divisor(scene).unwrap_or(1.0);
+                Some(best_reward(scene, bonus))
+            }
             Pull::FromHere => (scene.arms() <= flow_arms).then(|| follow(self, scene)),
         }
     }
-}
 
-impl Estimator {
-    /// η for rewards as they are: where these alone are divided by σ, R/σ + η H is R + ησ H, divided by σ.
-    fn bonus(self, scene: &Scene) -> f64 {
+    /// σ, where the rewards alone are divided by it.
+    fn divisor(self, scene: &Scene) -> Option<f64> {
         match self {
             Self::Sampled {
                 advantage: Advantage::GroupNormalised,
                 ..
-            } if scene.entropy > 0.0 => {
-                let sigma = Parts::of(self, scene, usize::MAX).sigma;
-                scene.entropy * sigma.unwrap_or(0.0)
-            }
-            _ => scene.entropy,
+            } => Some(Parts::of(self, scene, usize::MAX).sigma.unwrap_or(0.0)),
+            _ => None,
         }
     }
 }

@@ -115,14 +115,8 @@ fn collapse_ui(ui: &mut Ui, view: &View, collapse: Collapse, actions: &mut Vec<A
             actions.push(Action::Edit { edit, done: true });
             actions.push(Action::Reset);
         }
-        let step = super::transport::grouped(collapse.sound_step);
-        if ui
-            .button(format!("Go back to step {step}"))
-            .on_hover_text("The step of the best objective before; every setting as it was then")
-            .clicked()
-        {
-            actions.push(Action::Revert(collapse.sound_step));
-        }
+        let what = "The step of the best objective before";
+        go_back_ui(ui, collapse.sound_step, what, actions);
         if ui
             .button("Put away")
             .on_hover_text("Leave everything as it is and say no more of it")
@@ -132,6 +126,18 @@ fn collapse_ui(ui: &mut Ui, view: &View, collapse: Collapse, actions: &mut Vec<A
             ui.data_mut(|data| data.insert_temp(dismissed_id(), known));
         }
     });
+}
+
+/// The button that goes back to a step; `what` says which it is.
+fn go_back_ui(ui: &mut Ui, step: u64, what: &str, actions: &mut Vec<Action>) {
+    let shown = super::transport::grouped(step);
+    if ui
+        .button(format!("Go back to step {shown}"))
+        .on_hover_text(format!("{what}; every setting as it was then"))
+        .clicked()
+    {
+        actions.push(Action::Revert(step));
+    }
 }
 
 /// That an error ended training, and the ways on.
@@ -147,16 +153,8 @@ fn failed_ui(ui: &mut Ui, view: &View, actions: &mut Vec<Action>) {
         let kept = kept.filter(|frame| frame.step < now && objective(frame).is_finite());
         let best = kept.max_by(|a, b| objective(a).total_cmp(&objective(b)));
         if let Some(best) = best {
-            let step = super::transport::grouped(best.step);
-            if ui
-                .button(format!("Go back to step {step}"))
-                .on_hover_text(
-                    "The kept step of the best objective before; every setting as it was then",
-                )
-                .clicked()
-            {
-                actions.push(Action::Revert(best.step));
-            }
+            let what = "The kept step of the best objective before";
+            go_back_ui(ui, best.step, what, actions);
         }
         if ui
             .button("What happened")

@@ -244,10 +244,8 @@ fn progress(ui: &mut Ui, snapshot: &Snapshot, shown: &[Part]) {
             // No snapshot comes within a step.
             ui.ctx().request_repaint_after(Duration::from_millis(250));
         }
-        let (text, tip) = match sampling(language, snapshot.status) {
-            Some((text, tip)) => (text, tip),
-            None => (text, "Tokens sampled per second, recently".to_owned()),
-        };
+        let (text, tip) = sampling(language, snapshot.status)
+            .unwrap_or_else(|| (text, "Tokens sampled per second, recently".to_owned()));
         fixed(ui, 96.0, RichText::new(text).color(theme.muted), &tip);
     }
     if let Some((fraction, eta)) = towards_end(&snapshot.training.stop, snapshot)

@@ -79,10 +79,7 @@ pub(super) fn curves(
             .map(|p| (x.at(p.step), at(p.low), at(p.high)))
             .collect();
         band(&frame.inside, &range, color.gamma_multiply(0.22));
-        if let Some(raw) = trace::unsmoothed(points) {
-            let pale = Stroke::new(1.0, color.gamma_multiply(RAW));
-            line(&frame.inside, &path(&raw, x, at), curve.pen, pale);
-        }
+        raw_line(frame, points, (x, at), (curve.pen, color));
         line(
             &frame.inside,
             &path(points, x, at),
@@ -136,10 +133,7 @@ pub(super) fn lanes(
             .map(|p| (x.at(p.step), y.from, y.at(p.mean)))
             .collect();
         band(&frame.inside, &filled, color.gamma_multiply(0.25));
-        if let Some(raw) = trace::unsmoothed(points) {
-            let pale = Stroke::new(1.0, color.gamma_multiply(RAW));
-            line(&frame.inside, &path(&raw, x, |v| y.at(v)), curve.pen, pale);
-        }
+        raw_line(frame, points, (x, |v| y.at(v)), (curve.pen, color));
         line(
             &frame.inside,
             &path(points, x, |v| y.at(v)),
@@ -172,6 +166,19 @@ pub(super) fn lanes(
             .inside
             .rect_filled(back, 2.0, ui.visuals().extreme_bg_color);
         frame.inside.galley(at, text, frame.text_color());
+    }
+}
+
+/// The line as it was recorded, where the one over it is smoothed.
+fn raw_line(
+    frame: &Frame,
+    points: &[Point],
+    (x, at): (Scale, impl Fn(f64) -> f32),
+    (pen, color): (Pen, Color32),
+) {
+    if let Some(raw) = trace::unsmoothed(points) {
+        let pale = Stroke::new(1.0, color.gamma_multiply(RAW));
+        line(&frame.inside, &path(&raw, x, at), pen, pale);
     }
 }
 
