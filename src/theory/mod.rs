@@ -11,6 +11,7 @@ pub mod kernels;
 mod log_ratio;
 pub mod mara;
 mod metric;
+mod mode_ratio;
 mod objective;
 #[cfg(test)]
 mod properties;
@@ -26,6 +27,7 @@ pub use estimator::{
 };
 pub use log_ratio::{LogRatio, decompose, validity_beta};
 pub use metric::{Metric, Metrics};
+pub use mode_ratio::{decompose_modes, mode_tie_betas};
 pub use objective::{Anchor, Beta, Direction, Mara, MaraAlgorithm, NotABeta, Objective, Threshold};
 pub use target::{Divergence, Target, TargetError, Tie, solve, solve_into, solve_weights};
 pub use tie_beta::tie_beta;

@@ -31,3 +31,4 @@ mod window_keeping;
 mod window_language;
 mod window_opening;
 mod window_problem;
+mod window_start;

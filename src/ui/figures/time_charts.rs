@@ -149,23 +149,23 @@ fn curve_axes(
                 .collect(),
         };
         marks.push(mark("", color, 0.22, range));
-        if let Some(raw) = unsmoothed(points) {
-            let kind = MarkKind::Line {
-                points: path(&raw),
-                width: 0.8,
-                dash: Dash::Solid,
-            };
-            marks.push(Mark {
-                legend: Some(String::new()),
-                ..mark(&format!("{name}, not smoothed"), color, RAW.into(), kind)
-            });
-        }
         let dash = match curve.pen {
             Pen::Solid => Dash::Solid,
             Pen::Dashed => Dash::Dashed,
             Pen::DashDot => Dash::DashDotted,
             Pen::Dotted => Dash::Dotted,
         };
+        if let Some(raw) = unsmoothed(points) {
+            let kind = MarkKind::Line {
+                points: path(&raw),
+                width: 0.8,
+                dash,
+            };
+            marks.push(Mark {
+                legend: Some(String::new()),
+                ..mark(&format!("{name}, not smoothed"), color, RAW.into(), kind)
+            });
+        }
         let kind = MarkKind::Line {
             points: path(points),
             width: 1.5,

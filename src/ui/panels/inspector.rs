@@ -23,6 +23,7 @@ use crate::{
 mod split;
 #[cfg(test)]
 mod tests;
+mod whole;
 
 /// Above this many arms a picker asks for the number instead of listing every arm.
 const LISTED_ARMS: usize = 200;
@@ -31,6 +32,9 @@ const LISTED_ARMS: usize = 200;
 #[derive(Default)]
 pub(crate) struct Inspector {
     reading: Option<Reading>,
+    /// The modes of the pair are compared as wholes.
+    whole: bool,
+    modes: Option<whole::Reading>,
 }
 
 /// Everything shown that costs more than a look-up, kept until problem, target or pair change.
@@ -103,6 +107,18 @@ impl Inspector {
             ui.label("There is only one arm, so nothing to compare it with.");
             return;
         };
+        let modes = whole::modes_of(view, pair);
+        if let Some(modes) = modes.filter(|_| self.whole) {
+            let reading = whole::Reading::renewed(self.modes.take(), view, modes);
+            ui.horizontal_wrapped(|ui| {
+                pickers_ui(ui, view, pair, Some(modes), actions);
+                whole::switch_ui(ui, &mut self.whole);
+                plot_menu(ui, "inspector", actions, |dark| reading.figure(view, dark));
+            });
+            reading.ui(ui, view, actions);
+            self.modes = Some(reading);
+            return;
+        }
         if !self
             .reading
             .as_ref()
@@ -114,7 +130,10 @@ impl Inspector {
             return;
         };
         ui.horizontal_wrapped(|ui| {
-            pickers_ui(ui, view, pair, actions);
+            pickers_ui(ui, view, pair, None, actions);
+            if modes.is_some() {
+                whole::switch_ui(ui, &mut self.whole);
+            }
             plot_menu(ui, "inspector", actions, |dark| figure(view, reading, dark));
         });
         ui.add_space(4.0);
@@ -159,12 +178,31 @@ fn full_name(view: &View, arm: usize) -> String {
     }
 }
 
-fn pickers_ui(ui: &mut Ui, view: &View, (a, b): (usize, usize), actions: &mut Vec<Action>) {
-    if let Some(arm) = picker_ui(ui, view, "First arm", a) {
+/// `modes` are those of the pair where they are compared as wholes.
+fn pickers_ui(
+    ui: &mut Ui,
+    view: &View,
+    (a, b): (usize, usize),
+    modes: Option<(usize, usize)>,
+    actions: &mut Vec<Action>,
+) {
+    let pick = |ui: &mut Ui, first: bool| match modes {
+        Some((x, y)) => {
+            let (name, mode) = if first {
+                ("First mode", x)
+            } else {
+                ("Second mode", y)
+            };
+            whole::picker_ui(ui, view, name, mode)
+        }
+        None if first => picker_ui(ui, view, "First arm", a),
+        None => picker_ui(ui, view, "Second arm", b),
+    };
+    if let Some(arm) = pick(ui, true) {
         actions.push(Action::PickPair(Some(arm), Some(b)));
     }
     ui.label("against");
-    if let Some(arm) = picker_ui(ui, view, "Second arm", b) {
+    if let Some(arm) = pick(ui, false) {
         actions.push(Action::PickPair(Some(a), Some(arm)));
     }
     if ui
@@ -338,20 +376,25 @@ fn tie_ui(ui: &mut Ui, view: &View, reading: &Reading, actions: &mut Vec<Action>
     };
     ui.add(Label::new(text).wrap());
     if let Some(beta) = reading.tie {
-        let at_tie = (view.shown_objective().beta.get() / beta.get() - 1.0).abs() < 1e-9;
-        if ui
-            .add_enabled(
-                !at_tie && view.scrub.is_none(),
-                egui::Button::new(format!("Set β to {}", number(beta.get()))),
-            )
-            .on_hover_text("Put β exactly on the tie point")
-            .clicked()
-        {
-            actions.push(edit(Objective {
-                beta,
-                ..view.preset.objective
-            }));
-        }
+        set_beta_ui(ui, view, beta, actions);
+    }
+}
+
+/// A button that puts β on a tie point.
+fn set_beta_ui(ui: &mut Ui, view: &View, beta: Beta, actions: &mut Vec<Action>) {
+    let at_tie = (view.shown_objective().beta.get() / beta.get() - 1.0).abs() < 1e-9;
+    if ui
+        .add_enabled(
+            !at_tie && view.scrub.is_none(),
+            egui::Button::new(format!("Set β to {}", number(beta.get()))),
+        )
+        .on_hover_text("Put β exactly on the tie point")
+        .clicked()
+    {
+        actions.push(edit(Objective {
+            beta,
+            ..view.preset.objective
+        }));
     }
 }
 
@@ -449,6 +492,11 @@ fn numbers_ui(ui: &mut Ui, view: &View, (a, b): (usize, usize)) {
         view.policy_mass(a),
         view.policy_mass(b),
     ));
+    grid_ui(ui, [arm_name(view, a), arm_name(view, b)], &rows);
+}
+
+/// Numbers of first and second side by side; each row has a label, an explanation and the two.
+fn grid_ui(ui: &mut Ui, names: [String; 2], rows: &[(&str, &str, f64, f64)]) {
     let theme = Theme::of(ui);
     Grid::new("inspector numbers")
         .num_columns(3)
@@ -456,11 +504,11 @@ fn numbers_ui(ui: &mut Ui, view: &View, (a, b): (usize, usize)) {
         .striped(true)
         .show(ui, |ui| {
             ui.label("");
-            for arm in [a, b] {
-                ui.label(RichText::new(arm_name(view, arm)).color(theme.muted));
+            for name in names {
+                ui.label(RichText::new(name).color(theme.muted));
             }
             ui.end_row();
-            for (label, explained, first, second) in rows {
+            for &(label, explained, first, second) in rows {
                 ui.label(label).on_hover_text(explained);
                 for value in [first, second] {
                     ui.label(RichText::new(number(value)).monospace());

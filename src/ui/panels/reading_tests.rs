@@ -18,7 +18,7 @@ use super::{
 use crate::{
     engine::{Collapse, Fallen, Keyframe, Status},
     experiment::Edit,
-    theory::{Beta, Metric, Objective},
+    theory::{Anchor, Beta, Mara, Metric, Objective, Threshold},
     ui::{
         Action, Loading, View,
         testing::World,
@@ -233,6 +233,41 @@ fn a_beta_for_validity_waits_for_the_model() {
         let button = harness.get_by_label_contains("Set β");
         assert_eq!(button.accesskit_node().is_disabled(), waits);
     }
+}
+
+#[test]
+fn a_percentile_of_the_batch_says_that_the_target_takes_it_over_the_arms() {
+    let note = |anchor: Anchor, threshold: Threshold| {
+        let mut world = World::builtin("figure-5");
+        let mara = Mara {
+            threshold,
+            algorithm: None,
+            anchor,
+            per_class: false,
+        };
+        world.draw(|view, actions| {
+            actions.push(Action::Edit {
+                edit: Edit::Objective(Objective {
+                    mara: Some(mara),
+                    ..view.preset.objective
+                }),
+                done: true,
+            });
+        });
+        let mut controls = super::controls::Controls::default();
+        let controls = std::cell::RefCell::new(&mut controls);
+        let harness = reading(world, (340.0, 900.0), |ui, view, actions| {
+            controls.borrow_mut().ui(ui, view, actions);
+        });
+        harness
+            .query_by_label_contains("over the arms, each once: τ = 1.")
+            .is_some()
+    };
+    // Half of Figure 5's arms have reward 1, the rest 0: the 70th percentile is 1.
+    assert!(note(Anchor::Batch, Threshold::Percentile(0.7)));
+    assert!(note(Anchor::RunningMaximum, Threshold::Percentile(0.7)));
+    assert!(!note(Anchor::Exact, Threshold::Percentile(0.7)));
+    assert!(!note(Anchor::Batch, Threshold::Constant(0.8)));
 }
 
 #[test]

@@ -10,7 +10,10 @@ use crate::{
     bandit::Analysis,
     experiment::Update,
     theory::{Anchor, Beta, Direction, Mara, MaraAlgorithm, Objective, Threshold},
-    ui::{View, widgets::beta_slider::beta_slider},
+    ui::{
+        View,
+        widgets::{beta_slider::beta_slider, number::number as short},
+    },
 };
 
 /// What the helper "β from validity" was asked last, and what it knows of the problem it was asked about.
@@ -294,6 +297,19 @@ pub(super) fn mara_ui(ui: &mut Ui, view: &View, objective: &mut Objective) {
     ) && mara.anchor != Anchor::Exact
     {
         note(ui, "Exact updates always use the exact anchor.");
+    } else if let (Threshold::Percentile(_), false, Some(found)) = (
+        mara.threshold,
+        mara.anchor == Anchor::Exact,
+        &view.analysis.mara,
+    ) {
+        note(
+            ui,
+            &format!(
+                "While training, τ is this percentile of a batch's samples, so it follows the policy. The target drawn takes it \
+                 over the arms, each once: τ = {}. For training towards what is drawn, take the exact anchor or a constant τ.",
+                short(found.anchored.threshold)
+            ),
+        );
     }
     ui.checkbox(&mut mara.per_class, "Uniform over modes, not arms")
         .on_hover_text("Per-class form: log Σ_{y in class} π_ref(y) in place of log π_ref(y), so that a mode of many arms gets no more than a mode of few.");

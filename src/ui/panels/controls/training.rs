@@ -21,7 +21,7 @@ pub(super) fn training_ui(
     let language = view.preset.language.is_some();
     if !language {
         family_ui(ui, view, &mut training.policy, hidden_text);
-        start_ui(ui, training);
+        start_ui(ui, view, training);
     }
     update_ui(ui, training, language);
     if !language {
@@ -233,25 +233,68 @@ fn hidden_ui(ui: &mut Ui, hidden: &mut Vec<usize>, typed: &mut Option<String>) {
     }
 }
 
-fn start_ui(ui: &mut Ui, training: &mut Training) {
+/// Masses of larger problems are not written into a preset.
+const GIVEN_UP_TO: usize = 100_000;
+
+fn start_ui(ui: &mut Ui, view: &View, training: &mut Training) {
+    #[derive(Clone, Copy, PartialEq)]
+    enum From {
+        Reference,
+        Uniform,
+        Given,
+        Policy,
+        Target,
+    }
+    let mut from = match training.start {
+        Start::Reference => From::Reference,
+        Start::Uniform => From::Uniform,
+        Start::Given(_) => From::Given,
+    };
+    let before = from;
+    let arms = view.problem.arms();
     let mut choices = vec![
-        Choice::new(Start::Reference, "Reference", "As fine-tuning does"),
-        Choice::new(Start::Uniform, "Uniform", "Every arm alike"),
+        Choice::new(From::Reference, "Reference", "As fine-tuning does"),
+        Choice::new(From::Uniform, "Uniform", "Every arm alike"),
     ];
-    if let Start::Given(_) = training.start {
+    if from == From::Given {
         choices.push(Choice::new(
-            training.start.clone(),
-            "Given in the preset",
-            "The masses in the preset file's field training.start",
+            From::Given,
+            "Given masses",
+            "The masses in the preset's field training.start",
         ));
+    }
+    for (from, name, tip) in [
+        (
+            From::Policy,
+            "The policy shown",
+            "Takes the policy as it is drawn now, a step scrubbed to included, as given masses, and begins anew from them",
+        ),
+        (
+            From::Target,
+            "The target shown",
+            "Takes the present target as given masses: does training stay where the objective wants it?",
+        ),
+    ] {
+        let choice = Choice::new(from, name, tip);
+        choices.push(choice.unless(arms > GIVEN_UP_TO, "For up to 100 000 arms"));
     }
     combo(
         ui,
         "Start",
         "Where the policy starts; a family that cannot express it starts at its best fit. Another start begins anew.",
-        &mut training.start,
+        &mut from,
         &choices,
     );
+    if from == before {
+        return;
+    }
+    training.start = match from {
+        From::Reference => Start::Reference,
+        From::Uniform => Start::Uniform,
+        From::Given => return,
+        From::Policy => Start::Given((0..arms).map(|arm| view.policy_mass(arm)).collect()),
+        From::Target => Start::Given(view.shown_analysis().target.masses.clone()),
+    };
 }
 
 #[derive(Clone, Copy, PartialEq)]

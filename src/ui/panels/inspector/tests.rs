@@ -1,4 +1,7 @@
-use egui_kittest::{Harness, kittest::Queryable};
+use egui_kittest::{
+    Harness,
+    kittest::{NodeT as _, Queryable},
+};
 
 use super::Inspector;
 use crate::{
@@ -83,6 +86,63 @@ fn swap_exchanges_the_pair() {
         harness.state().actions[..],
         [Action::PickPair(Some(2), Some(0))]
     ));
+}
+
+#[test]
+fn modes_are_compared_as_wholes() {
+    // 100 arms fall as (1 − x)⁴; good are the first and the third quarter, so the ratio of the wholes is
+    // (1 − (3/4)⁵) / ((1/2)⁵ − (1/4)⁵) = 25.2, but for the sums that stand for integrals.
+    let mut harness = shown(Stage::of("figure-5"), 420.0);
+    harness.get_by_label_contains("16.3 × the target mass");
+    harness.get_by_label("Whole modes").click();
+    harness.run();
+    harness.get_by_label_contains("As a whole, first region gets 25.2 × the target mass");
+    harness.get_by_label_contains("weigh the same at no β");
+    // A mode is picked by its best arm.
+    harness.get_by_label("First mode").click();
+    harness.run();
+    harness
+        .get_by_role_and_label(egui::Role::Button, "second region")
+        .click();
+    harness.run();
+    assert!(matches!(
+        harness.state().actions[..],
+        [Action::PickPair(Some(50), Some(50))]
+    ));
+}
+
+#[test]
+fn whole_modes_tie_elsewhere_than_their_best_arms() {
+    let mut stage = Stage::of("step-reference");
+    stage.selection.pair = (None, None);
+    let mut harness = shown(stage, 420.0);
+    let best = tie_shown(&harness);
+    harness.get_by_label("Whole modes").click();
+    harness.run();
+    let whole = tie_shown(&harness);
+    assert!((best / whole - 1.0).abs() > 1e-3, "{best} {whole}");
+    harness
+        .get_by_label_contains(&format!("Set β to {whole}"))
+        .click();
+    harness.run();
+    let [Action::Edit { edit, .. }] = &harness.state().actions[..] else {
+        panic!("one edit, not {:?}", harness.state().actions);
+    };
+    let masses = harness
+        .state()
+        .stage
+        .edited(edit)
+        .analysis
+        .target_modes
+        .clone();
+    assert!((masses[0] / masses[1] - 1.0).abs() < 1e-9, "{masses:?}");
+}
+
+/// The β that the button of a tie offers.
+fn tie_shown(harness: &Harness<'static, Played<Inspector>>) -> f64 {
+    let button = harness.get_by_label_contains("Set β to");
+    let label = button.accesskit_node().label().unwrap();
+    label.rsplit(' ').next().unwrap().parse().unwrap()
 }
 
 #[test]

@@ -149,10 +149,19 @@ impl Samples {
         let mut chosen = None;
         let mut sort = None;
         let others: f32 = columns.iter().skip(1).map(|column| column.width()).sum();
-        let gaps = ui.spacing().item_spacing.x * columns.len() as f32;
-        let text = ui.available_width() - others - gaps - 6.0;
+        let width = ui.available_width() - others - 6.0;
+        let text = |gap: f32| width - gap * columns.len() as f32;
+        // A narrow pane has narrow gaps before it scrolls.
+        let usual = ui.spacing().item_spacing.x;
+        let gap = if text(usual) < Column::Text.width() {
+            usual.min(3.0)
+        } else {
+            usual
+        };
+        let text = text(gap);
         egui::ScrollArea::horizontal().show(ui, |ui| {
             ui.style_mut().wrap_mode = Some(TextWrapMode::Extend);
+            ui.spacing_mut().item_spacing.x = gap;
             let mut table = TableBuilder::new(ui)
                 .id_salt("samples")
                 .striped(true)

@@ -76,13 +76,13 @@ impl Column {
     /// Width in points.
     pub(super) fn width(self) -> f32 {
         match self {
-            Self::Text => 80.0,
+            Self::Text => 56.0,
             Self::Prompt => 44.0,
             Self::Answer => 56.0,
             Self::Count => 72.0,
             Self::Reward | Self::Bonus => 44.0,
             Self::Advantage | Self::LogPolicy | Self::LogReference => 58.0,
-            Self::LogRatio => 70.0,
+            Self::LogRatio => 66.0,
         }
     }
 

@@ -3,6 +3,7 @@
 
 mod draw;
 mod kinds;
+mod legend;
 mod readout;
 mod trace;
 
@@ -22,7 +23,7 @@ use crate::{
     engine::{History, Series, Snapshot},
     ui::{
         Action, Theme, View,
-        chart::{Frame, Margins, decades, line, number, ticks, time_ticks},
+        chart::{Frame, Margins, decades, ticks, time_ticks},
         figures,
         widgets::plot_menu,
     },
@@ -364,33 +365,7 @@ impl TimeCharts {
                 ui.label(RichText::new(chart.name).size(11.0));
                 return;
             }
-            for (curve, points) in chart.curves.iter().zip(traces) {
-                if ui.available_width() < 48.0 {
-                    // The tooltip has them all.
-                    break;
-                }
-                let value = match self.hovered {
-                    Some(step) => trace::at(points, step),
-                    None => points.last().copied(),
-                };
-                let value =
-                    value.map_or_else(|| "–".to_owned(), |p| number(curve.shows.value(p.mean)));
-                let text = RichText::new(format!("{} {value}", curve.shows.label())).size(11.0);
-                let (swatch, _) = ui.allocate_exact_size(vec2(12.0, 8.0), Sense::hover());
-                let y = swatch.center().y;
-                line(
-                    ui.painter(),
-                    &[pos2(swatch.left(), y), pos2(swatch.right(), y)],
-                    curve.pen,
-                    Stroke::new(2.0, (curve.color)(theme)),
-                );
-                ui.add(egui::Label::new(text).truncate())
-                    .on_hover_text(format!(
-                        "{} = {}",
-                        curve.shows.label(),
-                        curve.shows.formula()
-                    ));
-            }
+            legend::curves_ui(ui, chart, traces, self.hovered, theme);
         });
     }
 

@@ -1,0 +1,202 @@
+//! The line above a chart: every curve by name, with its value where there is room.
+
+use egui::{Color32, FontId, Label, RichText, Sense, Stroke, Ui, pos2, vec2};
+
+use super::{Chart, Curve, Point, trace};
+use crate::ui::{
+    Theme,
+    chart::{line, number},
+    widgets::number::significant,
+};
+
+/// How much of each curve is written. Which one fits depends on names and width alone, never on the values of the moment,
+/// so that the line does not jump while a run goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Detail {
+    /// Names and values of four digits.
+    Full,
+    /// Names and values of three digits.
+    Short,
+    /// Only the first curve has a value, of four digits.
+    FirstValue,
+    /// Names.
+    Names,
+    /// Names in small letters.
+    Terse,
+}
+
+impl Detail {
+    const ALL: [Self; 5] = [
+        Self::Full,
+        Self::Short,
+        Self::FirstValue,
+        Self::Names,
+        Self::Terse,
+    ];
+
+    /// Font size, width of a swatch, space between items, all in points.
+    fn sizes(self) -> (f32, f32, f32) {
+        match self {
+            Self::Full => (11.0, 12.0, 6.0),
+            Self::Short | Self::FirstValue | Self::Names => (11.0, 10.0, 4.0),
+            Self::Terse => (10.0, 8.0, 3.0),
+        }
+    }
+
+    /// What is written of a curve: a last word that the first name ends with too is said once. `value` writes a number of
+    /// so many digits.
+    fn text(self, chart: &Chart, index: usize, value: impl Fn(i32) -> String) -> String {
+        let label = |curve: &Curve| curve.shows.label();
+        let mut name = chart.curves.get(index).map_or("", label);
+        let shared = chart.curves.first().map(label).and_then(last_word);
+        if index > 0
+            && let Some(bare) = shared.and_then(|word| name.strip_suffix(word))
+        {
+            name = bare.trim_end();
+        }
+        let digits = match self {
+            Self::Full => Some(4),
+            Self::Short => Some(3),
+            Self::FirstValue if index == 0 => Some(4),
+            Self::FirstValue | Self::Names | Self::Terse => None,
+        };
+        digits.map_or_else(
+            || name.to_owned(),
+            |digits| format!("{name} {}", value(digits)),
+        )
+    }
+
+    /// The width that it takes, in points, with values as wide as most are.
+    fn width(self, ui: &Ui, chart: &Chart) -> f32 {
+        let (size, swatch, gap) = self.sizes();
+        let font = FontId::proportional(size);
+        let texts = (0..chart.curves.len()).map(|index| {
+            let text = self.text(chart, index, |digits| significant(0.048_294, digits));
+            let painter = ui.painter();
+            let galley = painter.layout_no_wrap(text, font.clone(), Color32::PLACEHOLDER);
+            swatch + gap + galley.size().x + gap
+        });
+        texts.sum::<f32>() - gap
+    }
+
+    /// The most that fits into a width in points; the tersest where nothing does.
+    fn fitting(ui: &Ui, chart: &Chart, width: f32) -> Self {
+        let fits = |detail: &Self| detail.width(ui, chart) <= width;
+        Self::ALL.into_iter().find(fits).unwrap_or(Self::Terse)
+    }
+}
+
+/// The last of several words.
+fn last_word(name: &str) -> Option<&str> {
+    name.rsplit_once(' ').map(|(_, word)| word)
+}
+
+/// Writes the curves into a row, with the values at the step under the pointer or the last ones.
+pub(super) fn curves_ui(
+    ui: &mut Ui,
+    chart: &Chart,
+    traces: &[Vec<Point>],
+    hovered: Option<f64>,
+    theme: &Theme,
+) {
+    let detail = Detail::fitting(ui, chart, ui.available_width());
+    let (size, swatch, gap) = detail.sizes();
+    ui.spacing_mut().item_spacing.x = gap;
+    for (index, (curve, points)) in chart.curves.iter().zip(traces).enumerate() {
+        if ui.available_width() < swatch + gap + 12.0 {
+            // The tooltip of the chart has them all.
+            break;
+        }
+        let point = match hovered {
+            Some(step) => trace::at(points, step),
+            None => points.last().copied(),
+        };
+        let value = |digits: i32| {
+            point.map_or_else(
+                || "–".to_owned(),
+                |point| significant(curve.shows.value(point.mean), digits),
+            )
+        };
+        let text = detail.text(chart, index, value);
+        let (place, _) = ui.allocate_exact_size(vec2(swatch, 8.0), Sense::hover());
+        let y = place.center().y;
+        line(
+            ui.painter(),
+            &[pos2(place.left(), y), pos2(place.right(), y)],
+            curve.pen,
+            Stroke::new(2.0, (curve.color)(theme)),
+        );
+        ui.add(Label::new(RichText::new(text).size(size)).truncate())
+            .on_hover_text(format!(
+                "{} = {}\n{} at the step shown",
+                curve.shows.label(),
+                curve.shows.formula(),
+                point.map_or_else(
+                    || "not defined".to_owned(),
+                    |point| number(curve.shows.value(point.mean))
+                ),
+            ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use crate::ui::{
+        panels::time_charts::CHARTS,
+        theme::{self, ThemeChoice},
+    };
+
+    fn chart(name: &str) -> &'static Chart {
+        CHARTS.iter().find(|chart| chart.name == name).unwrap()
+    }
+
+    /// Asks something with the fonts of the window.
+    fn asked<T>(question: impl Fn(&Ui) -> T) -> T {
+        let mut answer = None;
+        egui_kittest::Harness::builder()
+            .with_context_setup(|context| theme::apply(context, ThemeChoice::Light))
+            .build_ui(|ui| answer = Some(question(ui)))
+            .run();
+        answer.unwrap()
+    }
+
+    /// What fits into this many points.
+    fn fitting(name: &str, width: f32) -> Detail {
+        asked(|ui| Detail::fitting(ui, chart(name), width))
+    }
+
+    #[test]
+    fn a_narrow_chart_names_every_curve_before_it_gives_values() {
+        for name in ["Expected reward", "Objective", "KL to target", "Modes"] {
+            assert_eq!(fitting(name, 900.0), Detail::Full, "{name}");
+            assert_eq!(fitting(name, 5.0), Detail::Terse, "{name}");
+        }
+        // What a chart has beside its switch in a window of 1280 × 800 points.
+        let usual = 144.0;
+        assert_eq!(fitting("Expected reward", usual), Detail::Full);
+        assert_eq!(fitting("KL to target", usual), Detail::Names);
+        assert_eq!(fitting("KL to target", usual + 60.0), Detail::FirstValue);
+        for chart in CHARTS.iter().filter(|chart| !chart.lanes) {
+            let needs = asked(|ui| Detail::Terse.width(ui, chart));
+            assert!(
+                needs <= usual || chart.name == "Step time by part",
+                "{} needs {needs} points",
+                chart.name
+            );
+        }
+    }
+
+    #[test]
+    fn a_shared_last_word_is_said_once() {
+        let text = |detail: Detail, index| detail.text(chart("Modes"), index, |_| "2".to_owned());
+        assert_eq!(text(Detail::Terse, 0), "effective modes");
+        assert_eq!(text(Detail::Terse, 1), "covered");
+        assert_eq!(text(Detail::FirstValue, 0), "effective modes 2");
+        assert_eq!(text(Detail::FirstValue, 1), "covered");
+        assert_eq!(text(Detail::Short, 1), "covered 2");
+        let other = Detail::Full.text(chart("KL to target"), 1, |_| "2".to_owned());
+        assert_eq!(other, "KL(G‖π) 2");
+    }
+}
