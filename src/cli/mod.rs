@@ -10,6 +10,7 @@ mod pretrain;
 mod run;
 mod target;
 mod validate;
+mod values;
 
 use std::{
     io::{self, IsTerminal as _, Write as _},

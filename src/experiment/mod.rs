@@ -16,6 +16,7 @@ pub(crate) mod matching;
 mod mistake;
 mod preset;
 mod read;
+mod recover;
 mod save;
 mod schema;
 mod set;
@@ -44,10 +45,11 @@ pub use preset::{
 pub(crate) use read::{Examined, examine, follows, place, read_text, tells_arms};
 pub use read::{FORMAT, MAX_PRESET_BYTES, load_preset, parse_preset, to_ron};
 pub use save::save_atomically;
-pub use set::{SetError, set_path};
+pub(crate) use set::try_paths;
+pub use set::{SetError, set_path, set_paths};
 pub use training::{
-    Advantage, Features, KlEstimator, KlPenalty, Optimizer, PolicyFamily, Start, StopRule,
-    Training, Update,
+    Advantage, Features, KlEstimator, KlPenalty, MAX_ACTIVATIONS, Optimizer, PolicyFamily, Start,
+    StopRule, Training, Update,
 };
-pub(crate) use validate::validate_language;
 pub use validate::{MAX_ARMS, MAX_BATCH};
+pub(crate) use validate::{refusal, responsible, validate, validate_language};

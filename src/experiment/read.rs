@@ -8,14 +8,17 @@ use super::{
     layout::lay_out,
     mistake::{LoadError, Mistake, Place, PresetErrors},
     preset::Preset,
-    schema,
+    recover, schema,
     structure::{self, Findings},
-    tree::{Kind, Node, Tree},
+    tree::{Kind, Node, SyntaxError, Tree},
     validate::{arm_count, validate, validate_for},
 };
 
 /// Largest accepted preset file, in bytes.
 pub const MAX_PRESET_BYTES: u64 = 64 << 20;
+
+/// Of one text so many mistakes are told.
+pub(super) const MOST_TOLD: usize = 100;
 
 /// The version of the file format that this build reads and writes.
 pub const FORMAT: u32 = 1;
@@ -55,11 +58,31 @@ pub(crate) fn examine(text: &str) -> Result<Examined, PresetErrors> {
         return Err(Mistake::new("", message).into());
     }
     check_format(text, format_field(text))?;
-    let tree = Tree::parse(text).map_err(|error| {
-        let mut mistake = Mistake::new("", error.message);
-        mistake.place = Some(Place::of_offset(text, error.at));
-        mistake
-    })?;
+    match Tree::parse(text) {
+        Ok(tree) => examine_tree(&tree, &Trust::default()),
+        Err(error) => recover::examine(text, error),
+    }
+}
+
+/// What of a text is not what its author wrote, as it was mended.
+#[derive(Default)]
+pub(super) struct Trust<'a> {
+    /// Fields whose values are not to be held against others.
+    but: &'a [&'a str],
+}
+
+impl<'a> Trust<'a> {
+    pub(super) fn but(fields: &'a [&'a str]) -> Self {
+        Self { but: fields }
+    }
+}
+
+/// As [`examine`], of a text that is a tree.
+///
+/// # Errors
+/// Another version of the format, or what only the decoder finds.
+pub(super) fn examine_tree(tree: &Tree<'_>, trust: &Trust<'_>) -> Result<Examined, PresetErrors> {
+    let text = tree.text;
     let written = tree.find("format");
     let version = tree.at(&written.span).parse().ok();
     check_format(text, version.map(|version| (written.span.start, version)))?;
@@ -67,11 +90,11 @@ pub(crate) fn examine(text: &str) -> Result<Examined, PresetErrors> {
         // `#![enable(…)]` may change what shapes mean; the decoder alone knows.
         Findings::default()
     } else {
-        structure::check(&tree, &schema::PRESET)
+        structure::check(tree, &schema::PRESET)
     };
-    if findings.mistakes.is_empty() {
-        let preset = decode(text)?;
-        let mistakes = located(validate(&preset), &tree);
+    if findings.mistakes.is_empty() && trust.but.is_empty() {
+        let preset = decode_at(text, Some(tree))?;
+        let mistakes = located(validate(&preset), tree);
         return Ok(Examined {
             preset: Some(preset),
             mistakes,
@@ -79,17 +102,47 @@ pub(crate) fn examine(text: &str) -> Result<Examined, PresetErrors> {
     }
     // The rest of the text is checked too, with the mistakes found so far mended.
     let mut mistakes = findings.mistakes;
-    let preset = decode(&mended(text, findings.repairs)).ok();
+    let preset = match findings.is_cut {
+        true => None,
+        false => decode(&mended(text, findings.repairs)).ok(),
+    };
     if let Some(preset) = &preset {
-        let is_counted = !mistakes.iter().any(tells_arms);
+        let is_counted = !mistakes.iter().any(tells_arms)
+            && !trust.but.iter().any(|field| field_tells_arms(field));
         let arms = arm_count(&preset.bandit.arms).filter(|_| is_counted);
-        let further = validate_for(preset, arms)
+        let unsure: Vec<&str> = (mistakes.iter().map(|mistake| mistake.field.as_str()))
+            .chain(trust.but.iter().copied())
+            .collect();
+        let further = validate_for(preset, arms, &unsure)
             .into_iter()
             .filter(|further| !follows(further, &mistakes))
             .collect();
-        mistakes.extend(located(further, &tree));
+        mistakes.extend(located(further, tree));
     }
     Ok(Examined { preset, mistakes })
+}
+
+/// Reads a preset without looking at what its values mean.
+///
+/// # Errors
+/// Another version of the format, and every mistake of its form.
+pub(super) fn read_form(text: &str) -> Result<Preset, PresetErrors> {
+    let tree = Tree::parse(text).map_err(syntax_mistake_of(text))?;
+    let written = tree.find("format");
+    let version = tree.at(&written.span).parse().ok();
+    check_format(text, version.map(|version| (written.span.start, version)))?;
+    match PresetErrors::collect(structure::check(&tree, &schema::PRESET).mistakes) {
+        Some(errors) => Err(errors),
+        None => decode_at(text, Some(&tree)),
+    }
+}
+
+fn syntax_mistake_of(text: &str) -> impl Fn(SyntaxError) -> PresetErrors {
+    move |error| {
+        let mut mistake = Mistake::new(error.field, error.message);
+        mistake.place = Some(Place::of_offset(text, error.at));
+        mistake.into()
+    }
 }
 
 /// Refuses another version of the format before anything else is looked at, since everything else may differ.
@@ -135,12 +188,19 @@ fn skip_blank(mut text: &str) -> &str {
 }
 
 fn decode(text: &str) -> Result<Preset, PresetErrors> {
+    decode_at(text, None)
+}
+
+/// Decodes; a mistake that only the decoder finds is told with its field where there is a tree.
+fn decode_at(text: &str, tree: Option<&Tree<'_>>) -> Result<Preset, PresetErrors> {
     let mut preset: Preset = options().from_str(text).map_err(|error| {
-        let mut mistake = Mistake::new("", error.code.to_string());
-        mistake.place = Some(Place {
+        let place = Place {
             line: error.span.start.line,
             column: error.span.start.col,
-        });
+        };
+        let field = tree.map(|tree| tree.path_at(place.offset(text)));
+        let mut mistake = Mistake::new(field.unwrap_or_default(), error.code.to_string());
+        mistake.place = Some(place);
         PresetErrors::from(mistake)
     })?;
     if preset.bandit.is_left_out()
@@ -168,34 +228,48 @@ fn mended(text: &str, mut repairs: Vec<(Range<usize>, String)>) -> String {
 
 /// Whether a mistake is one in the number of arms, so that lengths cannot be held against it.
 pub(crate) fn tells_arms(mistake: &Mistake) -> bool {
+    field_tells_arms(&mistake.field)
+}
+
+fn field_tells_arms(field: &str) -> bool {
     let parts = ["bandit", "bandit.arms"];
     let counts = ["count", "rows", "columns"];
-    parts.contains(&mistake.field.as_str())
-        || mistake
-            .field
-            .strip_prefix("bandit.arms.")
-            .is_some_and(|part| {
-                counts.contains(&part) || part.starts_with(|c: char| c.is_ascii_digit())
-            })
+    parts.contains(&field)
+        || field.strip_prefix("bandit.arms.").is_some_and(|part| {
+            counts.contains(&part) || part.starts_with(|c: char| c.is_ascii_digit())
+        })
+}
+
+/// Whether a field is another one or lies around it; the whole text lies around every field.
+pub(super) fn is_part_of(inner: &str, outer: &str) -> bool {
+    outer.is_empty()
+        || inner
+            .strip_prefix(outer)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 /// Whether a mistake of the mended text says nothing new: its field was mended.
 pub(crate) fn follows(further: &Mistake, found: &[Mistake]) -> bool {
     found.iter().any(|first| {
-        let is_inside = |outer: &str, inner: &str| {
-            inner
-                .strip_prefix(outer)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-        };
-        is_inside(&first.field, &further.field) || is_inside(&further.field, &first.field)
+        let (first, further) = (first.field.as_str(), further.field.as_str());
+        (first == further)
+            || (!first.is_empty() && is_part_of(further, first))
+            || (!further.is_empty() && is_part_of(first, further))
     })
 }
 
-fn located(mistakes: Vec<Mistake>, tree: &Tree<'_>) -> Vec<Mistake> {
-    mistakes
+/// Gives mistakes their places: so many as anybody reads.
+fn located(mut mistakes: Vec<Mistake>, tree: &Tree<'_>) -> Vec<Mistake> {
+    let more = mistakes.len().saturating_sub(MOST_TOLD);
+    mistakes.truncate(MOST_TOLD);
+    let mut mistakes: Vec<Mistake> = mistakes
         .into_iter()
         .map(|mistake| locate(mistake, tree))
-        .collect()
+        .collect();
+    if more > 0 {
+        mistakes.push(Mistake::new("", format!("… {more} more mistakes")));
+    }
+    mistakes
 }
 
 /// Gives a mistake the place of its field, or of the innermost part of its path that is written down.
@@ -240,11 +314,11 @@ fn innermost_text(node: &Node) -> Option<&Node> {
     }
 }
 
-/// Gives a mistake that came from evaluating a preset its place in the preset's text.
-pub(crate) fn place(mistake: Mistake, text: &str) -> Mistake {
+/// Gives mistakes that came from evaluating a preset their places in the preset's text.
+pub(crate) fn place(mistakes: Vec<Mistake>, text: &str) -> Vec<Mistake> {
     match Tree::parse(text) {
-        Ok(tree) => locate(mistake, &tree),
-        Err(_) => mistake,
+        Ok(tree) => located(mistakes, &tree),
+        Err(_) => mistakes,
     }
 }
 
@@ -296,9 +370,14 @@ pub(crate) fn read_text(path: &Path) -> Result<String, LoadError> {
     if bytes.len() as u64 > MAX_PRESET_BYTES {
         return Err(too_large(bytes.len() as u64));
     }
-    String::from_utf8(bytes).map_err(|error| LoadError::NotText {
-        path: path.to_owned(),
-        offset: error.utf8_error().valid_up_to(),
+    String::from_utf8(bytes).map_err(|error| {
+        let (bytes, at) = (error.as_bytes(), error.utf8_error().valid_up_to());
+        let sound = bytes.get(..at).map(String::from_utf8_lossy);
+        LoadError::NotText {
+            path: path.to_owned(),
+            place: Place::of_offset(&sound.unwrap_or_default(), at),
+            byte: bytes.get(at).copied().unwrap_or_default(),
+        }
     })
 }
 
@@ -748,7 +827,10 @@ mod tests {
         );
         std::fs::write(&path, b"(format: 1, title: \"\xff\xfe\")").unwrap();
         let told = load_preset(&path).unwrap_err().to_string();
-        assert!(told.contains("not UTF-8") && told.contains("20"), "{told}");
+        assert!(
+            told.contains(":1:21: the byte 0xFF is not accepted here; text in UTF-8 is"),
+            "{told}"
+        );
         // A sparse file: large to look at, nothing on the disk.
         std::fs::File::create(&path)
             .unwrap()
