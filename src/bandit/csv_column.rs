@@ -254,12 +254,16 @@ mod tests {
 
     #[test]
     fn every_bad_line_is_told_up_to_twenty() {
-        let found = all(Role::Rewards, b"r,b\n1,2\nx,3\n\n4\n\xff,1\n,1\n7,1\n", 6);
+        let found = all(
+            Role::Rewards,
+            b"reward,b\n1,2\nx,3\n\n4\n\xff,1\n,1\n7,1\n",
+            6,
+        );
         let wanted = [
-            "line 3, column “r”: “x” is not accepted; a finite number is",
+            "line 3, column “reward”: “x” is not accepted; a finite number is",
             "line 5: 1 columns are not accepted; 2 are",
             "line 6: bytes that are no text",
-            "line 7, column “r”: “” is not accepted",
+            "line 7, column “reward”: “” is not accepted",
         ];
         assert_eq!(found.len(), wanted.len(), "{found:#?}");
         for (found, wanted) in found.iter().zip(wanted) {

@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::values::{steps, whole};
+use super::values::whole;
 use crate::lm::{
     LoadedModel,
     export::{HubFolder, loaded_tensors, save_hub_folder},
@@ -32,7 +32,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     grammar: Option<PathBuf>,
     /// Steps, in place of the grammar's
-    #[arg(long, value_name = "N", value_parser = steps, allow_hyphen_values = true)]
+    #[arg(long, value_name = "N", value_parser = whole, allow_hyphen_values = true)]
     steps: Option<u64>,
     /// Seed of the initial weights, in place of the grammar's
     #[arg(long, value_name = "S", value_parser = whole, allow_hyphen_values = true)]

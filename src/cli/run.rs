@@ -16,7 +16,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{
     open::{Opened, open_changed, placed},
-    values::{steps, whole},
+    values::whole,
 };
 use crate::{
     engine::{Budget, Ended, Outcome, RunFolder, Session, SessionError, StopReason, Summary},
@@ -57,7 +57,7 @@ pub(super) struct Args {
     #[arg(value_name = "PRESET|FILE")]
     preset: String,
     /// Train exactly this many steps, whatever the preset's stop rule says
-    #[arg(long, value_name = "N", value_parser = steps, allow_hyphen_values = true)]
+    #[arg(long, value_name = "N", value_parser = whole, allow_hyphen_values = true)]
     steps: Option<u64>,
     /// Seed of the random streams, in place of the preset's
     #[arg(long, value_name = "S", value_parser = whole, allow_hyphen_values = true)]

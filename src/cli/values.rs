@@ -1,18 +1,10 @@
 //! Numbers on the command line: what is no number is refused with what is accepted.
 
-/// A whole number: seeds.
+/// A whole number: a seed, a number of steps.
 pub(super) fn whole(text: &str) -> Result<u64, String> {
     text.trim()
         .parse()
         .map_err(|_| format!("a whole number from 0 to {} is accepted", u64::MAX))
-}
-
-/// A number of steps.
-pub(super) fn steps(text: &str) -> Result<u64, String> {
-    match text.trim().parse() {
-        Ok(steps) if steps > 0 => Ok(steps),
-        _ => Err(format!("a whole number from 1 to {} is accepted", u64::MAX)),
-    }
 }
 
 /// A number; which ones are accepted is looked at with the others.

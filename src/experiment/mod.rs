@@ -12,6 +12,8 @@ pub mod formula;
 mod journal;
 mod language;
 mod layout;
+mod load;
+mod locate;
 pub(crate) mod matching;
 mod mistake;
 mod preset;
@@ -36,14 +38,17 @@ pub use language::{
     AnswerSpec, Checkpoints, LanguageSpec, LoraModule, Matching, OTHER, PromptTask,
     RewardProgramSpec, Tune,
 };
+pub use load::load_preset;
+pub(crate) use load::read_text;
+pub(crate) use locate::place;
 pub(crate) use mistake::repeated;
 pub use mistake::{LoadError, Mistake, Place, PresetErrors};
 pub use preset::{
     Arms, BanditSpec, Block, Bump, Expectation, LabelledMode, ModeSpec, Noise, Preset, Quantity,
     Role, Source,
 };
-pub(crate) use read::{Examined, examine, follows, place, read_text, tells_arms};
-pub use read::{FORMAT, MAX_PRESET_BYTES, load_preset, parse_preset, to_ron};
+pub(crate) use read::{Examined, examine, follows, tells_arms};
+pub use read::{FORMAT, MAX_PRESET_BYTES, parse_preset, to_ron};
 pub use save::save_atomically;
 pub(crate) use set::try_paths;
 pub use set::{SetError, set_path, set_paths};

@@ -1,16 +1,17 @@
 //! Reading and writing presets: text in, checked preset or located mistakes out.
 
-use std::{io::Read, ops::Range, path::Path};
+use std::ops::Range;
 
 use ron::extensions::Extensions;
 
 use super::{
     layout::lay_out,
-    mistake::{LoadError, Mistake, Place, PresetErrors},
+    locate::located,
+    mistake::{Mistake, Place, PresetErrors},
     preset::Preset,
     recover, schema,
     structure::{self, Findings},
-    tree::{Kind, Node, SyntaxError, Tree},
+    tree::{SyntaxError, Tree},
     validate::{arm_count, validate, validate_for},
 };
 
@@ -255,129 +256,6 @@ pub(crate) fn follows(further: &Mistake, found: &[Mistake]) -> bool {
         (first == further)
             || (!first.is_empty() && is_part_of(further, first))
             || (!further.is_empty() && is_part_of(first, further))
-    })
-}
-
-/// Gives mistakes their places: so many as anybody reads.
-fn located(mut mistakes: Vec<Mistake>, tree: &Tree<'_>) -> Vec<Mistake> {
-    let more = mistakes.len().saturating_sub(MOST_TOLD);
-    mistakes.truncate(MOST_TOLD);
-    let mut mistakes: Vec<Mistake> = mistakes
-        .into_iter()
-        .map(|mistake| locate(mistake, tree))
-        .collect();
-    if more > 0 {
-        mistakes.push(Mistake::new("", format!("… {more} more mistakes")));
-    }
-    mistakes
-}
-
-/// Gives a mistake the place of its field, or of the innermost part of its path that is written down.
-fn locate(mut mistake: Mistake, tree: &Tree<'_>) -> Mistake {
-    if mistake.field.is_empty() {
-        return mistake;
-    }
-    let node = tree.find(&mistake.field);
-    let mut at = node.span.start;
-    if let Some(column) = mistake.inner_column
-        && let Some(inner) = innermost_text(node)
-        && !tree.at(&inner.span).contains(['\\', '\n'])
-    {
-        // A column of the formula is one of the file too where the text is written without escapes.
-        let quoted = tree.at(&inner.span);
-        let skipped = quoted.char_indices().nth(column).map_or(0, |(at, _)| at);
-        at = inner.span.start + skipped;
-        // The place says it already.
-        let prefix = format!("column {column}: ");
-        if let Some(rest) = mistake.message.strip_prefix(&prefix) {
-            mistake.message = rest.to_owned();
-        }
-    }
-    mistake.place = Some(Place::of_offset(tree.text, at));
-    mistake
-}
-
-/// The one text in a value such as `Formula("…")`.
-fn innermost_text(node: &Node) -> Option<&Node> {
-    match &node.kind {
-        Kind::Text => Some(node),
-        Kind::Tuple { items, .. } => match items.as_slice() {
-            [only] => innermost_text(only),
-            _ => None,
-        },
-        Kind::Number
-        | Kind::Char
-        | Kind::Name
-        | Kind::Struct { .. }
-        | Kind::List(_)
-        | Kind::Map => None,
-    }
-}
-
-/// Gives mistakes that came from evaluating a preset their places in the preset's text.
-pub(crate) fn place(mistakes: Vec<Mistake>, text: &str) -> Vec<Mistake> {
-    match Tree::parse(text) {
-        Ok(tree) => located(mistakes, &tree),
-        Err(_) => mistakes,
-    }
-}
-
-/// Reads a preset file (at most [`MAX_PRESET_BYTES`]).
-///
-/// # Errors
-/// The file cannot be read, is too large or no text, or what [`parse_preset`] finds.
-pub fn load_preset(path: &Path) -> Result<Preset, LoadError> {
-    let text = read_text(path)?;
-    parse_preset(&text).map_err(|errors| LoadError::Preset {
-        path: path.to_owned(),
-        errors,
-    })
-}
-
-/// Reads a text file of at most [`MAX_PRESET_BYTES`].
-pub(crate) fn read_text(path: &Path) -> Result<String, LoadError> {
-    let io = |error| LoadError::Io {
-        path: path.to_owned(),
-        error,
-    };
-    // Opening a pipe can already block.
-    let about = std::fs::metadata(path).map_err(io)?;
-    if !about.is_file() {
-        return Err(LoadError::NoFile {
-            path: path.to_owned(),
-            what: if about.is_dir() {
-                "a folder"
-            } else {
-                "a pipe or a device"
-            },
-        });
-    }
-    let file = std::fs::File::open(path).map_err(io)?;
-    let told = about.len();
-    let too_large = |bytes| LoadError::TooLarge {
-        path: path.to_owned(),
-        bytes,
-        limit: MAX_PRESET_BYTES,
-    };
-    if told > MAX_PRESET_BYTES {
-        return Err(too_large(told));
-    }
-    // A growing file does not tell its size: read no further than the limit.
-    let mut bytes = Vec::new();
-    file.take(MAX_PRESET_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .map_err(io)?;
-    if bytes.len() as u64 > MAX_PRESET_BYTES {
-        return Err(too_large(bytes.len() as u64));
-    }
-    String::from_utf8(bytes).map_err(|error| {
-        let (bytes, at) = (error.as_bytes(), error.utf8_error().valid_up_to());
-        let sound = bytes.get(..at).map(String::from_utf8_lossy);
-        LoadError::NotText {
-            path: path.to_owned(),
-            place: Place::of_offset(&sound.unwrap_or_default(), at),
-            byte: bytes.get(at).copied().unwrap_or_default(),
-        }
     })
 }
 
@@ -813,36 +691,5 @@ mod tests {
         )
         .unwrap();
         assert_eq!(parse_preset(&to_ron(&preset)).unwrap(), preset);
-    }
-
-    #[test]
-    fn files_that_are_no_presets_are_told_apart() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("p.ron");
-        assert!(
-            load_preset(&path)
-                .unwrap_err()
-                .to_string()
-                .contains("cannot read")
-        );
-        std::fs::write(&path, b"(format: 1, title: \"\xff\xfe\")").unwrap();
-        let told = load_preset(&path).unwrap_err().to_string();
-        assert!(
-            told.contains(":1:21: the byte 0xFF is not accepted here; text in UTF-8 is"),
-            "{told}"
-        );
-        // A sparse file: large to look at, nothing on the disk.
-        std::fs::File::create(&path)
-            .unwrap()
-            .set_len(MAX_PRESET_BYTES + 1)
-            .unwrap();
-        let told = load_preset(&path).unwrap_err().to_string();
-        assert!(
-            told.contains("67108865 bytes") && told.contains("67108864"),
-            "{told}"
-        );
-        std::fs::write(&path, with(&[(5, "arms: Line(count: 0),")])).unwrap();
-        let told = load_preset(&path).unwrap_err().to_string();
-        assert!(told.contains("p.ron:5:19: bandit.arms.count: 0"), "{told}");
     }
 }

@@ -188,13 +188,13 @@ mod tests {
             ),
             (
                 "direction: Reverse,, beta: 0.1; entropy: -1",
-                "learning_rate: 1 % 2",
+                "learning_rate: 1%",
                 &[
                     "3:12: title",
                     "9:36: objective.direction: `,` is not expected here",
                     "9:47: objective.beta: `;` is not expected here",
                     "9:58: objective.entropy: -1",
-                    "10:33: training.learning_rate: `%` is not expected here",
+                    "10:32: training.learning_rate: `%` is not expected here",
                 ],
             ),
             (
@@ -203,8 +203,8 @@ mod tests {
                 &[
                     "3:12: title",
                     "9:43: objective.beta: `-` is not accepted; a number is",
-                    "10:35: training.start.1: `)` is not expected here",
-                    "10:44: training.seed: `-1` is not accepted; a whole number from 0 to 18446744073709551615 is",
+                    "10:34: training.start.1: `)` is not expected here",
+                    "10:43: training.seed: `-1` is not accepted; a whole number from 0 to 18446744073709551615 is",
                 ],
             ),
         ] {

@@ -163,10 +163,10 @@ impl<'t> Parser<'t> {
             _ if close == ']' && (found.is_ascii_digit() || "+-.([\"".contains(found)) => {
                 error.mended(at..at, ",", Damage::Nothing)
             }
-            _ => {
-                let end = at + self.stray();
-                error.mended(at..end, "", Damage::Value)
-            }
+            _ => match self.stray() {
+                0 => error,
+                stray => error.mended(at..at + stray, "", Damage::Value),
+            },
         }
     }
 
@@ -178,10 +178,11 @@ impl<'t> Parser<'t> {
         found
     }
 
-    /// Length of what stands here up to the next comma, bracket, quote or end of line.
+    /// Length of the marks that stand here and mean nothing. Words may be those of a text that lost a quote: what they
+    /// would mean is anybody's guess.
     fn stray(&self) -> usize {
         let rest = self.rest();
-        rest.find([',', '(', ')', '[', ']', '{', '}', '"', ':', '\n'])
+        rest.find(|c: char| c.is_alphanumeric() || c.is_whitespace() || ",()[]{}\"':;_".contains(c))
             .unwrap_or(rest.len())
     }
 
