@@ -26,7 +26,8 @@ pub(super) fn read_column(
         path: path.to_owned(),
         message,
     };
-    let mut rows = Rows::open(path).map_err(&fail)?;
+    let bytes = read_bytes(path).map_err(&fail)?;
+    let mut rows = Rows::of(&bytes);
     let first = rows.next().transpose().map_err(&fail)?;
     let headers = first.as_ref().filter(|first| !is_data(first)).cloned();
     let index = match &headers {
@@ -62,7 +63,7 @@ pub(super) fn read_column(
                     // That there are too many is told once.
                     Some(_) => continue,
                     None => {
-                        let line = record.position().map_or(0, csv::Position::line);
+                        let line = record.position().map_or(0, |at| line_of(&bytes, at));
                         let shown = repeated(text);
                         format!(
                             "line {line}, column “{name}”: “{shown}” is not accepted; {accepted} is"
@@ -99,38 +100,59 @@ pub(super) fn read_column(
     }
 }
 
+fn read_bytes(path: &Path) -> Result<Vec<u8>, String> {
+    let cannot = |error: std::io::Error| {
+        format!("cannot be read ({error}); a CSV file that can be is accepted")
+    };
+    // A pipe or a device could block or never end.
+    let about = std::fs::metadata(path).map_err(cannot)?;
+    if !about.is_file() {
+        return Err("is not a file; a CSV file is accepted".to_owned());
+    }
+    if about.len() > MAX_PRESET_BYTES {
+        return Err(format!(
+            "has {} bytes; at most {MAX_PRESET_BYTES} are accepted",
+            about.len()
+        ));
+    }
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(cannot)?;
+    file.take(MAX_PRESET_BYTES)
+        .read_to_end(&mut bytes)
+        .map_err(cannot)?;
+    Ok(bytes)
+}
+
+/// The line of a row. Its position is that of the empty lines above it, if there are any.
+fn line_of(bytes: &[u8], at: &csv::Position) -> u64 {
+    let start = usize::try_from(at.byte()).unwrap_or(usize::MAX);
+    let empty = (bytes.get(start..).unwrap_or_default().iter())
+        .take_while(|byte| matches!(byte, b'\n' | b'\r'))
+        .filter(|byte| **byte == b'\n');
+    at.line() + empty.count() as u64
+}
+
 /// The rows of a table; one that cannot be read is told in words, and the next one follows.
-struct Rows {
-    reader: csv::Reader<std::io::Take<std::fs::File>>,
+struct Rows<'a> {
+    bytes: &'a [u8],
+    reader: csv::Reader<&'a [u8]>,
     is_over: bool,
 }
 
-impl Rows {
-    fn open(path: &Path) -> Result<Self, String> {
-        let cannot = |error: std::io::Error| format!("cannot be read ({error})");
-        // A pipe or a device could block or never end.
-        let about = std::fs::metadata(path).map_err(cannot)?;
-        if !about.is_file() {
-            return Err("is not a file; a CSV file is accepted".to_owned());
-        }
-        if about.len() > MAX_PRESET_BYTES {
-            return Err(format!(
-                "has {} bytes; at most {MAX_PRESET_BYTES} are accepted",
-                about.len()
-            ));
-        }
-        let file = std::fs::File::open(path).map_err(cannot)?;
-        Ok(Self {
+impl<'a> Rows<'a> {
+    fn of(bytes: &'a [u8]) -> Self {
+        Self {
+            bytes,
             reader: csv::ReaderBuilder::new()
                 .trim(csv::Trim::All)
                 .has_headers(false)
-                .from_reader(file.take(MAX_PRESET_BYTES)),
+                .from_reader(bytes),
             is_over: false,
-        })
+        }
     }
 }
 
-impl Iterator for Rows {
+impl Iterator for Rows<'_> {
     type Item = Result<StringRecord, String>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -147,7 +169,7 @@ impl Iterator for Rows {
                     error.kind(),
                     csv::ErrorKind::UnequalLengths { .. } | csv::ErrorKind::Utf8 { .. }
                 );
-                Some(Err(describe(&error)))
+                Some(Err(describe(self.bytes, &error)))
             }
         }
     }
@@ -206,7 +228,7 @@ fn without_names(columns: usize, column: Option<&str>) -> Result<usize, String> 
     }
 }
 
-fn describe(error: &csv::Error) -> String {
+fn describe(bytes: &[u8], error: &csv::Error) -> String {
     match error.kind() {
         csv::ErrorKind::UnequalLengths {
             pos: Some(pos),
@@ -214,12 +236,12 @@ fn describe(error: &csv::Error) -> String {
             len,
         } => format!(
             "line {}: {len} columns are not accepted; {expected_len} are, as in the first row",
-            pos.line()
+            line_of(bytes, pos)
         ),
         csv::ErrorKind::Utf8 { pos: Some(pos), .. } => {
             format!(
                 "line {}: bytes that are no text are not accepted; text in UTF-8 is",
-                pos.line()
+                line_of(bytes, pos)
             )
         }
         _ => format!("cannot be read ({error})"),

@@ -118,7 +118,10 @@ fn of_experiment(
     like: Option<&Evaluated<'_>>,
 ) -> (Option<ProblemSource>, Vec<Mistake>) {
     if let Some(language) = &preset.language {
-        return (None, of_language(preset, language));
+        // What its text tells is not told again by the model.
+        let is_sound = !(found.iter()).any(|mistake| mistake.field.starts_with("language"));
+        let mistakes = is_sound.then(|| of_language(preset, language));
+        return (None, mistakes.unwrap_or_default());
     }
     let (source, problem) = match evaluate_all(&preset.bandit, &preset.objective, base_dir, like) {
         Ok(evaluated) => evaluated,

@@ -11,7 +11,7 @@ use super::{
     preset::Preset,
     recover, schema,
     structure::{self, Findings},
-    tree::{SyntaxError, Tree},
+    tree::{Kind, SyntaxError, Tree},
     validate::{arm_count, validate, validate_for},
 };
 
@@ -84,9 +84,7 @@ impl<'a> Trust<'a> {
 /// Another version of the format, or what only the decoder finds.
 pub(super) fn examine_tree(tree: &Tree<'_>, trust: &Trust<'_>) -> Result<Examined, PresetErrors> {
     let text = tree.text;
-    let written = tree.find("format");
-    let version = tree.at(&written.span).parse().ok();
-    check_format(text, version.map(|version| (written.span.start, version)))?;
+    check_format(text, written_format(tree))?;
     let findings = if tree.has_attributes {
         // `#![enable(…)]` may change what shapes mean; the decoder alone knows.
         Findings::default()
@@ -103,7 +101,9 @@ pub(super) fn examine_tree(tree: &Tree<'_>, trust: &Trust<'_>) -> Result<Examine
     }
     // The rest of the text is checked too, with the mistakes found so far mended.
     let mut mistakes = findings.mistakes;
-    let preset = match findings.is_cut {
+    // What is no preset at all has no fields to look at.
+    let is_none = mistakes.iter().any(|mistake| mistake.field.is_empty());
+    let preset = match findings.is_cut || is_none {
         true => None,
         false => decode(&mended(text, findings.repairs)).ok(),
     };
@@ -129,9 +129,7 @@ pub(super) fn examine_tree(tree: &Tree<'_>, trust: &Trust<'_>) -> Result<Examine
 /// Another version of the format, and every mistake of its form.
 pub(super) fn read_form(text: &str) -> Result<Preset, PresetErrors> {
     let tree = Tree::parse(text).map_err(syntax_mistake_of(text))?;
-    let written = tree.find("format");
-    let version = tree.at(&written.span).parse().ok();
-    check_format(text, version.map(|version| (written.span.start, version)))?;
+    check_format(text, written_format(&tree))?;
     match PresetErrors::collect(structure::check(&tree, &schema::PRESET).mistakes) {
         Some(errors) => Err(errors),
         None => decode_at(text, Some(&tree)),
@@ -164,6 +162,18 @@ fn check_format(text: &str, written: Option<(usize, u64)>) -> Result<(), PresetE
     let mut mistake = Mistake::new("format", message);
     mistake.place = Some(Place::of_offset(text, at));
     Err(mistake.into())
+}
+
+/// The number of the field `format`, with its place.
+fn written_format(tree: &Tree<'_>) -> Option<(usize, u64)> {
+    let Kind::Struct { fields, .. } = &tree.root.kind else {
+        return None;
+    };
+    let field = fields
+        .iter()
+        .find(|field| tree.at(&field.name) == "format")?;
+    let version = tree.at(&field.value.span).parse().ok()?;
+    Some((field.value.span.start, version))
 }
 
 /// The number behind `format:` where that is the first field, however the rest of the text looks.
@@ -411,7 +421,7 @@ mod tests {
             (
                 6,
                 "        reference: Zipf(1),",
-                "6:20: bandit.reference: `Zipf` is written as Zipf(exponent: 1.0)",
+                "6:20: bandit.reference: `Zipf(1)` is not accepted; `Zipf` is written as Zipf(exponent: 1.0)",
             ),
             (
                 6,

@@ -7,7 +7,7 @@
 use super::{
     mistake::{Mistake, Place, PresetErrors},
     read::{Examined, Trust, examine_tree, is_part_of},
-    tree::{Damage, SyntaxError, Tree},
+    tree::{Damage, Repair, SyntaxError, Tree},
 };
 
 /// So many syntax errors are told of one text.
@@ -70,7 +70,12 @@ impl Mended {
         }
         self.errors.push(mistake);
         let is_worth_it = self.errors.len() < TOLD && text.len() <= LARGEST;
-        let Some(repair) = error.repair.filter(|_| is_worth_it) else {
+        let is_whole = |repair: &Repair| Tree::parse(&repair.applied(&self.text)).is_ok();
+        let mut repairs = error.repairs;
+        if repairs.len() > 1 && is_worth_it {
+            repairs.retain(is_whole);
+        }
+        let (Some(repair), true, true) = (repairs.pop(), repairs.is_empty(), is_worth_it) else {
             return false;
         };
         self.repairs.push((
@@ -79,7 +84,7 @@ impl Mended {
             repair.replacement.len(),
         ));
         self.damaged.push((error.field, repair.damage));
-        self.text.replace_range(repair.span, &repair.replacement);
+        self.text = repair.applied(&self.text);
         true
     }
 
@@ -161,7 +166,7 @@ mod tests {
                 "sed: 3",
                 &[
                     "3:12: title: is empty",
-                    "9:36: objective.direction: `b` is not expected here; `,` or `)` is",
+                    "9:36: objective.direction: `beta` is not expected here; `,` or `)` is",
                     "9:42: objective.beta: `-1` is not accepted",
                     "10:16: training.sed: unknown field",
                 ][..],
@@ -242,7 +247,7 @@ mod tests {
     #[test]
     fn one_character_less_is_at_most_two_mistakes() {
         // Any bracket, comma, colon or quote taken out of a sound preset: nothing is invented.
-        for builtin in builtin().iter().take(8) {
+        for builtin in builtin().iter().step_by(3) {
             for (at, _) in (builtin.text.char_indices()).filter(|(_, c)| "()[],:\"".contains(*c)) {
                 let mut text = builtin.text.to_owned();
                 text.remove(at);

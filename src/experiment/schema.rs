@@ -79,7 +79,17 @@ impl Shape {
             Self::Maybe(inner) => format!("{} or None", inner.describe()),
             Self::List(inner) => format!("a list such as [{}]", inner.example()),
             Self::Tuple(_) => format!("a pair such as {}", self.example()),
-            Self::Struct(_) => format!("a struct such as {}", self.example()),
+            Self::Struct(fields) => match fields.first() {
+                // Where nothing is needed, an example of what may be there.
+                Some(first) if required(fields).is_empty() => {
+                    format!(
+                        "a struct such as ({}: {})",
+                        first.name,
+                        first.shape.example()
+                    )
+                }
+                Some(_) | None => format!("a struct such as {}", self.example()),
+            },
             Self::Enum(variants) => {
                 let names: Vec<String> = variants.iter().map(Variant::outline).collect();
                 format!("one of {}", names.join(", "))

@@ -221,7 +221,11 @@ impl Checker<'_, '_> {
                 self.fields(node, &[], fields, path);
             }
             _ => {
-                let message = format!("`{name}` is written as {}", variant.example());
+                let message = format!(
+                    "`{}` is not accepted; `{name}` is written as {}",
+                    repeated(self.tree.at(&node.span)),
+                    variant.example()
+                );
                 self.note(node.span.start, path, message);
                 self.findings
                     .repairs

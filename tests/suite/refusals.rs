@@ -121,17 +121,22 @@ fn a_bandit_is_accepted_where_its_trainer_can_be_built_and_nowhere_else() {
         x_range: None,
         y_range: None,
     };
-    for (policy, update, arms) in families().iter().flat_map(|policy| {
-        (updates().into_iter()).flat_map({
-            let (line, grid) = (&base.bandit.arms, &grid);
-            move |update| [(policy, update, line), (policy, update, grid)]
-        })
-    }) {
-        let mut preset = base.clone();
-        preset.training.policy = policy.clone();
-        preset.training.update = update;
-        preset.bandit.arms = arms.clone();
-        agrees(&preset, &mut counts);
+    for policy in families() {
+        // A network is fitted to its start, which takes its time.
+        let stride = if policy.width(1).is_some() { 7 } else { 1 };
+        for update in updates()
+            .into_iter()
+            .step_by(stride)
+            .chain([Update::NaturalGradient])
+        {
+            for arms in [&base.bandit.arms, &grid] {
+                let mut preset = base.clone();
+                preset.training.policy = policy.clone();
+                preset.training.update = update;
+                preset.bandit.arms = arms.clone();
+                agrees(&preset, &mut counts);
+            }
+        }
     }
     for optimizer in [
         Optimizer::Sgd,
@@ -184,7 +189,7 @@ fn a_bandit_is_accepted_where_its_trainer_can_be_built_and_nowhere_else() {
             }
         }
     }
-    assert!(counts.0 > 500 && counts.1 > 500, "{counts:?}");
+    assert!(counts.0 > 200 && counts.1 > 300, "{counts:?}");
 }
 
 #[test]

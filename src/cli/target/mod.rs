@@ -11,7 +11,7 @@ use std::{
     process::ExitCode,
 };
 
-use super::values::{listed, number};
+use super::values::{above_zero, from_zero, listed, number, share};
 use clap::ValueEnum;
 use request::{Answer, DirectionName, MaraRequest, Request};
 
@@ -67,7 +67,7 @@ pub(super) struct Args {
     #[arg(
         long,
         value_name = "BETA",
-        value_parser = number,
+        value_parser = above_zero,
         allow_hyphen_values = true,
         required_unless_present = "jsonl"
     )]
@@ -79,7 +79,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "A", value_parser = number, allow_hyphen_values = true)]
     alpha: Option<f64>,
     /// Coefficient η ≥ 0 of an entropy bonus
-    #[arg(long, value_name = "ETA", value_parser = number, allow_hyphen_values = true)]
+    #[arg(long, value_name = "ETA", value_parser = from_zero, allow_hyphen_values = true)]
     entropy: Option<f64>,
     /// Mode-anchored reward augmentation of the arms with effective reward ≥ TAU
     #[arg(
@@ -94,7 +94,7 @@ pub(super) struct Args {
     #[arg(
         long,
         value_name = "P",
-        value_parser = number,
+        value_parser = share,
         allow_hyphen_values = true,
         group = "mara_threshold"
     )]
@@ -136,11 +136,9 @@ enum DirectionArg {
 }
 
 fn algorithm(text: &str) -> Result<i64, String> {
-    match text.trim() {
-        "1" => Ok(1),
-        "2" => Ok(2),
-        _ => Err("1 or 2 is accepted".to_owned()),
-    }
+    text.trim()
+        .parse()
+        .map_err(|_| "1 or 2 is accepted".to_owned())
 }
 
 pub(super) fn execute(args: &Args) -> anyhow::Result<ExitCode> {

@@ -55,8 +55,8 @@ pub(crate) struct SyntaxError {
     pub(crate) field: String,
     /// Offset of the bracket that the message tells the place of.
     pub(crate) bracket: Option<usize>,
-    /// How the text can be mended so that the rest of it can be checked, where that is sure.
-    pub(crate) repair: Option<Repair>,
+    /// How the text can be mended so that the rest of it can be checked; of several the one that makes it whole.
+    pub(crate) repairs: Vec<Repair>,
 }
 
 /// A change of the text after which reading gets past a syntax error.
@@ -65,6 +65,19 @@ pub(crate) struct Repair {
     pub(crate) span: Range<usize>,
     pub(crate) replacement: String,
     pub(crate) damage: Damage,
+}
+
+impl Repair {
+    /// The text with this change.
+    pub(crate) fn applied(&self, text: &str) -> String {
+        let (before, after) = (text.get(..self.span.start), text.get(self.span.end..));
+        [
+            before.unwrap_or_default(),
+            &self.replacement,
+            after.unwrap_or_default(),
+        ]
+        .concat()
+    }
 }
 
 /// What cannot be trusted once a text is mended.

@@ -50,7 +50,7 @@ impl SyntaxError {
         replacement: impl Into<String>,
         damage: Damage,
     ) -> Self {
-        self.repair = Some(Repair {
+        self.repairs.push(Repair {
             span,
             replacement: replacement.into(),
             damage,
@@ -95,7 +95,7 @@ impl<'t> Parser<'t> {
             message: message.into(),
             field: self.field(),
             bracket: None,
-            repair: None,
+            repairs: Vec::new(),
         }
     }
 
@@ -129,10 +129,15 @@ impl<'t> Parser<'t> {
                     format!("{PLACEHOLDER}{}", self.closing()),
                     Damage::Open,
                 ),
-            Some(found) => self.error(format!(
-                "`{}` is not expected here; {wanted} is",
-                found.escape_debug()
-            )),
+            Some(found) => {
+                let rest = self.rest();
+                let word = rest.find(|c: char| !(c.is_alphanumeric() || c == '_'));
+                let shown = match &rest[..word.unwrap_or(rest.len())] {
+                    "" => found.escape_debug().to_string(),
+                    word => repeated(word),
+                };
+                self.error(format!("`{shown}` is not expected here; {wanted} is"))
+            }
         }
     }
 
@@ -153,10 +158,10 @@ impl<'t> Parser<'t> {
         };
         match found {
             ';' => error.mended(at..at + 1, ",", Damage::Nothing),
-            // A bracket further out closes here: this one was forgotten.
-            ')' | ']' | '}' if self.open.iter().rev().skip(1).any(|outer| *outer == found) => {
-                error.mended(at..at, close.to_string(), Damage::Open)
-            }
+            // A bracket further out closes here and this one was forgotten, or one was never opened.
+            ')' | ']' | '}' if self.open.iter().rev().skip(1).any(|outer| *outer == found) => error
+                .mended(at..at, close.to_string(), Damage::Open)
+                .mended(at..at + 1, "", Damage::Value),
             ')' | ']' | '}' | '{' | ':' => error,
             '(' | '[' | '"' if close == ')' => error,
             _ if close == ')' && self.starts_field() => error.mended(at..at, ",", Damage::Nothing),

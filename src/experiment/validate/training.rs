@@ -135,7 +135,7 @@ impl Check {
                 if !(1..=4).contains(&hidden.len()) {
                     self.refuse(
                         "training.policy.hidden",
-                        format_args!("{} layers", hidden.len()),
+                        format_args!("a list of {} layers", hidden.len()),
                         "1 to 4 hidden layers are",
                     );
                 }
