@@ -30,7 +30,7 @@ struct Mended {
 /// Every mistake of a text that is not RON, as far as they can be known: `first` is why it is none.
 ///
 /// # Errors
-/// The syntax errors up to one that cannot be mended.
+/// The first syntax error, where one cannot be mended.
 pub(super) fn examine(text: &str, first: SyntaxError) -> Result<Examined, PresetErrors> {
     let mut mended = Mended {
         text: text.to_owned(),
@@ -51,6 +51,8 @@ pub(super) fn examine(text: &str, first: SyntaxError) -> Result<Examined, Preset
             }
             Err(next) if goes_on => error = next,
             Ok(_) | Err(_) => {
+                // Where reading has to end, what came before may have been misread as well: only the first is sure.
+                mended.errors.truncate(1);
                 let none = || Mistake::new("", "the text is not RON").into();
                 return Err(PresetErrors::collect(mended.errors).unwrap_or_else(none));
             }

@@ -311,3 +311,32 @@ pub(super) fn remember(recent: &mut Vec<PathBuf>, path: &Path) {
     recent.insert(0, path);
     recent.truncate(RECENT);
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests may panic")]
+    use super::*;
+
+    #[test]
+    fn what_has_no_target_is_told_with_its_place_in_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("late.ron");
+        let text = "(format: 1, title: \"t\", objective: (direction: Reverse, beta: 1),\n    bandit: (\n        arms: Line(count: 3), \
+                    reference: Constant(1),\n        rewards: Formula(\"2 + 1 / (i - 1)\"),\n    ))";
+        std::fs::write(&path, text).unwrap();
+        let preset = open_named_file(&path).unwrap();
+        let origin = Origin::File(path.clone());
+        let Err(error) = Document::open(preset, origin.clone()) else {
+            panic!("one arm divides by zero")
+        };
+        assert_eq!(
+            placed(&origin, error.clone()),
+            format!(
+                "{}:4:31: bandit.rewards: division by zero at arm 1 in `1 / (i - 1)`",
+                path.display()
+            )
+        );
+        // What was never a file has no place.
+        assert_eq!(placed(&Origin::Untitled, error.clone()), error);
+    }
+}

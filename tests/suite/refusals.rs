@@ -123,7 +123,7 @@ fn a_bandit_is_accepted_where_its_trainer_can_be_built_and_nowhere_else() {
     };
     for policy in families() {
         // A network is fitted to its start, which takes its time.
-        let stride = if policy.width(1).is_some() { 7 } else { 1 };
+        let stride = if policy.width(1).is_some() { 17 } else { 1 };
         for update in updates()
             .into_iter()
             .step_by(stride)
@@ -587,6 +587,565 @@ fn two_formulas_and_a_table_tell_all_that_is_wrong_with_them() {
         found[1].contains("line 4, column “reference”: “x”"),
         "{found:#?}"
     );
+}
+
+const TARGET: &[&str] = &[
+    "target",
+    "--reference",
+    "0.5,0.5",
+    "--rewards",
+    "0,1",
+    "--beta",
+    "0.1",
+];
+const RUN: &[&str] = &["run", "figure-3"];
+
+#[test]
+fn every_flag_says_which_values_it_takes() {
+    let cases: [(&[&str], &str, &str, i32, &[&str]); 41] = [
+        (
+            TARGET,
+            "--reference",
+            "",
+            2,
+            &[
+                "--reference",
+                "''",
+                "numbers separated by commas are accepted",
+            ],
+        ),
+        (
+            TARGET,
+            "--reference",
+            "0.5,",
+            2,
+            &[
+                "--reference",
+                "''",
+                "numbers separated by commas are accepted",
+            ],
+        ),
+        (
+            TARGET,
+            "--reference",
+            "0.5,0.4",
+            1,
+            &["reference", "sum to 0.9", "must sum to 1"],
+        ),
+        (
+            TARGET,
+            "--reference",
+            "-0.5,1.5",
+            1,
+            &["reference", "-0.5 of arm 0", "finite numbers ≥ 0"],
+        ),
+        (
+            TARGET,
+            "--rewards",
+            "1,a",
+            2,
+            &[
+                "--rewards",
+                "'a'",
+                "numbers separated by commas are accepted",
+            ],
+        ),
+        (
+            TARGET,
+            "--rewards",
+            "1,inf",
+            1,
+            &["rewards", "inf (arm 1)", "finite numbers"],
+        ),
+        (
+            TARGET,
+            "--rewards",
+            "1",
+            1,
+            &["rewards", "1 numbers", "one per arm is"],
+        ),
+        (
+            TARGET,
+            "--rewards",
+            "1e308,-1e308",
+            1,
+            &[
+                "rewards, with reward_scale 1",
+                "-1e308 to 1e308",
+                "must stay below",
+            ],
+        ),
+        (
+            TARGET,
+            "--beta",
+            "x",
+            2,
+            &["--beta", "'x'", "a finite number above 0 is accepted"],
+        ),
+        (
+            TARGET,
+            "--beta",
+            "",
+            2,
+            &["--beta", "''", "a finite number above 0 is accepted"],
+        ),
+        (
+            TARGET,
+            "--beta",
+            "0",
+            1,
+            &["beta: 0", "a finite number above 0"],
+        ),
+        (
+            TARGET,
+            "--direction",
+            "up",
+            2,
+            &["--direction", "'up'", "accepted: reverse, forward"],
+        ),
+        (
+            TARGET,
+            "--alpha",
+            "x",
+            2,
+            &["--alpha", "'x'", "a finite number is accepted"],
+        ),
+        (
+            TARGET,
+            "--alpha",
+            "nan",
+            1,
+            &["alpha: NaN", "a finite number"],
+        ),
+        (
+            TARGET,
+            "--entropy",
+            "x",
+            2,
+            &["--entropy", "'x'", "a finite number ≥ 0 is accepted"],
+        ),
+        (
+            TARGET,
+            "--entropy",
+            "-1",
+            1,
+            &["entropy: -1", "a finite number ≥ 0"],
+        ),
+        (
+            TARGET,
+            "--mara",
+            "x",
+            2,
+            &["--mara", "'x'", "a finite number is accepted"],
+        ),
+        (
+            TARGET,
+            "--mara",
+            "inf",
+            1,
+            &["mara threshold: inf", "a finite number"],
+        ),
+        (
+            TARGET,
+            "--mara-percentile",
+            "x",
+            2,
+            &[
+                "--mara-percentile",
+                "'x'",
+                "a number from 0 to 1 is accepted",
+            ],
+        ),
+        (
+            TARGET,
+            "--mara-percentile",
+            "2",
+            1,
+            &["mara percentile: 2", "a number from 0 to 1"],
+        ),
+        (
+            TARGET,
+            "--reward-scale",
+            "x",
+            2,
+            &["--reward-scale", "'x'", "a finite number is accepted"],
+        ),
+        (
+            TARGET,
+            "--reward-scale",
+            "1e400",
+            1,
+            &["reward_scale: inf", "a finite number"],
+        ),
+        (
+            TARGET,
+            "--reward-offset",
+            "x",
+            2,
+            &["--reward-offset", "'x'", "a finite number is accepted"],
+        ),
+        (
+            RUN,
+            "--steps",
+            "x",
+            2,
+            &[
+                "--steps",
+                "'x'",
+                "a whole number from 0 to 18446744073709551615 is accepted",
+            ],
+        ),
+        (
+            RUN,
+            "--steps",
+            "-1",
+            2,
+            &["--steps", "'-1'", "a whole number from 0"],
+        ),
+        (
+            RUN,
+            "--seed",
+            "x",
+            2,
+            &[
+                "--seed",
+                "'x'",
+                "a whole number from 0 to 18446744073709551615 is accepted",
+            ],
+        ),
+        (
+            RUN,
+            "--seed",
+            "1.5",
+            2,
+            &["--seed", "'1.5'", "a whole number from 0"],
+        ),
+        (
+            RUN,
+            "--set",
+            "objective.beta",
+            1,
+            &["`objective.beta`", "path=value"],
+        ),
+        (
+            RUN,
+            "--set",
+            "objective.beta=x",
+            1,
+            &["objective.beta", "`x`", "a finite number above 0 is"],
+        ),
+        (
+            RUN,
+            "--set",
+            "objective.bet=1",
+            1,
+            &["objective.bet", "did you mean `beta`"],
+        ),
+        (RUN, "--journal", "nowhere.jsonl", 1, &["nowhere.jsonl"]),
+        (
+            &["pretrain", "--out", "nowhere"],
+            "--steps",
+            "x",
+            2,
+            &["--steps", "'x'", "a whole number from 0"],
+        ),
+        (
+            &["pretrain", "--out", "nowhere"],
+            "--seed",
+            "-1",
+            2,
+            &["--seed", "'-1'", "a whole number from 0"],
+        ),
+        (
+            &["pretrain", "--out", "nowhere"],
+            "--grammar",
+            "nowhere.ron",
+            1,
+            &["nowhere.ron"],
+        ),
+        (
+            &["gui"],
+            "--after",
+            "x",
+            2,
+            &["--after", "'x'", "from 0 to 86400 is accepted"],
+        ),
+        (
+            &["gui"],
+            "--size",
+            "wide",
+            2,
+            &["--size", "'wide'", "1280x800"],
+        ),
+        (
+            &["gui"],
+            "--theme",
+            "mauve",
+            2,
+            &["--theme", "'mauve'", "accepted: light, dark"],
+        ),
+        (
+            &["completions"],
+            "tcsh",
+            "",
+            2,
+            &["tcsh", "bash, elvish, fish"],
+        ),
+        (&["model", "info"], "nowhere.gguf", "", 1, &["nowhere.gguf"]),
+        (
+            &["model", "fetch"],
+            "a/b/c",
+            "",
+            1,
+            &["a/b/c", "must look like"],
+        ),
+        (
+            &["presets", "show"],
+            "figure5",
+            "",
+            1,
+            &["figure5", "figure-5"],
+        ),
+    ];
+    for (command, flag, value, code, words) in cases {
+        let mut args: Vec<&str> = command.to_vec();
+        match args.iter().position(|arg| *arg == flag) {
+            Some(at) => args[at + 1] = value,
+            None if value.is_empty() => args.push(flag),
+            None => args.extend([flag, value]),
+        }
+        let output = Command::new(cargo_bin!("modescope"))
+            .args(&args)
+            .env("MODESCOPE_MODELS_DIR", "/nonexistent")
+            .output()
+            .unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {told}");
+        let line = told.lines().last().unwrap_or_default();
+        assert!(line.starts_with("modescope: "), "{args:?}: {told}");
+        for word in words {
+            assert!(line.contains(word), "{args:?}: {line} lacks {word}");
+        }
+    }
+}
+
+#[test]
+fn every_kind_of_field_says_what_it_takes() {
+    for (old, new, wanted) in [
+        (
+            "format: 1",
+            "format: x",
+            "2:13: format: `x` is not accepted; a whole number from 0 to 4294967295 is",
+        ),
+        (
+            "\"A test\"",
+            "3",
+            "3:12: title: `3` is not accepted; a text in quotes is",
+        ),
+        (
+            "\"A test\"",
+            "\"a\\qb\"",
+            "3:12: title: `\"a\\qb\"` is not accepted; a text in quotes is",
+        ),
+        (
+            "count: 4",
+            "count: -1",
+            "5:27: bandit.arms.count: `-1` is not accepted; a whole number from 1 to 1000000 is",
+        ),
+        (
+            "count: 4",
+            "count: 1e3",
+            "5:27: bandit.arms.count: `1e3` is not accepted; a whole number from 1 to 1000000 is",
+        ),
+        (
+            "count: 4",
+            "count: 4, range: (-1e308, 1e308)",
+            "5:37: bandit.arms.range: (-1e308, 1e308) is not accepted; two finite numbers, the smaller one first and less than 1.7e308 apart, as their distance must be finite, are",
+        ),
+        (
+            "count: 4",
+            "count: 4, range: 5",
+            "5:37: bandit.arms.range: `5` is not accepted; a pair such as (1.0, 1.0) is",
+        ),
+        (
+            "Line(count: 4)",
+            "Named([\"a\", 3])",
+            "5:27: bandit.arms.1: `3` is not accepted; a text in quotes is",
+        ),
+        (
+            "Line(count: 4)",
+            "Cube",
+            "5:15: bandit.arms: `Cube` is not accepted; one of Line(…), Grid(…), Named(…) is",
+        ),
+        (
+            "List([0.0, 1.0, 1.0, 0.5])",
+            "Constant(x)",
+            "7:27: bandit.rewards: `x` is not accepted; a number is",
+        ),
+        (
+            "List([0.0, 1.0, 1.0, 0.5])",
+            "Constant(1e)",
+            "7:27: bandit.rewards: `1e` is not accepted; a number is",
+        ),
+        (
+            "List([0.0, 1.0, 1.0, 0.5])",
+            "Constant(inf)",
+            "7:18: bandit.rewards: inf is not accepted; a finite number is",
+        ),
+        (
+            "List([0.0, 1.0, 1.0, 0.5])",
+            "Bumps(bumps: [(x: 0, width: 0, height: 1)])",
+            "7:46: bandit.rewards.bumps.0.width: 0 is not accepted; a finite number above 0 is",
+        ),
+        (
+            "List([0.0, 1.0, 1.0, 0.5])",
+            "Blocks(blocks: [(from: 2, to: 1, value: 1)])",
+            "7:48: bandit.rewards.blocks.0.to: 1 is not accepted; an arm after `from`, which is 2, is",
+        ),
+        (
+            "List([0.0, 1.0, 1.0, 0.5])",
+            "PowerLaw(exponent: 1e9)",
+            "7:37: bandit.rewards.exponent: 1000000000 is not accepted; a number from -1000 to 1000 is",
+        ),
+        (
+            "List([0.0, 1.0, 1.0, 0.5])",
+            "Random(seed: -1, noise: Normal(mean: 0, std: 1))",
+            "7:31: bandit.rewards.seed: `-1` is not accepted; a whole number from 0 to 18446744073709551615 is",
+        ),
+        (
+            "List([0.0, 1.0, 1.0, 0.5])",
+            "Random(seed: 1, noise: Uniform(low: -1e308, high: 1e308))",
+            "7:68: bandit.rewards.noise.high: 1e308 is not accepted; a number above `low`, which is -1e308, and less than 1.7e308 from it, as the width must be finite, is",
+        ),
+        (
+            "List([0.0, 1.0, 1.0, 0.5])",
+            "Csv(path: \"\")",
+            "7:28: bandit.rewards.path: an empty path is not accepted; the name of a CSV file is",
+        ),
+        (
+            "List([0.0, 1.0, 1.0, 0.5])",
+            "Zipf(1)",
+            "7:18: bandit.rewards: `Zipf(1)` is not accepted; `Zipf` is written as Zipf(exponent: 1.0)",
+        ),
+        (
+            "0.5]),",
+            "0.5]), modes: Detected(threshold: inf),",
+            "7:73: bandit.modes.threshold: inf is not accepted; a finite number is",
+        ),
+        (
+            "0.5]),",
+            "0.5]), reward_edits: [(7, 1)],",
+            "7:61: bandit.reward_edits.0: arm 7 is not accepted; arms 0 to 3 are",
+        ),
+        (
+            "Reverse",
+            "Alpha(1e9)",
+            "9:28: objective.direction: 1000000000 is not accepted; a number from -100 to 100 is",
+        ),
+        (
+            "beta: 0.1",
+            "beta: 1e",
+            "9:43: objective.beta: `1e` is not accepted; a finite number above 0 is",
+        ),
+        (
+            "beta: 0.1",
+            "beta: 0.1, reward_scale: inf",
+            "9:62: objective.reward_scale: inf is not accepted; a finite number is",
+        ),
+        (
+            "beta: 0.1",
+            "beta: 0.1, mara: 3",
+            "9:54: objective.mara: `3` is not accepted; a struct such as (threshold: Constant(1.0)) is",
+        ),
+        (
+            "beta: 0.1",
+            "beta: 0.1, mara: (threshold: Percentile(2))",
+            "9:66: objective.mara.threshold: 2 is not accepted; a number from 0 to 1 is",
+        ),
+        (
+            "beta: 0.1",
+            "beta: 0.1, mara: (threshold: Constant(1), per_class: 1)",
+            "9:90: objective.mara.per_class: `1` is not accepted; true or false is",
+        ),
+        (
+            "learning_rate: 0.01",
+            "seed: 99999999999999999999999",
+            "10:22: training.seed: `99999999999999999999999` is not accepted; a whole number from 0 to 18446744073709551615 is",
+        ),
+        (
+            "learning_rate: 0.01",
+            "learning_rate: True",
+            "10:31: training.learning_rate: `True` is not accepted; a number is",
+        ),
+        (
+            "learning_rate: 0.01",
+            "policy: Gaussian(3)",
+            "10:24: training.policy: `Gaussian(3)` is not accepted; `Gaussian` is written as Gaussian",
+        ),
+        (
+            "learning_rate: 0.01",
+            "policy: Mlp(features: Fourier(1), hidden: [-8])",
+            "10:59: training.policy.hidden.0: `-8` is not accepted; a whole number from 1 to 1024 is",
+        ),
+        (
+            "learning_rate: 0.01",
+            "policy: Mlp(features: Fourier(1), hidden: [])",
+            "10:58: training.policy.hidden: a list of 0 layers is not accepted; 1 to 4 hidden layers are",
+        ),
+        (
+            "learning_rate: 0.01",
+            "update: Dap(batch: 1.5)",
+            "10:35: training.update.batch: `1.5` is not accepted; a whole number from 1 to 65536 is",
+        ),
+        (
+            "learning_rate: 0.01",
+            "update: Sampled(batch: 4, advantage: None, kl: Loss(Qqq))",
+            "10:68: training.update.kl: `Qqq` is not accepted; one of K1, K2, K3, K3Plus, RhoK3 is",
+        ),
+        (
+            "learning_rate: 0.01",
+            "optimizer: Momentum(momentum: 1)",
+            "10:46: training.optimizer.momentum: 1 is not accepted; a number ≥ 0 and below 1 is",
+        ),
+        (
+            "learning_rate: 0.01",
+            "stop: (steps: -1)",
+            "10:30: training.stop.steps: `-1` is not accepted; a whole number from 1 to 18446744073709551615 is",
+        ),
+        (
+            "learning_rate: 0.01",
+            "stop: 5",
+            "10:22: training.stop: `5` is not accepted; a struct such as (steps: None) is",
+        ),
+        (
+            "(learning_rate: 0.01)",
+            "((((((((((((((((((((((((((((((((((((((((((((((((((",
+            "10:63: training: is nested deeper than is accepted; values nest at most 48 levels, and a preset needs fewer than ten",
+        ),
+        (
+            "Line(count: 4)",
+            "Line(count: [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[",
+            "5:73: bandit.arms.count.0.0.0",
+        ),
+        (
+            "Reverse, beta",
+            "Reverse beta",
+            "9:36: objective.direction: `beta` is not expected here; `,` or `)` is",
+        ),
+        (
+            "beta: 0.1",
+            "beta: ",
+            "9:43: objective.beta: `)` is not expected here; a value is",
+        ),
+    ] {
+        assert!(BANDIT.contains(old), "{old}");
+        let errors = parse_preset(&BANDIT.replacen(old, new, 1)).unwrap_err();
+        let told: Vec<String> = errors.mistakes().iter().map(ToString::to_string).collect();
+        assert!(
+            told.iter().any(|line| line.starts_with(wanted)),
+            "{new}: {told:#?}\nwanted {wanted}"
+        );
+    }
 }
 
 #[test]

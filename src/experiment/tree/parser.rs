@@ -156,22 +156,37 @@ impl<'t> Parser<'t> {
         let Some(found) = self.peek() else {
             return error;
         };
+        let before = self.text.get(..at).unwrap_or_default();
+        let is_apart = before.ends_with(char::is_whitespace);
         match found {
             ';' => error.mended(at..at + 1, ",", Damage::Nothing),
-            // A bracket further out closes here and this one was forgotten, or one was never opened.
-            ')' | ']' | '}' if self.open.iter().rev().skip(1).any(|outer| *outer == found) => error
-                .mended(at..at, close.to_string(), Damage::Open)
-                .mended(at..at + 1, "", Damage::Value),
-            ')' | ']' | '}' | '{' | ':' => error,
+            ')' | ']' | '}' => self.wrong_close(error, close),
+            '{' | ':' => error,
             '(' | '[' | '"' if close == ')' => error,
             _ if close == ')' && self.starts_field() => error.mended(at..at, ",", Damage::Nothing),
-            _ if close == ']' && (found.is_ascii_digit() || "+-.([\"".contains(found)) => {
+            _ if close == ']'
+                && is_apart
+                && (found.is_ascii_digit() || "-([\"".contains(found)) =>
+            {
                 error.mended(at..at, ",", Damage::Nothing)
             }
             _ => match self.stray() {
                 0 => error,
                 stray => error.mended(at..at + stray, "", Damage::Value),
             },
+        }
+    }
+
+    /// Another bracket closes here than the one that is open: that one was forgotten, or one further in never opened.
+    fn wrong_close(&self, error: SyntaxError, close: char) -> SyntaxError {
+        let at = self.at;
+        let mut outer = self.open.iter().rev().skip(1);
+        if outer.any(|outer| self.peek() == Some(*outer)) {
+            error
+                .mended(at..at, close.to_string(), Damage::Open)
+                .mended(at..at + 1, "", Damage::Value)
+        } else {
+            error
         }
     }
 
@@ -328,8 +343,12 @@ impl<'t> Parser<'t> {
                     Kind::Struct { name, fields }
                 });
             }
-            if self.peek().is_none() {
-                return Err(self.unclosed(open, ')'));
+            match self.peek() {
+                None => return Err(self.unclosed(open, ')')),
+                Some(']' | '}') => {
+                    return Err(self.wrong_close(self.unexpected("a field or `)`"), ')'));
+                }
+                Some(_) => {}
             }
             let before = self.at;
             let field = self.field_name()?;
@@ -413,6 +432,9 @@ impl<'t> Parser<'t> {
                     return Ok(Kind::List(items));
                 }
                 None => return Err(self.unclosed(open, ']')),
+                Some(')' | '}') => {
+                    return Err(self.wrong_close(self.unexpected("a value or `]`"), ']'));
+                }
                 Some(',') => {
                     let at = self.at;
                     let error = self.unexpected("a value");
