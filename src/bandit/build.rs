@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use super::{
+    fault::Faults,
     modes::find_modes,
     problem::{Problem, Shape},
     source::evaluate,
@@ -193,11 +194,12 @@ impl ProblemSource {
             Err(error) => return vec![error],
         };
         let of_reference = evaluate(&spec.reference, Role::Reference, &shape, base_dir)
-            .and_then(|weights| reference(&spec.reference, &weights));
+            .and_then(|weights| Ok(reference(&spec.reference, &weights)?));
         let of_rewards = evaluate(&spec.rewards, Role::Rewards, &shape, base_dir);
         let faults: Vec<ProblemError> = [of_reference.err(), of_rewards.err()]
             .into_iter()
             .flatten()
+            .flat_map(Faults::all)
             .collect();
         if !faults.is_empty() {
             return faults;

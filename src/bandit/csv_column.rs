@@ -4,94 +4,175 @@ use std::{io::Read, path::Path};
 
 use csv::StringRecord;
 
-use super::build::ProblemError;
-use crate::experiment::{MAX_PRESET_BYTES, Role, repeated};
+use super::{build::ProblemError, fault::Faults};
+use crate::experiment::{MAX_ARMS, MAX_PRESET_BYTES, Role, repeated};
 
-/// Reads a column of a CSV file: exactly `arms` numbers. Without a name it is the only column, or the one called like its
-/// role. A first row of numbers is data, any other one names the columns.
+/// Of one table so many bad lines are told.
+const TOLD: usize = 20;
+
+/// Reads a column of a CSV file: exactly `arms` numbers, ≥ 0 for the reference. Without a name it is the only column, or the
+/// one called like its role. A first row of numbers is data, any other one names the columns.
+///
+/// # Errors
+/// Why it cannot be read at all, or every bad line up to 20 and a wrong number of them.
 pub(super) fn read_column(
     path: &Path,
     column: Option<&str>,
     role: Role,
     arms: usize,
-) -> Result<Vec<f64>, ProblemError> {
+) -> Result<Vec<f64>, Faults> {
     let fail = |message: String| ProblemError::Csv {
         field: role.field(),
         path: path.to_owned(),
         message,
     };
-    let cannot = |error: std::io::Error| fail(format!("cannot be read ({error})"));
-    // A pipe or a device could block or never end.
-    let about = std::fs::metadata(path).map_err(cannot)?;
-    if !about.is_file() {
-        return Err(fail("is not a file".to_owned()));
-    }
-    if about.len() > MAX_PRESET_BYTES {
-        return Err(fail(format!(
-            "has {} bytes; at most {MAX_PRESET_BYTES} are accepted",
-            about.len()
-        )));
-    }
-    let file = std::fs::File::open(path).map_err(cannot)?;
-    let mut reader = csv::ReaderBuilder::new()
-        .trim(csv::Trim::All)
-        .has_headers(false)
-        .from_reader(file.take(MAX_PRESET_BYTES));
-    let mut record = StringRecord::new();
-    let mut any = reader
-        .read_record(&mut record)
-        .map_err(|error| fail(describe(&error)))?;
-    let headers = (any && !is_data(&record)).then(|| record.clone());
-    let columns = record.len();
+    let bytes = read_bytes(path).map_err(&fail)?;
+    let mut rows = Rows::of(&bytes);
+    let first = rows.next().transpose().map_err(&fail)?;
+    let headers = first.as_ref().filter(|first| !is_data(first)).cloned();
     let index = match &headers {
         Some(headers) => by_name(headers, column, role).map_err(&fail)?,
-        None => without_names(columns, column).map_err(&fail)?,
+        None => {
+            let columns = first.as_ref().map_or(0, StringRecord::len);
+            without_names(columns, column).map_err(&fail)?
+        }
     };
     let name = match headers.as_ref().and_then(|headers| headers.get(index)) {
         Some(name) => repeated(name),
         None => (index + 1).to_string(),
     };
-    let below = if headers.is_some() {
-        " below its header"
-    } else {
-        ""
+    let accepted = match role {
+        Role::Reference => "a finite number ≥ 0",
+        Role::Rewards => "a finite number",
     };
-    if headers.is_some() {
-        any = reader
-            .read_record(&mut record)
-            .map_err(|error| fail(describe(&error)))?;
-    }
-    let mut values = Vec::with_capacity(arms);
-    while any {
-        let row = record.position().map_or(0, csv::Position::line);
-        let text = record.get(index).unwrap_or_default();
-        let value: f64 = text
-            .parse()
-            .ok()
-            .filter(|v: &f64| v.is_finite())
-            .ok_or_else(|| {
-                let shown = repeated(text);
-                fail(format!(
-                    "row {row}, column “{name}”: “{shown}” is not accepted; a finite number is"
-                ))
-            })?;
-        if values.len() == arms {
-            return Err(fail(format!(
-                "has more than {arms} rows{below}; one for each arm is needed"
-            )));
+    let accepts = |value: &f64| value.is_finite() && (role == Role::Rewards || *value >= 0.0);
+    let mut values = Vec::with_capacity(arms.min(MAX_ARMS));
+    let mut bad: Vec<String> = Vec::new();
+    let (mut count, mut more) = (0_usize, 0_usize);
+    let data = first.filter(|_| headers.is_none()).map(Ok);
+    for row in data.into_iter().chain(rows) {
+        count += 1;
+        let problem = match row {
+            Ok(record) => {
+                let text = record.get(index).unwrap_or_default();
+                match text.parse().ok().filter(accepts) {
+                    Some(value) if values.len() < arms => {
+                        values.push(value);
+                        continue;
+                    }
+                    // That there are too many is told once.
+                    Some(_) => continue,
+                    None => {
+                        let line = record.position().map_or(0, |at| line_of(&bytes, at));
+                        let shown = repeated(text);
+                        format!(
+                            "line {line}, column “{name}”: “{shown}” is not accepted; {accepted} is"
+                        )
+                    }
+                }
+            }
+            Err(problem) => problem,
+        };
+        if bad.len() < TOLD {
+            bad.push(problem);
+        } else {
+            more += 1;
         }
-        values.push(value);
-        any = reader
-            .read_record(&mut record)
-            .map_err(|error| fail(describe(&error)))?;
     }
-    if values.len() < arms {
-        return Err(fail(format!(
-            "has {} rows{below}; one for each of the {arms} arms is needed",
-            values.len()
-        )));
+    if more > 0 {
+        bad.push(format!(
+            "… {more} more lines: in each {accepted} is accepted"
+        ));
     }
-    Ok(values)
+    if count != arms {
+        let below = if headers.is_some() {
+            " below its header"
+        } else {
+            ""
+        };
+        bad.push(format!(
+            "has {count} rows{below}; {arms}, one for each arm, are needed"
+        ));
+    }
+    match Faults::of(bad.into_iter().map(fail).collect()) {
+        Some(faults) => Err(faults),
+        None => Ok(values),
+    }
+}
+
+fn read_bytes(path: &Path) -> Result<Vec<u8>, String> {
+    let cannot = |error: std::io::Error| {
+        format!("cannot be read ({error}); a CSV file that can be is accepted")
+    };
+    // A pipe or a device could block or never end.
+    let about = std::fs::metadata(path).map_err(cannot)?;
+    if !about.is_file() {
+        return Err("is not a file; a CSV file is accepted".to_owned());
+    }
+    if about.len() > MAX_PRESET_BYTES {
+        return Err(format!(
+            "has {} bytes; at most {MAX_PRESET_BYTES} are accepted",
+            about.len()
+        ));
+    }
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(cannot)?;
+    file.take(MAX_PRESET_BYTES)
+        .read_to_end(&mut bytes)
+        .map_err(cannot)?;
+    Ok(bytes)
+}
+
+/// The line of a row. Its position is that of the empty lines above it, if there are any.
+fn line_of(bytes: &[u8], at: &csv::Position) -> u64 {
+    let start = usize::try_from(at.byte()).unwrap_or(usize::MAX);
+    let empty = (bytes.get(start..).unwrap_or_default().iter())
+        .take_while(|byte| matches!(byte, b'\n' | b'\r'))
+        .filter(|byte| **byte == b'\n');
+    at.line() + empty.count() as u64
+}
+
+/// The rows of a table; one that cannot be read is told in words, and the next one follows.
+struct Rows<'a> {
+    bytes: &'a [u8],
+    reader: csv::Reader<&'a [u8]>,
+    is_over: bool,
+}
+
+impl<'a> Rows<'a> {
+    fn of(bytes: &'a [u8]) -> Self {
+        Self {
+            bytes,
+            reader: csv::ReaderBuilder::new()
+                .trim(csv::Trim::All)
+                .has_headers(false)
+                .from_reader(bytes),
+            is_over: false,
+        }
+    }
+}
+
+impl Iterator for Rows<'_> {
+    type Item = Result<StringRecord, String>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.is_over {
+            return None;
+        }
+        let mut record = StringRecord::new();
+        match self.reader.read_record(&mut record) {
+            Ok(true) => Some(Ok(record)),
+            Ok(false) => None,
+            Err(error) => {
+                // Behind a row of another length or that is no text the next row follows; behind anything else nothing.
+                self.is_over = !matches!(
+                    error.kind(),
+                    csv::ErrorKind::UnequalLengths { .. } | csv::ErrorKind::Utf8 { .. }
+                );
+                Some(Err(describe(self.bytes, &error)))
+            }
+        }
+    }
 }
 
 /// Whether a first row holds numbers and not names.
@@ -147,18 +228,21 @@ fn without_names(columns: usize, column: Option<&str>) -> Result<usize, String> 
     }
 }
 
-fn describe(error: &csv::Error) -> String {
+fn describe(bytes: &[u8], error: &csv::Error) -> String {
     match error.kind() {
         csv::ErrorKind::UnequalLengths {
             pos: Some(pos),
             expected_len,
             len,
         } => format!(
-            "row {}: {len} columns where the header has {expected_len}",
-            pos.line()
+            "line {}: {len} columns are not accepted; {expected_len} are, as in the first row",
+            line_of(bytes, pos)
         ),
         csv::ErrorKind::Utf8 { pos: Some(pos), .. } => {
-            format!("row {}: is not UTF-8 text", pos.line())
+            format!(
+                "line {}: bytes that are no text are not accepted; text in UTF-8 is",
+                line_of(bytes, pos)
+            )
         }
         _ => format!("cannot be read ({error})"),
     }
@@ -178,7 +262,56 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("data.csv");
         std::fs::write(&path, text).unwrap();
-        read_column(&path, column, role, arms).map_err(|error| error.to_string())
+        read_column(&path, column, role, arms)
+            .map_err(|faults| ProblemError::from(faults).to_string())
+    }
+
+    fn all(role: Role, text: &[u8], arms: usize) -> Vec<String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("data.csv");
+        std::fs::write(&path, text).unwrap();
+        let faults = read_column(&path, None, role, arms).unwrap_err();
+        faults.all().map(|fault| fault.to_string()).collect()
+    }
+
+    #[test]
+    fn every_bad_line_is_told_up_to_twenty() {
+        let found = all(
+            Role::Rewards,
+            b"reward,b\n1,2\nx,3\n\n4\n\xff,1\n,1\n7,1\n",
+            6,
+        );
+        let wanted = [
+            "line 3, column “reward”: “x” is not accepted; a finite number is",
+            "line 5: 1 columns are not accepted; 2 are",
+            "line 6: bytes that are no text",
+            "line 7, column “reward”: “” is not accepted",
+        ];
+        assert_eq!(found.len(), wanted.len(), "{found:#?}");
+        for (found, wanted) in found.iter().zip(wanted) {
+            assert!(found.contains(wanted), "{found} / {wanted}");
+        }
+        let many = format!("r\n{}", "x\n".repeat(30));
+        let found = all(Role::Rewards, many.as_bytes(), 31);
+        assert_eq!(found.len(), 22, "{found:#?}");
+        assert!(found[19].contains("line 21,"), "{found:#?}");
+        assert!(found[20].contains("… 10 more lines"), "{found:#?}");
+        assert!(
+            found[21].contains("has 30 rows below its header; 31, one"),
+            "{found:#?}"
+        );
+    }
+
+    #[test]
+    fn a_negative_mass_is_told_with_its_line() {
+        let text = b"p\n1\n-2\n3\n-0.5\n";
+        assert_eq!(read_as(Role::Rewards, text, None, 4).unwrap().len(), 4);
+        let found = all(Role::Reference, text, 4);
+        assert_eq!(found.len(), 2, "{found:#?}");
+        assert!(
+            found[0].contains("line 3, column “p”: “-2” is not accepted; a finite number ≥ 0 is")
+        );
+        assert!(found[1].contains("line 5, "));
     }
 
     fn read(text: &[u8], column: Option<&str>, arms: usize) -> Result<Vec<f64>, String> {
@@ -228,7 +361,7 @@ mod tests {
         );
         let told = read(b"1\n2\n3\n", None, 4).unwrap_err();
         assert!(
-            told.contains("has 3 rows; one for each of the 4 arms"),
+            told.contains("has 3 rows; 4, one for each arm, are needed"),
             "{told}"
         );
     }
@@ -239,24 +372,24 @@ mod tests {
             (
                 &b"reward,b\n1,2\nx,3\n"[..],
                 2,
-                "row 3, column \u{201c}reward\u{201d}: \u{201c}x\u{201d} is not accepted",
+                "line 3, column \u{201c}reward\u{201d}: \u{201c}x\u{201d} is not accepted",
             ),
-            (b"a\n1\nNaN\n", 2, "row 3"),
-            (b"a\n1\ninf\n", 2, "row 3"),
-            (b"a\n1\n\"\"\n", 2, "row 3"),
+            (b"a\n1\nNaN\n", 2, "line 3"),
+            (b"a\n1\ninf\n", 2, "line 3"),
+            (b"a\n1\n\"\"\n", 2, "line 3"),
             (
                 b"reward,b\n1,2\n3\n",
                 2,
-                "row 3: 1 columns where the header has 2",
+                "line 3: 1 columns are not accepted; 2 are",
             ),
-            (b"a\n1\n2\n3\n", 2, "more than 2 rows"),
+            (b"a\n1\n2\n3\n", 2, "has 3 rows below its header; 2, one"),
             (
                 b"a\n1\n",
                 2,
-                "has 1 rows below its header; one for each of the 2 arms",
+                "has 1 rows below its header; 2, one for each arm, are needed",
             ),
             (b"", 1, "has 0 rows"),
-            (b"a\n\xff\xfe\n", 1, "row 2"),
+            (b"a\n\xff\xfe\n", 1, "line 2"),
         ] {
             let error = read(text, None, arms).unwrap_err();
             assert!(error.contains(wanted), "{error} / {wanted}");

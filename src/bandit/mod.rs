@@ -2,8 +2,9 @@
 
 mod analysis;
 mod build;
-mod check;
+pub(crate) mod check;
 mod csv_column;
+mod fault;
 mod measure;
 mod modes;
 mod problem;
@@ -13,7 +14,6 @@ mod trainer;
 
 pub use analysis::Analysis;
 pub use build::{ProblemError, ProblemSource};
-pub use check::check_file;
 #[cfg(feature = "gui")]
 pub(crate) use csv_column::is_data;
 pub use measure::{measure, mode_masses, objective_value};

@@ -7,7 +7,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution as _, LogNormal, Normal};
 
-use super::{build::ProblemError, csv_column::read_column, problem::Shape};
+use super::{build::ProblemError, csv_column::read_column, fault::Faults, problem::Shape};
 use crate::experiment::{Formula, Noise, Role, Source};
 
 /// Random streams of their own, so that the same seed for both does not tie them together.
@@ -24,7 +24,7 @@ pub(super) fn evaluate(
     role: Role,
     shape: &Shape,
     base_dir: Option<&Path>,
-) -> Result<Vec<f64>, ProblemError> {
+) -> Result<Vec<f64>, Faults> {
     let arms = shape.arms();
     let values = match source {
         Source::Constant(value) => vec![*value; arms],
@@ -68,19 +68,19 @@ pub(super) fn evaluate(
             })?,
     };
     if values.len() != arms {
-        return Err(ProblemError::Length {
+        return Err(Faults::from(ProblemError::Length {
             field: role.field(),
             found: values.len(),
             arms,
-        });
+        }));
     }
     if let Some(arm) = values.iter().position(|value| !value.is_finite()) {
-        return Err(ProblemError::Value {
+        return Err(Faults::from(ProblemError::Value {
             field: role.field(),
             arm,
             value: values[arm],
             accepted: "a finite number",
-        });
+        }));
     }
     Ok(values)
 }

@@ -57,8 +57,10 @@ pub(super) fn execute(args: Args) -> anyhow::Result<ExitCode> {
             }
         })?;
         // What it asks for is solved by the window, once.
-        super::open::check_prompts(&opened.preset)
-            .map_err(|error| anyhow::anyhow!("{name}: {error}"))?;
+        super::open::check_prompts(&opened).map_err(|error| match &opened.file {
+            Some(_) => error,
+            None => anyhow::anyhow!("{name}: {error}"),
+        })?;
     } else if let Some(set) = args.sets.first() {
         anyhow::bail!(
             "--set {set}: there is no preset to change; name one too, for example `modescope gui figure-5 --set {set}`"

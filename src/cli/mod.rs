@@ -10,6 +10,7 @@ mod pretrain;
 mod run;
 mod target;
 mod validate;
+mod values;
 
 use std::{
     io::{self, IsTerminal as _, Write as _},
@@ -129,7 +130,15 @@ fn usage(error: &clap::Error) -> ExitCode {
                     if !line.is_empty() {
                         line.push_str(if line.ends_with(':') { " " } else { "; " });
                     }
-                    line.push_str(part.trim_start_matches("error: "));
+                    let part = part.trim_start_matches("error: ");
+                    // "[possible values: a, b]"
+                    let values = part
+                        .strip_prefix("[possible values: ")
+                        .and_then(|part| part.strip_suffix(']'));
+                    match values {
+                        Some(values) => line.extend(["accepted: ", values]),
+                        None => line.push_str(part),
+                    }
                 }
             }
             complain(&format!("{line} (see --help)"));

@@ -2,12 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use candle_core::Device;
-
+#[cfg(feature = "gui")]
+use crate::engine;
 use crate::{
-    bandit::{Analysis, ProblemSource},
+    engine::check_file,
     experiment::{self, Preset},
-    lm::{self, LanguageModel, Prepared, store::EMBEDDED},
 };
 
 /// An experiment that was found.
@@ -17,13 +16,16 @@ pub(super) struct Opened {
     pub(super) preset: Preset,
     /// Folder that its relative CSV paths start from; none for built-in presets.
     pub(super) base_dir: Option<PathBuf>,
+    /// The file, where the experiment is as it says.
+    pub(super) file: Option<PathBuf>,
 }
 
-/// As [`open`], with values set: `path=value`, as [`experiment::set_path`] takes them.
+/// As [`open`], with values set: `path=value`, as [`experiment::set_paths`] takes them.
 pub(super) fn open_changed(name: &str, sets: &[String]) -> anyhow::Result<Opened> {
     let mut opened = open(name)?;
-    for set in sets {
-        experiment::set_path(&mut opened.preset, set)?;
+    if !sets.is_empty() {
+        experiment::set_paths(&mut opened.preset, sets)?;
+        opened.file = None;
     }
     Ok(opened)
 }
@@ -34,6 +36,7 @@ fn open(name: &str) -> anyhow::Result<Opened> {
         return Ok(Opened {
             preset,
             base_dir: None,
+            file: None,
         });
     }
     let path = Path::new(name);
@@ -49,7 +52,11 @@ fn open(name: &str) -> anyhow::Result<Opened> {
         }
         let preset = experiment::load_preset(path)?;
         let base_dir = std::path::absolute(path)?.parent().map(Path::to_owned);
-        return Ok(Opened { preset, base_dir });
+        return Ok(Opened {
+            preset,
+            base_dir,
+            file: Some(path.to_owned()),
+        });
     }
     let names = experiment::builtin().iter().map(|builtin| builtin.name);
     match experiment::closest::closest(name, names) {
@@ -60,28 +67,27 @@ fn open(name: &str) -> anyhow::Result<Opened> {
     }
 }
 
-/// A preset that reads well may still ask for something that has no target.
-///
-/// # Errors
-/// What its formulas, files, prompts or objective have no answer for, in a line.
-pub(super) fn solve(preset: &Preset, base_dir: Option<&Path>) -> anyhow::Result<()> {
-    check_prompts(preset)?;
-    let problem = ProblemSource::evaluate(&preset.bandit, base_dir)?
-        .problem(&preset.bandit, &preset.objective)?;
-    Analysis::new(&problem, &preset.objective)?;
-    Ok(())
+/// An error that an experiment ran into, told with its place where the experiment is a file as it was written and the file
+/// is at fault.
+pub(super) fn placed(opened: Option<&Path>, error: anyhow::Error) -> anyhow::Error {
+    match opened.map(check_file) {
+        Some(Err(found)) => found.into(),
+        Some(Ok(_)) | None => error,
+    }
 }
 
 /// Prompts and answers against the one model that is always there and read in no time, where that is the preset's.
 ///
 /// # Errors
-/// What it has no tokens or no room for, in a line.
-pub(super) fn check_prompts(preset: &Preset) -> anyhow::Result<()> {
-    if let Some(language) = &preset.language
-        && language.model == EMBEDDED
-    {
-        let model = LanguageModel::new(lm::embedded(&Device::Cpu)?)?;
-        Prepared::check(&model, language, &preset.training)?;
+/// The first that it has no tokens or no room for, in a line.
+#[cfg(feature = "gui")]
+pub(super) fn check_prompts(opened: &Opened) -> anyhow::Result<()> {
+    let error = match &opened.preset.language {
+        Some(language) => engine::check_prompts(language, &opened.preset),
+        None => None,
+    };
+    match error {
+        Some(mistake) => Err(placed(opened.file.as_deref(), anyhow::anyhow!("{mistake}"))),
+        None => Ok(()),
     }
-    Ok(())
 }

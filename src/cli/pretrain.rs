@@ -10,6 +10,7 @@ use std::{
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::values::whole;
 use crate::lm::{
     LoadedModel,
     export::{HubFolder, loaded_tensors, save_hub_folder},
@@ -31,10 +32,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     grammar: Option<PathBuf>,
     /// Steps, in place of the grammar's
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole, allow_hyphen_values = true)]
     steps: Option<u64>,
     /// Seed of the initial weights, in place of the grammar's
-    #[arg(long, value_name = "S")]
+    #[arg(long, value_name = "S", value_parser = whole, allow_hyphen_values = true)]
     seed: Option<u64>,
     /// Folder to write: a Hugging Face folder with weights, configuration and tokenizer
     #[arg(long, value_name = "DIR")]

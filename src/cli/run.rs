@@ -14,7 +14,10 @@ use std::{
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::open::{Opened, open_changed};
+use super::{
+    open::{Opened, open_changed, placed},
+    values::whole,
+};
 use crate::{
     engine::{Budget, Ended, Outcome, RunFolder, Session, SessionError, StopReason, Summary},
     experiment::{Journal, StopRule},
@@ -54,10 +57,10 @@ pub(super) struct Args {
     #[arg(value_name = "PRESET|FILE")]
     preset: String,
     /// Train exactly this many steps, whatever the preset's stop rule says
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole, allow_hyphen_values = true)]
     steps: Option<u64>,
     /// Seed of the random streams, in place of the preset's
-    #[arg(long, value_name = "S")]
+    #[arg(long, value_name = "S", value_parser = whole, allow_hyphen_values = true)]
     seed: Option<u64>,
     /// Change a value of the preset, for example objective.beta=0.1; may be repeated
     #[arg(long = "set", value_name = "PATH=VALUE")]
@@ -176,6 +179,7 @@ fn session(args: &Args, stop: &Arc<AtomicBool>) -> anyhow::Result<Session> {
     let Opened {
         mut preset,
         base_dir,
+        file,
     } = open_changed(&args.preset, &args.sets)?;
     if let Some(seed) = args.seed {
         preset.training.seed = seed;
@@ -199,7 +203,14 @@ fn session(args: &Args, stop: &Arc<AtomicBool>) -> anyhow::Result<Session> {
         }
         None => Journal::default(),
     };
-    let mut session = Session::replay_unless(preset, base_dir.as_deref(), &journal, stop)?;
+    let session = Session::replay_unless(preset, base_dir.as_deref(), &journal, stop);
+    let mut session = session.map_err(anyhow::Error::from).map_err(|error| {
+        if is_stopped(&error) {
+            error
+        } else {
+            placed(file.as_deref(), error)
+        }
+    })?;
     if let Some(checkpoint) = &args.from {
         session.go_on_from(checkpoint)?;
     }

@@ -6,15 +6,18 @@ use std::{
     process::ExitCode,
 };
 
-use super::open::solve;
 use crate::{
-    bandit::check_file, engine::check_expectations, experiment::LoadError, lm::ModelStore,
+    engine::{check_expectations, check_file},
+    experiment::{LoadError, load_preset},
+    lm::ModelStore,
 };
 
 /// Check preset files: every mistake on a line of its own, as FILE:LINE:COLUMN: field: what is accepted.
 ///
-/// Reads the file, checks every value, evaluates its formulas, lists and CSV files, and solves for the target. Prompts and
-/// answers of a language preset are checked against the embedded model, where that is the one they name. Trains nothing unless asked with --run. Exit code 1 if there is any mistake.
+/// Reads the file, checks every value, evaluates its formulas, lists and CSV files, solves for the target and builds the
+/// learner, also under the changes that its expectations name. Prompts and answers of a language preset are checked against
+/// the embedded model, where that is the one they name. Trains nothing unless asked with --run. Exit code 1 if there is any
+/// mistake.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -65,11 +68,7 @@ fn check(path: &Path) -> Vec<String> {
         )];
     }
     match check_file(path) {
-        Ok(preset) => solve(&preset, path.parent())
-            .err()
-            .map(|error| format!("{shown}: {error}"))
-            .into_iter()
-            .collect(),
+        Ok(_) => Vec::new(),
         Err(LoadError::Preset { errors, .. }) => errors
             .mistakes()
             .iter()
@@ -84,7 +83,7 @@ fn check(path: &Path) -> Vec<String> {
 
 /// What to know of a preset whose model is not there: it may be on the machine where it runs.
 fn missing_model(path: &Path) -> Option<String> {
-    let language = check_file(path).ok()?.language?;
+    let language = load_preset(path).ok()?.language?;
     let found = ModelStore::of_user().resolve(&language.model, path.parent());
     let error = super::one_line(&found.err()?.to_string());
     Some(format!(
@@ -95,7 +94,7 @@ fn missing_model(path: &Path) -> Option<String> {
 /// Expectations that do not come out, as lines.
 fn unmet(path: &Path) -> Vec<String> {
     let shown = path.display();
-    let checked = check_file(path)
+    let checked = load_preset(path)
         .map_err(anyhow::Error::from)
         .and_then(|preset| Ok(check_expectations(&preset, path.parent())?));
     match checked {

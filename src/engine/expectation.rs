@@ -66,9 +66,7 @@ pub fn check_expectations(
             Some(index) => index,
             None => {
                 let mut preset = preset.clone();
-                for set in given {
-                    experiment::set_path(&mut preset, set)?;
-                }
+                experiment::set_paths(&mut preset, given)?;
                 let session = Session::new(preset, base_dir)?;
                 runs.push((
                     given,

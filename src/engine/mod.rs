@@ -1,6 +1,7 @@
 //! The run: one trainer thread owns the policy; commands go in through a bounded channel, events and a latest-value
 //! snapshot come out. The window and the command line drive the same `Session`.
 
+mod check;
 mod collapse;
 mod edits;
 mod expectation;
@@ -26,6 +27,9 @@ mod summary;
 mod tensorboard;
 mod thread;
 
+pub use check::check_file;
+#[cfg(feature = "gui")]
+pub(crate) use check::check_prompts;
 pub use expectation::{CheckError, Checked, check_expectations};
 pub use keeping::{Keeping, KeptCheckpoint, KeptCheckpoints};
 pub use message::{Command, Event, ProbeAnswer, Solved, Speed, StopReason};

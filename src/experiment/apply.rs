@@ -7,8 +7,8 @@ use super::{
     mistake::Mistake,
     preset::{Preset, Source},
     validate::{
-        validate_bandit, validate_bars, validate_language, validate_modes, validate_objective,
-        validate_stop, validate_training,
+        Learns, validate_bandit, validate_bars, validate_language, validate_modes,
+        validate_objective, validate_stop, validate_training,
     },
 };
 
@@ -36,20 +36,36 @@ pub fn apply(preset: &mut Preset, edit: &Edit, arms: usize) -> Result<(), EditEr
             "language",
             "is not accepted; this preset is a bandit",
         )],
-        Edit::Language(language) => validate_language(language),
+        Edit::Language(language) => {
+            let mut mistakes = validate_language(language);
+            let prompts = Some(language.prompts.len());
+            let on = Learns::of(preset, None);
+            if on.prompts != prompts {
+                mistakes.extend(validate_training(
+                    &preset.training,
+                    Learns { prompts, ..on },
+                ));
+            }
+            mistakes
+        }
         Edit::Problem(_) if is_language => vec![Mistake::new(
             "bandit",
             "is not accepted; the arms of a language preset are its answers",
         )],
         Edit::Problem(bandit) => {
             let mut mistakes = validate_bandit(bandit);
-            if mistakes.is_empty() && bandit.arms.count() != arms {
-                mistakes = validate_training(&preset.training, bandit.arms.count());
+            if mistakes.is_empty() && bandit.arms != preset.bandit.arms {
+                let on = Learns {
+                    arms: Some(bandit.arms.count()),
+                    axes: bandit.arms.axes(),
+                    prompts: None,
+                };
+                mistakes = validate_training(&preset.training, on);
             }
             mistakes
         }
         Edit::Objective(objective) => validate_objective(objective),
-        Edit::Training(training) => validate_training(training, arms),
+        Edit::Training(training) => validate_training(training, Learns::of(preset, Some(arms))),
         Edit::Reward { arm, value } => validate_bars(&[(*arm, *value)], &[], arms),
         Edit::Reference { arm, weight } => validate_bars(&[], &[(*arm, *weight)], arms),
         Edit::Modes(modes) => validate_modes(modes, arms),

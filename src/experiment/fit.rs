@@ -86,6 +86,15 @@ impl Arms {
             Self::Named(names) => names.len(),
         }
     }
+
+    /// Axes that they lie along: 1 on a line, 2 on a grid.
+    #[must_use]
+    pub fn axes(&self) -> usize {
+        match self {
+            Self::Line { .. } | Self::Named(_) => 1,
+            Self::Grid { .. } => 2,
+        }
+    }
 }
 
 impl Source {

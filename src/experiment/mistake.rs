@@ -27,6 +27,18 @@ impl Place {
             column: 1 + before[line_start..].chars().count(),
         }
     }
+
+    /// The byte offset of the place in its text; a place past the end is the end.
+    pub(crate) fn offset(self, text: &str) -> usize {
+        let newlines = text.match_indices('\n').map(|(at, _)| at + 1);
+        let start = std::iter::once(0)
+            .chain(newlines)
+            .nth(self.line.saturating_sub(1))
+            .unwrap_or(text.len());
+        let line = text.get(start..).unwrap_or_default();
+        let column = line.char_indices().nth(self.column.saturating_sub(1));
+        column.map_or(text.len(), |(at, _)| start + at)
+    }
 }
 
 impl fmt::Display for Place {
@@ -65,6 +77,8 @@ pub struct Mistake {
     pub message: String,
     /// Column within the text that the field holds (a formula), from 1.
     pub(crate) inner_column: Option<usize>,
+    /// The field is not there and is needed.
+    pub(crate) is_missing: bool,
 }
 
 impl Mistake {
@@ -75,7 +89,14 @@ impl Mistake {
             field: field.into(),
             message: message.into(),
             inner_column: None,
+            is_missing: false,
         }
+    }
+
+    /// The same at a column of the text that the field holds, from 1.
+    pub(crate) fn at_column(mut self, column: usize) -> Self {
+        self.inner_column = Some(column);
+        self
     }
 }
 
@@ -163,12 +184,14 @@ pub enum LoadError {
         limit: u64,
     },
     /// The file is not text.
-    #[error("{} is not UTF-8 text (first bad byte at offset {offset})", path.display())]
+    #[error("{}:{place}: the byte 0x{byte:02X} is not accepted here; text in UTF-8 is", path.display())]
     NotText {
         /// The file.
         path: PathBuf,
-        /// Offset of the first bad byte.
-        offset: usize,
+        /// Where the first bad byte stands.
+        place: Place,
+        /// That byte.
+        byte: u8,
     },
     /// The text is not an accepted preset.
     #[error("{}:{errors}", path.display())]

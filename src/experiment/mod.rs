@@ -12,10 +12,13 @@ pub mod formula;
 mod journal;
 mod language;
 mod layout;
+mod load;
+mod locate;
 pub(crate) mod matching;
 mod mistake;
 mod preset;
 mod read;
+mod recover;
 mod save;
 mod schema;
 mod set;
@@ -35,19 +38,23 @@ pub use language::{
     AnswerSpec, Checkpoints, LanguageSpec, LoraModule, Matching, OTHER, PromptTask,
     RewardProgramSpec, Tune,
 };
+pub use load::load_preset;
+pub(crate) use load::read_text;
+pub(crate) use locate::place;
 pub(crate) use mistake::repeated;
 pub use mistake::{LoadError, Mistake, Place, PresetErrors};
 pub use preset::{
     Arms, BanditSpec, Block, Bump, Expectation, LabelledMode, ModeSpec, Noise, Preset, Quantity,
     Role, Source,
 };
-pub(crate) use read::{Examined, examine, follows, place, read_text, tells_arms};
-pub use read::{FORMAT, MAX_PRESET_BYTES, load_preset, parse_preset, to_ron};
+pub(crate) use read::{Examined, examine, follows, tells_arms};
+pub use read::{FORMAT, MAX_PRESET_BYTES, parse_preset, to_ron};
 pub use save::save_atomically;
-pub use set::{SetError, set_path};
+pub(crate) use set::try_paths;
+pub use set::{SetError, set_path, set_paths};
 pub use training::{
-    Advantage, Features, KlEstimator, KlPenalty, Optimizer, PolicyFamily, Start, StopRule,
-    Training, Update,
+    Advantage, Features, KlEstimator, KlPenalty, MAX_ACTIVATIONS, Optimizer, PolicyFamily, Start,
+    StopRule, Training, Update,
 };
-pub(crate) use validate::validate_language;
 pub use validate::{MAX_ARMS, MAX_BATCH};
+pub(crate) use validate::{refusal, responsible, validate, validate_language};

@@ -1,21 +1,25 @@
 //! Reading and writing presets: text in, checked preset or located mistakes out.
 
-use std::{io::Read, ops::Range, path::Path};
+use std::ops::Range;
 
 use ron::extensions::Extensions;
 
 use super::{
     layout::lay_out,
-    mistake::{LoadError, Mistake, Place, PresetErrors},
+    locate::located,
+    mistake::{Mistake, Place, PresetErrors},
     preset::Preset,
-    schema,
+    recover, schema,
     structure::{self, Findings},
-    tree::{Kind, Node, Tree},
+    tree::{Kind, SyntaxError, Tree},
     validate::{arm_count, validate, validate_for},
 };
 
 /// Largest accepted preset file, in bytes.
 pub const MAX_PRESET_BYTES: u64 = 64 << 20;
+
+/// Of one text so many mistakes are told.
+pub(super) const MOST_TOLD: usize = 100;
 
 /// The version of the file format that this build reads and writes.
 pub const FORMAT: u32 = 1;
@@ -55,23 +59,41 @@ pub(crate) fn examine(text: &str) -> Result<Examined, PresetErrors> {
         return Err(Mistake::new("", message).into());
     }
     check_format(text, format_field(text))?;
-    let tree = Tree::parse(text).map_err(|error| {
-        let mut mistake = Mistake::new("", error.message);
-        mistake.place = Some(Place::of_offset(text, error.at));
-        mistake
-    })?;
-    let written = tree.find("format");
-    let version = tree.at(&written.span).parse().ok();
-    check_format(text, version.map(|version| (written.span.start, version)))?;
+    match Tree::parse(text) {
+        Ok(tree) => examine_tree(&tree, &Trust::default()),
+        Err(error) => recover::examine(text, error),
+    }
+}
+
+/// What of a text is not what its author wrote, as it was mended.
+#[derive(Default)]
+pub(super) struct Trust<'a> {
+    /// Fields whose values are not to be held against others.
+    but: &'a [&'a str],
+}
+
+impl<'a> Trust<'a> {
+    pub(super) fn but(fields: &'a [&'a str]) -> Self {
+        Self { but: fields }
+    }
+}
+
+/// As [`examine`], of a text that is a tree.
+///
+/// # Errors
+/// Another version of the format, or what only the decoder finds.
+pub(super) fn examine_tree(tree: &Tree<'_>, trust: &Trust<'_>) -> Result<Examined, PresetErrors> {
+    let text = tree.text;
+    check_format(text, written_format(tree))?;
     let findings = if tree.has_attributes {
         // `#![enable(…)]` may change what shapes mean; the decoder alone knows.
         Findings::default()
     } else {
-        structure::check(&tree, &schema::PRESET)
+        structure::check(tree, &schema::PRESET)
     };
-    if findings.mistakes.is_empty() {
-        let preset = decode(text)?;
-        let mistakes = located(validate(&preset), &tree);
+    if findings.mistakes.is_empty() && trust.but.is_empty() {
+        let preset = decode_at(text, Some(tree))?;
+        let mistakes = located(validate(&preset), tree);
         return Ok(Examined {
             preset: Some(preset),
             mistakes,
@@ -79,17 +101,47 @@ pub(crate) fn examine(text: &str) -> Result<Examined, PresetErrors> {
     }
     // The rest of the text is checked too, with the mistakes found so far mended.
     let mut mistakes = findings.mistakes;
-    let preset = decode(&mended(text, findings.repairs)).ok();
+    // What is no preset at all has no fields to look at.
+    let is_none = mistakes.iter().any(|mistake| mistake.field.is_empty());
+    let preset = match findings.is_cut || is_none {
+        true => None,
+        false => decode(&mended(text, findings.repairs)).ok(),
+    };
     if let Some(preset) = &preset {
-        let is_counted = !mistakes.iter().any(tells_arms);
+        let is_counted = !mistakes.iter().any(tells_arms)
+            && !trust.but.iter().any(|field| field_tells_arms(field));
         let arms = arm_count(&preset.bandit.arms).filter(|_| is_counted);
-        let further = validate_for(preset, arms)
+        let unsure: Vec<&str> = (mistakes.iter().map(|mistake| mistake.field.as_str()))
+            .chain(trust.but.iter().copied())
+            .collect();
+        let further = validate_for(preset, arms, &unsure)
             .into_iter()
             .filter(|further| !follows(further, &mistakes))
             .collect();
-        mistakes.extend(located(further, &tree));
+        mistakes.extend(located(further, tree));
     }
     Ok(Examined { preset, mistakes })
+}
+
+/// Reads a preset without looking at what its values mean.
+///
+/// # Errors
+/// Another version of the format, and every mistake of its form.
+pub(super) fn read_form(text: &str) -> Result<Preset, PresetErrors> {
+    let tree = Tree::parse(text).map_err(syntax_mistake_of(text))?;
+    check_format(text, written_format(&tree))?;
+    match PresetErrors::collect(structure::check(&tree, &schema::PRESET).mistakes) {
+        Some(errors) => Err(errors),
+        None => decode_at(text, Some(&tree)),
+    }
+}
+
+fn syntax_mistake_of(text: &str) -> impl Fn(SyntaxError) -> PresetErrors {
+    move |error| {
+        let mut mistake = Mistake::new(error.field, error.message);
+        mistake.place = Some(Place::of_offset(text, error.at));
+        mistake.into()
+    }
 }
 
 /// Refuses another version of the format before anything else is looked at, since everything else may differ.
@@ -110,6 +162,18 @@ fn check_format(text: &str, written: Option<(usize, u64)>) -> Result<(), PresetE
     let mut mistake = Mistake::new("format", message);
     mistake.place = Some(Place::of_offset(text, at));
     Err(mistake.into())
+}
+
+/// The number of the field `format`, with its place.
+fn written_format(tree: &Tree<'_>) -> Option<(usize, u64)> {
+    let Kind::Struct { fields, .. } = &tree.root.kind else {
+        return None;
+    };
+    let field = fields
+        .iter()
+        .find(|field| tree.at(&field.name) == "format")?;
+    let version = tree.at(&field.value.span).parse().ok()?;
+    Some((field.value.span.start, version))
 }
 
 /// The number behind `format:` where that is the first field, however the rest of the text looks.
@@ -135,12 +199,19 @@ fn skip_blank(mut text: &str) -> &str {
 }
 
 fn decode(text: &str) -> Result<Preset, PresetErrors> {
+    decode_at(text, None)
+}
+
+/// Decodes; a mistake that only the decoder finds is told with its field where there is a tree.
+fn decode_at(text: &str, tree: Option<&Tree<'_>>) -> Result<Preset, PresetErrors> {
     let mut preset: Preset = options().from_str(text).map_err(|error| {
-        let mut mistake = Mistake::new("", error.code.to_string());
-        mistake.place = Some(Place {
+        let place = Place {
             line: error.span.start.line,
             column: error.span.start.col,
-        });
+        };
+        let field = tree.map(|tree| tree.path_at(place.offset(text)));
+        let mut mistake = Mistake::new(field.unwrap_or_default(), error.code.to_string());
+        mistake.place = Some(place);
         PresetErrors::from(mistake)
     })?;
     if preset.bandit.is_left_out()
@@ -168,137 +239,33 @@ fn mended(text: &str, mut repairs: Vec<(Range<usize>, String)>) -> String {
 
 /// Whether a mistake is one in the number of arms, so that lengths cannot be held against it.
 pub(crate) fn tells_arms(mistake: &Mistake) -> bool {
+    field_tells_arms(&mistake.field)
+}
+
+fn field_tells_arms(field: &str) -> bool {
     let parts = ["bandit", "bandit.arms"];
     let counts = ["count", "rows", "columns"];
-    parts.contains(&mistake.field.as_str())
-        || mistake
-            .field
-            .strip_prefix("bandit.arms.")
-            .is_some_and(|part| {
-                counts.contains(&part) || part.starts_with(|c: char| c.is_ascii_digit())
-            })
+    parts.contains(&field)
+        || field.strip_prefix("bandit.arms.").is_some_and(|part| {
+            counts.contains(&part) || part.starts_with(|c: char| c.is_ascii_digit())
+        })
+}
+
+/// Whether a field is another one or lies around it; the whole text lies around every field.
+pub(super) fn is_part_of(inner: &str, outer: &str) -> bool {
+    outer.is_empty()
+        || inner
+            .strip_prefix(outer)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
 /// Whether a mistake of the mended text says nothing new: its field was mended.
 pub(crate) fn follows(further: &Mistake, found: &[Mistake]) -> bool {
     found.iter().any(|first| {
-        let is_inside = |outer: &str, inner: &str| {
-            inner
-                .strip_prefix(outer)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-        };
-        is_inside(&first.field, &further.field) || is_inside(&further.field, &first.field)
-    })
-}
-
-fn located(mistakes: Vec<Mistake>, tree: &Tree<'_>) -> Vec<Mistake> {
-    mistakes
-        .into_iter()
-        .map(|mistake| locate(mistake, tree))
-        .collect()
-}
-
-/// Gives a mistake the place of its field, or of the innermost part of its path that is written down.
-fn locate(mut mistake: Mistake, tree: &Tree<'_>) -> Mistake {
-    if mistake.field.is_empty() {
-        return mistake;
-    }
-    let node = tree.find(&mistake.field);
-    let mut at = node.span.start;
-    if let Some(column) = mistake.inner_column
-        && let Some(inner) = innermost_text(node)
-        && !tree.at(&inner.span).contains(['\\', '\n'])
-    {
-        // A column of the formula is one of the file too where the text is written without escapes.
-        let quoted = tree.at(&inner.span);
-        let skipped = quoted.char_indices().nth(column).map_or(0, |(at, _)| at);
-        at = inner.span.start + skipped;
-        // The place says it already.
-        let prefix = format!("column {column}: ");
-        if let Some(rest) = mistake.message.strip_prefix(&prefix) {
-            mistake.message = rest.to_owned();
-        }
-    }
-    mistake.place = Some(Place::of_offset(tree.text, at));
-    mistake
-}
-
-/// The one text in a value such as `Formula("…")`.
-fn innermost_text(node: &Node) -> Option<&Node> {
-    match &node.kind {
-        Kind::Text => Some(node),
-        Kind::Tuple { items, .. } => match items.as_slice() {
-            [only] => innermost_text(only),
-            _ => None,
-        },
-        Kind::Number
-        | Kind::Char
-        | Kind::Name
-        | Kind::Struct { .. }
-        | Kind::List(_)
-        | Kind::Map => None,
-    }
-}
-
-/// Gives a mistake that came from evaluating a preset its place in the preset's text.
-pub(crate) fn place(mistake: Mistake, text: &str) -> Mistake {
-    match Tree::parse(text) {
-        Ok(tree) => locate(mistake, &tree),
-        Err(_) => mistake,
-    }
-}
-
-/// Reads a preset file (at most [`MAX_PRESET_BYTES`]).
-///
-/// # Errors
-/// The file cannot be read, is too large or no text, or what [`parse_preset`] finds.
-pub fn load_preset(path: &Path) -> Result<Preset, LoadError> {
-    let text = read_text(path)?;
-    parse_preset(&text).map_err(|errors| LoadError::Preset {
-        path: path.to_owned(),
-        errors,
-    })
-}
-
-/// Reads a text file of at most [`MAX_PRESET_BYTES`].
-pub(crate) fn read_text(path: &Path) -> Result<String, LoadError> {
-    let io = |error| LoadError::Io {
-        path: path.to_owned(),
-        error,
-    };
-    // Opening a pipe can already block.
-    let about = std::fs::metadata(path).map_err(io)?;
-    if !about.is_file() {
-        return Err(LoadError::NoFile {
-            path: path.to_owned(),
-            what: if about.is_dir() {
-                "a folder"
-            } else {
-                "a pipe or a device"
-            },
-        });
-    }
-    let file = std::fs::File::open(path).map_err(io)?;
-    let told = about.len();
-    let too_large = |bytes| LoadError::TooLarge {
-        path: path.to_owned(),
-        bytes,
-        limit: MAX_PRESET_BYTES,
-    };
-    if told > MAX_PRESET_BYTES {
-        return Err(too_large(told));
-    }
-    // A growing file does not tell its size: read no further than the limit.
-    let mut bytes = Vec::new();
-    file.take(MAX_PRESET_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .map_err(io)?;
-    if bytes.len() as u64 > MAX_PRESET_BYTES {
-        return Err(too_large(bytes.len() as u64));
-    }
-    String::from_utf8(bytes).map_err(|error| LoadError::NotText {
-        path: path.to_owned(),
-        offset: error.utf8_error().valid_up_to(),
+        let (first, further) = (first.field.as_str(), further.field.as_str());
+        (first == further)
+            || (!first.is_empty() && is_part_of(further, first))
+            || (!further.is_empty() && is_part_of(first, further))
     })
 }
 
@@ -454,7 +421,7 @@ mod tests {
             (
                 6,
                 "        reference: Zipf(1),",
-                "6:20: bandit.reference: `Zipf` is written as Zipf(exponent: 1.0)",
+                "6:20: bandit.reference: `Zipf(1)` is not accepted; `Zipf` is written as Zipf(exponent: 1.0)",
             ),
             (
                 6,
@@ -734,33 +701,5 @@ mod tests {
         )
         .unwrap();
         assert_eq!(parse_preset(&to_ron(&preset)).unwrap(), preset);
-    }
-
-    #[test]
-    fn files_that_are_no_presets_are_told_apart() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("p.ron");
-        assert!(
-            load_preset(&path)
-                .unwrap_err()
-                .to_string()
-                .contains("cannot read")
-        );
-        std::fs::write(&path, b"(format: 1, title: \"\xff\xfe\")").unwrap();
-        let told = load_preset(&path).unwrap_err().to_string();
-        assert!(told.contains("not UTF-8") && told.contains("20"), "{told}");
-        // A sparse file: large to look at, nothing on the disk.
-        std::fs::File::create(&path)
-            .unwrap()
-            .set_len(MAX_PRESET_BYTES + 1)
-            .unwrap();
-        let told = load_preset(&path).unwrap_err().to_string();
-        assert!(
-            told.contains("67108865 bytes") && told.contains("67108864"),
-            "{told}"
-        );
-        std::fs::write(&path, with(&[(5, "arms: Line(count: 0),")])).unwrap();
-        let told = load_preset(&path).unwrap_err().to_string();
-        assert!(told.contains("p.ron:5:19: bandit.arms.count: 0"), "{told}");
     }
 }

@@ -3,7 +3,7 @@
 //! It is the one list behind telling every structural mistake of a text, `--set` paths and what both say is accepted. A
 //! test holds it against what serde reads and writes.
 
-use super::validate::MAX_ARMS;
+use super::validate::{MAX_ARMS, MAX_BATCH};
 use crate::theory::Metric;
 
 /// What a value looks like.
@@ -15,6 +15,13 @@ pub(super) enum Shape {
     Beta,
     /// A whole number ≥ 0 up to this.
     Whole(u64),
+    /// A whole number whose range is checked with the meaning of the preset; here it is only told.
+    Count {
+        /// The least one.
+        least: u64,
+        /// The most.
+        most: u64,
+    },
     /// A text in quotes.
     Text,
     /// `true` or `false`.
@@ -65,14 +72,24 @@ impl Shape {
         match self {
             Self::Number => "a number".to_owned(),
             Self::Beta => "a finite number above 0".to_owned(),
-            Self::Whole(u64::MAX) => "a whole number ≥ 0".to_owned(),
             Self::Whole(limit) => format!("a whole number from 0 to {limit}"),
+            Self::Count { least, most } => format!("a whole number from {least} to {most}"),
             Self::Text => "a text in quotes".to_owned(),
             Self::Flag => "true or false".to_owned(),
             Self::Maybe(inner) => format!("{} or None", inner.describe()),
             Self::List(inner) => format!("a list such as [{}]", inner.example()),
             Self::Tuple(_) => format!("a pair such as {}", self.example()),
-            Self::Struct(_) => format!("a struct such as {}", self.example()),
+            Self::Struct(fields) => match fields.first() {
+                // Where nothing is needed, an example of what may be there.
+                Some(first) if required(fields).is_empty() => {
+                    format!(
+                        "a struct such as ({}: {})",
+                        first.name,
+                        first.shape.example()
+                    )
+                }
+                Some(_) | None => format!("a struct such as {}", self.example()),
+            },
             Self::Enum(variants) => {
                 let names: Vec<String> = variants.iter().map(Variant::outline).collect();
                 format!("one of {}", names.join(", "))
@@ -88,7 +105,7 @@ impl Shape {
     pub(super) fn example(&self) -> String {
         match self {
             Self::Number | Self::Beta => "1.0".to_owned(),
-            Self::Whole(_) => "1".to_owned(),
+            Self::Whole(_) | Self::Count { .. } => "1".to_owned(),
             Self::Text => "\"…\"".to_owned(),
             Self::Flag => "true".to_owned(),
             Self::Maybe(_) => "None".to_owned(),
@@ -176,7 +193,20 @@ const fn with(name: &'static str, fields: &'static [Field]) -> Variant {
     }
 }
 
-const COUNT: Shape = Shape::Whole(u64::MAX);
+const fn count(most: u64) -> Shape {
+    Shape::Count { least: 1, most }
+}
+
+const SEED: Shape = Shape::Whole(u64::MAX);
+const STEPS: Shape = count(u64::MAX);
+const ARMS_COUNT: Shape = count(MAX_ARMS as u64);
+const BATCH: Shape = count(MAX_BATCH as u64);
+const WIDTH: Shape = count(1024);
+/// The index of an arm, whose range depends on the number of arms.
+const ARM_AT: Shape = Shape::Count {
+    least: 0,
+    most: MAX_ARMS as u64 - 1,
+};
 const ARM: Shape = Shape::Whole(MAX_ARMS as u64);
 const PAIR: Shape = Shape::Tuple(&[Shape::Number, Shape::Number]);
 const ARM_VALUE: Shape = Shape::Tuple(&[ARM, Shape::Number]);
@@ -243,18 +273,18 @@ const LANGUAGE: Shape = Shape::Struct(&[
             may("timeout_secs", Shape::Number),
         ])),
     ),
-    may("max_new_tokens", COUNT),
+    may("max_new_tokens", count(4096)),
     may("temperature", Shape::Number),
     may("top_p", Shape::Number),
     may("tune", TUNE),
     may("weight_decay", Shape::Number),
     may("clip", Shape::Maybe(&Shape::Number)),
-    may("warm_up", COUNT),
+    may("warm_up", SEED),
     may(
         "checkpoints",
         Shape::Struct(&[
-            may("every", Shape::Maybe(&COUNT)),
-            may("keep", COUNT),
+            may("every", Shape::Maybe(&STEPS)),
+            may("keep", count(1000)),
             may("best", Shape::Flag),
         ]),
     ),
@@ -265,7 +295,7 @@ const TUNE: Shape = Shape::Enum(&[
     with(
         "Lora",
         &[
-            need("rank", COUNT),
+            need("rank", count(256)),
             need("alpha", Shape::Number),
             need(
                 "modules",
@@ -286,13 +316,13 @@ const TUNE: Shape = Shape::Enum(&[
 const ARMS: Shape = Shape::Enum(&[
     with(
         "Line",
-        &[need("count", COUNT), may("range", Shape::Maybe(&PAIR))],
+        &[need("count", ARMS_COUNT), may("range", Shape::Maybe(&PAIR))],
     ),
     with(
         "Grid",
         &[
-            need("rows", COUNT),
-            need("columns", COUNT),
+            need("rows", ARMS_COUNT),
+            need("columns", ARMS_COUNT),
             may("x_range", Shape::Maybe(&PAIR)),
             may("y_range", Shape::Maybe(&PAIR)),
         ],
@@ -342,7 +372,7 @@ const SOURCE: Shape = Shape::Enum(&[
     ),
     with("PowerLaw", &[need("exponent", Shape::Number)]),
     with("Zipf", &[need("exponent", Shape::Number)]),
-    with("Random", &[need("seed", COUNT), need("noise", NOISE)]),
+    with("Random", &[need("seed", SEED), need("noise", NOISE)]),
     takes("Formula", &[Shape::Text]),
 ]);
 
@@ -429,26 +459,29 @@ const TRAINING: Shape = Shape::Struct(&[
     may(
         "stop",
         Shape::Struct(&[
-            may("steps", Shape::Maybe(&COUNT)),
+            may("steps", Shape::Maybe(&STEPS)),
             may("converged", Shape::Maybe(&Shape::Number)),
             may("seconds", Shape::Maybe(&Shape::Number)),
         ]),
     ),
-    may("seed", COUNT),
+    may("seed", SEED),
 ]);
 
-const FEATURES: Shape = Shape::Enum(&[takes("Polynomial", &[COUNT]), takes("Fourier", &[COUNT])]);
+const FEATURES: Shape = Shape::Enum(&[
+    takes("Polynomial", &[count(16)]),
+    takes("Fourier", &[count(64)]),
+]);
 
 const POLICY: Shape = Shape::Enum(&[
     bare("SoftmaxTable"),
     bare("Gaussian"),
-    with("GaussianMixture", &[need("components", COUNT)]),
+    with("GaussianMixture", &[need("components", count(64))]),
     with("LinearSoftmax", &[need("features", FEATURES)]),
     with(
         "Mlp",
         &[
             need("features", FEATURES),
-            need("hidden", Shape::List(&COUNT)),
+            need("hidden", Shape::List(&WIDTH)),
         ],
     ),
 ]);
@@ -467,7 +500,7 @@ const UPDATE: Shape = Shape::Enum(&[
     with(
         "Sampled",
         &[
-            need("batch", COUNT),
+            need("batch", BATCH),
             need(
                 "advantage",
                 Shape::Enum(&[
@@ -489,7 +522,7 @@ const UPDATE: Shape = Shape::Enum(&[
             ),
         ],
     ),
-    with("Dap", &[need("batch", COUNT)]),
+    with("Dap", &[need("batch", BATCH)]),
 ]);
 
 const OPTIMIZER: Shape = Shape::Enum(&[
@@ -511,11 +544,11 @@ const EXPECTATION: Shape = Shape::Struct(&[
     need(
         "quantity",
         Shape::Enum(&[
-            takes("TargetMass", &[COUNT]),
+            takes("TargetMass", &[ARM_AT]),
             bare("TargetPeak"),
             takes("Target", &[Shape::Metric]),
-            takes("TieBeta", &[COUNT, COUNT]),
-            takes("PolicyMass", &[COUNT]),
+            takes("TieBeta", &[ARM_AT, ARM_AT]),
+            takes("PolicyMass", &[ARM_AT]),
             bare("PolicyPeak"),
             takes("Policy", &[Shape::Metric]),
         ]),
@@ -565,6 +598,7 @@ mod tests {
                 Shape::Number
                 | Shape::Beta
                 | Shape::Whole(_)
+                | Shape::Count { .. }
                 | Shape::Text
                 | Shape::Flag
                 | Shape::Maybe(_) => shape.example(),

@@ -11,10 +11,11 @@ use super::{
     closest::closest,
     mistake::{Mistake, repeated},
     preset::Preset,
-    read::{parse_preset, to_ron},
+    read::{read_form, to_ron},
     schema::{self, Content, Field, Shape, Variant},
     structure::join,
     tree::{self, Kind, Node, Tree},
+    validate::validate,
 };
 
 /// Why `path=value` was refused; the preset is then as before.
@@ -58,6 +59,69 @@ pub enum SetError {
 /// # Errors
 /// Names the path, the value and what is accepted; the preset is then unchanged.
 pub fn set_path(preset: &mut Preset, assignment: &str) -> Result<(), SetError> {
+    set_paths(preset, &[assignment])
+}
+
+/// Sets fields one after the other, as [`set_path`] does. What they make together must be accepted, whatever it is on the
+/// way: `training.policy=Gaussian` and `training.update=Exact` may come in either order.
+///
+/// # Errors
+/// As [`set_path`]; the preset is then unchanged.
+pub fn set_paths(preset: &mut Preset, assignments: &[impl AsRef<str>]) -> Result<(), SetError> {
+    if assignments.is_empty() {
+        return Ok(());
+    }
+    let mut changed = preset.clone();
+    for assignment in assignments {
+        changed = with(&changed, assignment.as_ref())?;
+    }
+    let mut mistakes = validate(&changed);
+    let is_own = |mistake: &Mistake| {
+        let mut assignments = assignments.iter().map(AsRef::as_ref);
+        assignments.any(|assignment| relates(assignment, &mistake.field))
+    };
+    let first = mistakes.iter().position(is_own).unwrap_or(0);
+    if first < mistakes.len() {
+        return Err(SetError::Refused(mistakes.swap_remove(first)));
+    }
+    *preset = changed;
+    Ok(())
+}
+
+/// What of `assignments` cannot be set, by index, and the preset with all the others set. What the new values mean is not
+/// looked at.
+pub(crate) fn try_paths(
+    preset: &Preset,
+    assignments: &[String],
+) -> (Preset, Vec<(usize, SetError)>) {
+    let mut changed = preset.clone();
+    let mut refused = Vec::new();
+    for (index, assignment) in assignments.iter().enumerate() {
+        match with(&changed, assignment) {
+            Ok(preset) => changed = preset,
+            Err(error) => refused.push((index, error)),
+        }
+    }
+    (changed, refused)
+}
+
+/// Whether an assignment sets a field, a part of it or something around it.
+pub(crate) fn relates(assignment: &str, field: &str) -> bool {
+    let path = assignment.split('=').next().unwrap_or_default();
+    // Fields of mistakes leave the names of variants out.
+    let mut set = (path.trim().split('.')).filter(|part| !part.starts_with(char::is_uppercase));
+    let mut at = field.split('.');
+    loop {
+        match (set.next(), at.next()) {
+            (Some(set), Some(at)) if set == at => {}
+            (Some(_), Some(_)) => return false,
+            (None, _) | (_, None) => return true,
+        }
+    }
+}
+
+/// A preset with one field set, its form checked and nothing else.
+fn with(preset: &Preset, assignment: &str) -> Result<Preset, SetError> {
     let (path, value) = assignment
         .split_once('=')
         .map(|(path, value)| (path.trim(), value.trim()))
@@ -80,25 +144,18 @@ pub fn set_path(preset: &mut Preset, assignment: &str) -> Result<(), SetError> {
     let (span, replacement) = walk.inside(Some(&tree.root), &schema::PRESET, 0)?;
     let mut changed = text.clone();
     changed.replace_range(span, &replacement);
-    match parse_preset(&changed) {
-        Ok(accepted) => {
-            *preset = accepted;
-            Ok(())
+    read_form(&changed).map_err(|errors| {
+        let mut mistake = match errors.mistakes().first() {
+            Some(first) => first.clone(),
+            None => Mistake::new(path, "is not accepted"),
+        };
+        // A place in a text that nobody has seen helps nobody.
+        mistake.place = None;
+        if mistake.field.is_empty() {
+            mistake.field = path.to_owned();
         }
-        Err(errors) => {
-            let mut mistakes = errors.mistakes().to_vec();
-            mistakes.truncate(1);
-            let mut mistake = mistakes
-                .pop()
-                .unwrap_or_else(|| Mistake::new(path, "is not accepted"));
-            // A place in a text that nobody has seen helps nobody.
-            mistake.place = None;
-            if mistake.field.is_empty() {
-                mistake.field = path.to_owned();
-            }
-            Err(SetError::Refused(mistake))
-        }
-    }
+        SetError::Refused(mistake)
+    })
 }
 
 struct Walk<'a, 't> {
@@ -157,6 +214,7 @@ impl Walk<'_, '_> {
             Shape::Number
             | Shape::Beta
             | Shape::Whole(_)
+            | Shape::Count { .. }
             | Shape::Text
             | Shape::Flag
             | Shape::Metric => Err(self.wrong(
@@ -392,6 +450,7 @@ fn accepts(variant: &Variant, segment: &str) -> bool {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests may panic")]
     use super::*;
+    use crate::experiment::parse_preset;
     use crate::{
         experiment::{Advantage, KlPenalty, PolicyFamily, Source, Start, Update, builtin_preset},
         theory::{Direction, Threshold},

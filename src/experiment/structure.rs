@@ -1,10 +1,11 @@
 //! Holding a text's tree against the schema: every unknown, missing, doubled or mistyped field at once.
 
-use std::ops::Range;
+use std::{collections::HashSet, ops::Range};
 
 use super::{
     closest::closest,
     mistake::{Mistake, Place, repeated},
+    read::{MOST_TOLD, options},
     schema::{Content, Field, Shape, Variant, metric_names},
     tree::{self, Kind, Node, Tree},
 };
@@ -15,6 +16,8 @@ pub(super) struct Findings {
     pub(super) mistakes: Vec<Mistake>,
     /// Replacements of spans, in no order, none overlapping another.
     pub(super) repairs: Vec<(Range<usize>, String)>,
+    /// There are more mistakes than anybody reads; the rest was not looked at.
+    pub(super) is_cut: bool,
 }
 
 /// Every structural mistake of a text.
@@ -34,6 +37,15 @@ struct Checker<'a, 't> {
 
 impl Checker<'_, '_> {
     fn note(&mut self, at: usize, field: &str, message: String) {
+        // Each place costs a pass over the text.
+        if self.findings.mistakes.len() >= MOST_TOLD {
+            if !self.findings.is_cut {
+                self.findings.is_cut = true;
+                let message = "… and more mistakes, which are told once these are mended";
+                self.findings.mistakes.push(Mistake::new("", message));
+            }
+            return;
+        }
         let mut mistake = Mistake::new(field, message);
         mistake.place = Some(Place::of_offset(self.tree.text, at));
         self.findings.mistakes.push(mistake);
@@ -51,31 +63,24 @@ impl Checker<'_, '_> {
     }
 
     fn value(&mut self, node: &Node, shape: &Shape, path: &str) {
+        if self.findings.is_cut {
+            return;
+        }
         let text = self.tree.at(&node.span);
         match shape {
-            Shape::Number if node.kind == Kind::Number => {}
-            Shape::Beta if node.kind == Kind::Number => {
-                // Numbers written in other ways (0x10, 1_000) are left to the decoder.
-                if text
-                    .parse::<f64>()
-                    .is_ok_and(|beta| !(beta.is_finite() && beta > 0.0))
-                {
+            Shape::Number if is_number(node, text) => {}
+            Shape::Beta if is_number(node, text) => {
+                let beta = text.parse().or_else(|_| options().from_str::<f64>(text));
+                if !beta.is_ok_and(|beta| beta.is_finite() && beta > 0.0) {
                     self.refuse(node, shape, path);
                 }
             }
-            Shape::Whole(limit) if node.kind == Kind::Number => {
-                let plain = text.replace('_', "");
-                let is_whole = match plain.parse::<u64>() {
-                    Ok(value) => value <= *limit,
-                    Err(_) => ["0x", "0b", "0o"]
-                        .iter()
-                        .any(|prefix| plain.starts_with(prefix)),
-                };
-                if !is_whole {
-                    self.refuse(node, shape, path);
-                }
-            }
-            Shape::Text if node.kind == Kind::Text => {}
+            Shape::Whole(limit) if is_whole(node, text, *limit) => {}
+            Shape::Count { .. } if is_whole(node, text, u64::MAX) => {}
+            // What is escaped in a text is the decoder's business.
+            Shape::Text
+                if node.kind == Kind::Text
+                    && (!text.contains('\\') || options().from_str::<String>(text).is_ok()) => {}
             Shape::Flag if matches!(text, "true" | "false") => {}
             Shape::Maybe(inner) => match &node.kind {
                 Kind::Name if text == "None" => {}
@@ -91,7 +96,9 @@ impl Checker<'_, '_> {
                 Kind::List(items) => {
                     for (index, item) in items.iter().enumerate() {
                         // Long lists of plain numbers are the common case; no path is made for what is right.
-                        if !(matches!(inner, Shape::Number) && item.kind == Kind::Number) {
+                        let is_plain = matches!(inner, Shape::Number)
+                            && is_number(item, self.tree.at(&item.span));
+                        if !is_plain {
                             self.value(item, inner, &format!("{path}.{index}"));
                         }
                     }
@@ -121,6 +128,7 @@ impl Checker<'_, '_> {
             Shape::Number
             | Shape::Beta
             | Shape::Whole(_)
+            | Shape::Count { .. }
             | Shape::Text
             | Shape::Flag
             | Shape::Metric => self.refuse(node, shape, path),
@@ -138,11 +146,10 @@ impl Checker<'_, '_> {
     }
 
     fn fields(&mut self, node: &Node, given: &[tree::Field], fields: &[Field], path: &str) {
-        for (index, field) in given.iter().enumerate() {
+        let mut seen = HashSet::new();
+        for field in given {
             let name = self.tree.at(&field.name);
-            let is_double = given[..index]
-                .iter()
-                .any(|earlier| self.tree.at(&earlier.name) == name);
+            let is_double = !seen.insert(name);
             match fields.iter().find(|known| known.name == name) {
                 _ if is_double => {
                     let message = "field is given twice".to_owned();
@@ -164,12 +171,12 @@ impl Checker<'_, '_> {
         }
         let mut missing = String::new();
         for field in fields.iter().filter(|field| field.required) {
-            if !given
-                .iter()
-                .any(|one| self.tree.at(&one.name) == field.name)
-            {
+            if !seen.contains(field.name) {
                 let message = format!("field is missing; {} is needed", field.shape.describe());
                 self.note(node.span.start, &join(path, field.name), message);
+                if let Some(noted) = self.findings.mistakes.last_mut() {
+                    noted.is_missing = true;
+                }
                 missing.push_str(&format!("{}: {}, ", field.name, field.shape.example()));
             }
         }
@@ -214,7 +221,11 @@ impl Checker<'_, '_> {
                 self.fields(node, &[], fields, path);
             }
             _ => {
-                let message = format!("`{name}` is written as {}", variant.example());
+                let message = format!(
+                    "`{}` is not accepted; `{name}` is written as {}",
+                    repeated(self.tree.at(&node.span)),
+                    variant.example()
+                );
                 self.note(node.span.start, path, message);
                 self.findings
                     .repairs
@@ -245,6 +256,18 @@ impl Checker<'_, '_> {
             }
         }
     }
+}
+
+fn is_number(node: &Node, text: &str) -> bool {
+    // RON has more ways to write a number, which are rare.
+    node.kind == Kind::Number
+        && (text.parse::<f64>().is_ok() || options().from_str::<f64>(text).is_ok())
+}
+
+fn is_whole(node: &Node, text: &str, limit: u64) -> bool {
+    node.kind == Kind::Number
+        && (text.parse().or_else(|_| options().from_str::<u64>(text)))
+            .is_ok_and(|value| value <= limit)
 }
 
 /// `path.name`, or the name alone at the top.

@@ -74,6 +74,55 @@ pub enum PolicyFamily {
     },
 }
 
+/// Largest number of arms × (features + units) that a policy network may have.
+pub const MAX_ACTIVATIONS: usize = 50_000_000;
+
+impl PolicyFamily {
+    /// Its name as presets write it.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::SoftmaxTable => "SoftmaxTable",
+            Self::Gaussian => "Gaussian",
+            Self::GaussianMixture { .. } => "GaussianMixture",
+            Self::LinearSoftmax { .. } => "LinearSoftmax",
+            Self::Mlp { .. } => "Mlp",
+        }
+    }
+
+    /// Numbers that a network holds for each arm: features, hidden units and the logit. None for families without a
+    /// network. `axes` is 1 for arms on a line and 2 for a grid.
+    #[must_use]
+    pub fn width(&self, axes: usize) -> Option<usize> {
+        let (features, hidden) = match self {
+            Self::SoftmaxTable | Self::Gaussian | Self::GaussianMixture { .. } => return None,
+            Self::LinearSoftmax { features } => (features, &[][..]),
+            Self::Mlp { features, hidden } => (features, hidden.as_slice()),
+        };
+        let units = hidden
+            .iter()
+            .fold(1, |sum: usize, width| sum.saturating_add(*width));
+        Some(features.count(axes).saturating_add(units))
+    }
+}
+
+impl Features {
+    /// How many features an arm has; `axes` is 1 for arms on a line and 2 for a grid.
+    #[must_use]
+    pub fn count(self, axes: usize) -> usize {
+        match (self, axes) {
+            (Self::Polynomial(degree), 0 | 1) => degree,
+            // Degree t has t + 1 monomials in two variables.
+            (Self::Polynomial(degree), _) => degree.saturating_mul(degree.saturating_add(3)) / 2,
+            (Self::Fourier(frequency), 0 | 1) => frequency.saturating_mul(2),
+            // Half of the wave vectors with |kx| + |ky| up to the frequency, a sine and a cosine each.
+            (Self::Fourier(frequency), _) => {
+                (frequency.saturating_mul(frequency.saturating_add(1))).saturating_mul(2)
+            }
+        }
+    }
+}
+
 /// Arm features of the restricted families, from coordinates scaled to [−1, 1].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Features {

@@ -18,6 +18,7 @@ use super::{
     leaving::WORTH_ASKING_SECS,
     link::Link,
     menu,
+    opening::placed,
     panels::{
         about,
         controls::Controls,
@@ -56,7 +57,7 @@ use crate::{
 pub struct WorkbenchOptions {
     /// A built-in preset's name or a file to open; without it the last session, or Figure 5.
     pub open: Option<String>,
-    /// Changes to what `open` names, `path=value` as [`experiment::set_path`] takes them; with any, it starts as unsaved.
+    /// Changes to what `open` names, `path=value` as [`experiment::set_paths`] takes them; with any, it starts as unsaved.
     pub sets: Vec<String>,
     /// Folder of the session file; none keeps nothing.
     pub state_dir: Option<PathBuf>,
@@ -813,10 +814,15 @@ pub(super) fn open_changed(name: &str, sets: &[String]) -> Result<Document, Stri
             (preset, Origin::File(path))
         }
     };
-    for set in sets {
-        experiment::set_path(&mut preset, set).map_err(|error| error.to_string())?;
-    }
-    let mut document = Document::open(preset, origin)?;
+    experiment::set_paths(&mut preset, sets).map_err(|error| error.to_string())?;
+    let is_changed = !sets.is_empty();
+    let mut document = Document::open(preset, origin.clone()).map_err(|error| {
+        if is_changed {
+            error
+        } else {
+            placed(&origin, error)
+        }
+    })?;
     if !sets.is_empty() {
         document.mark_dirty();
     }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     bandit::is_data,
-    engine::Command,
+    engine::{Command, check_file},
     experiment::{
         self, Arms, BanditSpec, Edit, LanguageSpec, ModeSpec, Preset, Role, Source, repeated,
     },
@@ -31,9 +31,9 @@ impl Workbench {
 
     /// Opens another experiment, whatever is unsaved.
     pub(super) fn open_now(&mut self, ctx: &Context, preset: Preset, origin: Origin) {
-        match Document::open(preset, origin) {
+        match Document::open(preset, origin.clone()) {
             Ok(document) => self.put(ctx, document),
-            Err(error) => self.notify(ctx, Notice::Error(error)),
+            Err(error) => self.notify(ctx, Notice::Error(placed(&origin, error))),
         }
     }
 
@@ -180,7 +180,20 @@ fn with_count(arms: &Arms, count: usize) -> Option<Arms> {
 }
 
 fn open_named_file(path: &Path) -> Result<Preset, String> {
-    experiment::load_preset(path).map_err(|error| error.to_string())
+    let preset = experiment::load_preset(path).map_err(|error| error.to_string())?;
+    // What does not fit the embedded model shows before the trainer asks for it.
+    match &preset.language {
+        Some(_) => check_file(path).map_err(|error| error.to_string()),
+        None => Ok(preset),
+    }
+}
+
+/// The error of an experiment with its place in the file that it came from, if the file is at fault.
+pub(super) fn placed(origin: &Origin, error: String) -> String {
+    match origin {
+        Origin::File(path) => check_file(path).map_or_else(|found| found.to_string(), |_| error),
+        Origin::Untitled | Origin::Builtin(_) | Origin::Table(_) => error,
+    }
 }
 
 /// A table of numbers as an experiment: the columns `reference` and `reward` where there are such, or the only column as
@@ -297,4 +310,33 @@ pub(super) fn remember(recent: &mut Vec<PathBuf>, path: &Path) {
     recent.retain(|other| *other != path);
     recent.insert(0, path);
     recent.truncate(RECENT);
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests may panic")]
+    use super::*;
+
+    #[test]
+    fn what_has_no_target_is_told_with_its_place_in_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("late.ron");
+        let text = "(format: 1, title: \"t\", objective: (direction: Reverse, beta: 1),\n    bandit: (\n        arms: Line(count: 3), \
+                    reference: Constant(1),\n        rewards: Formula(\"2 + 1 / (i - 1)\"),\n    ))";
+        std::fs::write(&path, text).unwrap();
+        let preset = open_named_file(&path).unwrap();
+        let origin = Origin::File(path.clone());
+        let Err(error) = Document::open(preset, origin.clone()) else {
+            panic!("one arm divides by zero")
+        };
+        assert_eq!(
+            placed(&origin, error.clone()),
+            format!(
+                "{}:4:31: bandit.rewards: division by zero at arm 1 in `1 / (i - 1)`",
+                path.display()
+            )
+        );
+        // What was never a file has no place.
+        assert_eq!(placed(&Origin::Untitled, error.clone()), error);
+    }
 }

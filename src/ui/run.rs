@@ -23,7 +23,7 @@ use crate::{engine::Speed, experiment};
 pub struct GuiOptions {
     /// A built-in preset's name or a file; without it the last session, or Figure 5.
     pub open: Option<String>,
-    /// Changes to what is opened by name, `path=value` as [`experiment::set_path`] takes them.
+    /// Changes to what is opened by name, `path=value` as [`experiment::set_paths`] takes them.
     pub sets: Vec<String>,
     /// Save a picture of the window here (PNG) after `after_secs`, then close.
     pub screenshot: Option<PathBuf>,

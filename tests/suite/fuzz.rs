@@ -72,6 +72,7 @@ fn check_preset(text: &str) {
             assert!(!errors.mistakes().is_empty());
             one_line(&errors.to_string());
             let lines = text.lines().count().max(1) + usize::from(text.ends_with('\n'));
+            assert!(errors.mistakes().len() <= 250, "more than anybody reads");
             for mistake in errors.mistakes() {
                 one_line(&mistake.to_string());
                 assert!(!mistake.message.is_empty());
@@ -243,12 +244,12 @@ const RARE: [&str; 2] = [
     r#"(format: 1, title: "rare", bandit: (arms: Grid(rows: 3, columns: 4, x_range: (-1, 1), y_range: None),
     reference: Csv(path: "a.csv", column: "p"), rewards: Random(seed: 3, noise: LogNormal(mean: 0, std: 1)),
     modes: EachArm(threshold: 0.5), reward_edits: [(3, 0.5)], reference_edits: [(1, 0.25), (2, 0)]),
-    objective: (direction: Alpha(0.5), beta: 1e-3, reward_scale: -2, reward_offset: 1, entropy: 0.1, mara: (
+    objective: (direction: Alpha(0.5), beta: 1e-3, reward_scale: -2, reward_offset: 1, entropy: 0, mara: (
     threshold: Percentile(0.9), algorithm: SwapRewardAndReference, anchor: RunningMaximum, per_class: true)),
     training: (policy: Mlp(features: Fourier(3), hidden: [8, 4]), update: Dap(batch: 16), optimizer: Adam(beta1: 0.9,
     beta2: 0.99, epsilon: 1e-8), stop: (steps: 10, converged: 0.01, seconds: 1.5)))"#,
     r#"(format: 1, title: "more", bandit: (arms: Line(count: 6), reference: Zipf(exponent: 1.5), rewards: Random(seed: 1,
-    noise: Uniform(low: -1, high: 1))), objective: (direction: Forward, beta: 2), training: (policy: LinearSoftmax(
+    noise: Uniform(low: -1, high: 1))), objective: (direction: Forward, beta: 2, entropy: 0.1), training: (policy: LinearSoftmax(
     features: Polynomial(2)), start: Given([1, 2, 3, 4, 5, 6]), update: Sampled(batch: 8, advantage: None,
     kl: InReward(K3)), optimizer: Momentum(momentum: 0.9)), expectations: [(says: "s", quantity: TieBeta(0, 1),
     between: (0, 1))])"#,

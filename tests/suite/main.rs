@@ -21,6 +21,7 @@ mod model_hub;
 mod model_store;
 mod models;
 mod presets;
+mod refusals;
 mod run;
 mod run_folder;
 mod saving;

@@ -36,9 +36,34 @@ pub(super) fn explain(line: &[u8], error: &serde_json::Error) -> String {
         }
     };
     match serde_json::from_str::<Value>(text) {
-        Ok(value) => by_value(&value).unwrap_or_else(|| plain(error)),
+        Ok(value) => by_value(&value)
+            .or_else(|| doubled(&value, error))
+            .unwrap_or_else(|| plain(error)),
         Err(error) => by_place(text, &error),
     }
+}
+
+/// A field that is given a second time, where that is what the reader says. The value shown is the last one.
+fn doubled(value: &Value, error: &serde_json::Error) -> Option<String> {
+    let message = error.to_string();
+    let name = message
+        .strip_prefix("duplicate field `")?
+        .split('`')
+        .next()?;
+    let (path, value) = match value.get(name) {
+        Some(value) => (name.to_owned(), Some(value)),
+        None => (
+            format!("mara.{name}"),
+            value.get("mara").and_then(|mara| mara.get(name)),
+        ),
+    };
+    let shown = value
+        .map(|value| repeated(&value.to_string()))
+        .unwrap_or_default();
+    Some(format!(
+        "{path}: {shown} as a second value is not accepted; accepted: each field once (column {})",
+        error.column()
+    ))
 }
 
 /// What the reader says, on one line with the column alone.
@@ -301,7 +326,7 @@ mod tests {
             ("hello", "expected value (column 1); accepted: an object"),
             (
                 r#"{"beta": 1, "beta": 2, "reference": [1], "rewards": [1]}"#,
-                "duplicate field `beta`",
+                "beta: 2 as a second value is not accepted; accepted: each field once (column ",
             ),
         ] {
             let told = told(line);

@@ -11,6 +11,7 @@ use std::{
     process::ExitCode,
 };
 
+use super::values::{above_zero, from_zero, listed, number, share};
 use clap::ValueEnum;
 use request::{Answer, DirectionName, MaraRequest, Request};
 
@@ -47,6 +48,7 @@ pub(super) struct Args {
         long,
         value_name = "MASSES",
         value_delimiter = ',',
+        value_parser = listed,
         allow_hyphen_values = true,
         required_unless_present = "jsonl"
     )]
@@ -56,6 +58,7 @@ pub(super) struct Args {
         long,
         value_name = "REWARDS",
         value_delimiter = ',',
+        value_parser = listed,
         allow_hyphen_values = true,
         required_unless_present = "jsonl"
     )]
@@ -64,6 +67,7 @@ pub(super) struct Args {
     #[arg(
         long,
         value_name = "BETA",
+        value_parser = above_zero,
         allow_hyphen_values = true,
         required_unless_present = "jsonl"
     )]
@@ -72,15 +76,16 @@ pub(super) struct Args {
     #[arg(long)]
     direction: Option<DirectionArg>,
     /// The α-divergence in place of a direction: 1 is reverse, 0 is forward, 0.5 Hellinger, 2 half χ²
-    #[arg(long, value_name = "A", allow_hyphen_values = true)]
+    #[arg(long, value_name = "A", value_parser = number, allow_hyphen_values = true)]
     alpha: Option<f64>,
     /// Coefficient η ≥ 0 of an entropy bonus
-    #[arg(long, value_name = "ETA", allow_hyphen_values = true)]
+    #[arg(long, value_name = "ETA", value_parser = from_zero, allow_hyphen_values = true)]
     entropy: Option<f64>,
     /// Mode-anchored reward augmentation of the arms with effective reward ≥ TAU
     #[arg(
         long,
         value_name = "TAU",
+        value_parser = number,
         allow_hyphen_values = true,
         group = "mara_threshold"
     )]
@@ -89,6 +94,7 @@ pub(super) struct Args {
     #[arg(
         long,
         value_name = "P",
+        value_parser = share,
         allow_hyphen_values = true,
         group = "mara_threshold"
     )]
@@ -97,15 +103,16 @@ pub(super) struct Args {
     #[arg(
         long,
         value_name = "1|2",
+        value_parser = algorithm,
         requires = "mara_threshold",
         allow_hyphen_values = true
     )]
     mara_algorithm: Option<i64>,
     /// Effective reward = S · reward + C
-    #[arg(long, value_name = "S", allow_hyphen_values = true)]
+    #[arg(long, value_name = "S", value_parser = number, allow_hyphen_values = true)]
     reward_scale: Option<f64>,
     /// See --reward-scale
-    #[arg(long, value_name = "C", allow_hyphen_values = true)]
+    #[arg(long, value_name = "C", value_parser = number, allow_hyphen_values = true)]
     reward_offset: Option<f64>,
     /// Print one JSON object in place of the table
     #[arg(long)]
@@ -126,6 +133,12 @@ enum DirectionArg {
     Reverse,
     /// KL(π_ref‖π)
     Forward,
+}
+
+fn algorithm(text: &str) -> Result<i64, String> {
+    text.trim()
+        .parse()
+        .map_err(|_| "1 or 2 is accepted".to_owned())
 }
 
 pub(super) fn execute(args: &Args) -> anyhow::Result<ExitCode> {

@@ -7,7 +7,7 @@ use crate::{
     experiment::{Arms, BanditSpec, MAX_ARMS, ModeSpec, Source},
     theory::{
         Beta, Direction, Distribution, DistributionError, Mara, MaraAlgorithm, Metric, Objective,
-        Threshold, TieScope, Written,
+        TargetError, Threshold, TieScope, Written,
     },
 };
 
@@ -125,8 +125,14 @@ impl Request {
         let problem = ProblemSource::evaluate(&spec, None)
             .and_then(|source| source.problem(&spec, &objective))
             .map_err(|error| error.to_string())?;
-        let analysis =
-            Analysis::thorough(&problem, &objective).map_err(|error| error.to_string())?;
+        let analysis = Analysis::thorough(&problem, &objective).map_err(|error| match error {
+            TargetError::Reward { .. } | TargetError::Range { .. } => format!(
+                "rewards, with reward_scale {} and reward_offset {}: {error}",
+                Written(objective.reward_scale),
+                Written(objective.reward_offset)
+            ),
+            other => other.to_string(),
+        })?;
         Ok(Answer {
             problem,
             objective,

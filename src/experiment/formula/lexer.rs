@@ -19,9 +19,18 @@ const MARKS: [&str; 17] = [
     "<=", ">=", "==", "!=", "&&", "||", "+", "-", "*", "/", "^", "(", ")", ",", "<", ">", "!",
 ];
 
-/// Splits a formula; every token comes with its bytes.
-pub(super) fn tokens(text: &str) -> Result<Vec<(Token<'_>, Range<usize>)>, Fault> {
+/// A formula in pieces.
+pub(super) struct Lexed<'a> {
+    /// Every token with its bytes; for a misspelt operator the one that was probably meant.
+    pub(super) tokens: Vec<(Token<'a>, Range<usize>)>,
+    /// What is no token. One that is the last ended the reading.
+    pub(super) faults: Vec<Fault>,
+}
+
+/// Splits a formula.
+pub(super) fn tokens(text: &str) -> Lexed<'_> {
     let mut tokens = Vec::new();
+    let mut faults = Vec::new();
     let mut at = 0;
     while let Some(next) = text[at..].chars().next() {
         let rest = &text[at..];
@@ -30,10 +39,12 @@ pub(super) fn tokens(text: &str) -> Result<Vec<(Token<'_>, Range<usize>)>, Fault
             continue;
         } else if next.is_ascii_digit() || next == '.' {
             let length = number_length(rest);
-            let value = rest[..length].parse().map_err(|_| {
+            let value = rest[..length].parse().unwrap_or_else(|_| {
                 let shown = repeated(&rest[..length]);
-                Fault::new(&(at..at), format!("`{shown}` is not a number"))
-            })?;
+                let message = format!("`{shown}` is not accepted; a number is");
+                faults.push(Fault::new(&(at..at), message));
+                1.0
+            });
             tokens.push((Token::Number(value), at..at + length));
             length
         } else if next.is_alphabetic() || next == '_' {
@@ -46,17 +57,34 @@ pub(super) fn tokens(text: &str) -> Result<Vec<(Token<'_>, Range<usize>)>, Fault
             tokens.push((Token::Mark(mark), at..at + mark.len()));
             mark.len()
         } else {
-            let message = match next {
-                '=' => "`=` is not accepted; write `==` to compare".to_owned(),
-                '&' | '|' => format!("`{next}` is not accepted; write `{next}{next}`"),
-                '%' => "`%` is not accepted; write mod(a, b)".to_owned(),
-                _ => format!("`{}` is not accepted", next.escape_debug()),
+            let (message, meant) = match next {
+                '=' => (
+                    "`=` is not accepted; write `==` to compare".to_owned(),
+                    Some("=="),
+                ),
+                '&' => ("`&` is not accepted; write `&&`".to_owned(), Some("&&")),
+                '|' => ("`|` is not accepted; write `||`".to_owned(), Some("||")),
+                '%' => ("`%` is not accepted; write mod(a, b)".to_owned(), Some("*")),
+                _ => (
+                    format!(
+                        "`{}` is not accepted; numbers, names, brackets and operators are",
+                        next.escape_debug()
+                    ),
+                    None,
+                ),
             };
-            return Err(Fault::new(&(at..at), message));
+            let mut fault = Fault::new(&(at..at), message);
+            fault.is_last = meant.is_none();
+            faults.push(fault);
+            let Some(meant) = meant else {
+                break;
+            };
+            tokens.push((Token::Mark(meant), at..at + 1));
+            1
         };
         at += length;
     }
-    Ok(tokens)
+    Lexed { tokens, faults }
 }
 
 /// Length of the number at the start: digits, a point, an exponent.

@@ -12,7 +12,7 @@ use std::ops::Range;
 
 use thiserror::Error;
 
-use self::program::Program;
+use self::{lexer::Lexed, program::Program};
 use super::mistake::repeated;
 
 /// Longest accepted formula, in bytes.
@@ -90,21 +90,24 @@ impl Formula {
     /// # Errors
     /// The column and what is accepted there.
     pub fn parse(text: &str) -> Result<Self, FormulaError> {
-        if text.len() > MAX_FORMULA_BYTES {
-            return Err(FormulaError::Syntax {
+        match read(text) {
+            Ok(program) => Ok(Self {
+                text: text.to_owned(),
+                program,
+            }),
+            // There is at least one.
+            Err(faults) => Err(faults.into_iter().next().unwrap_or(FormulaError::Syntax {
                 column: 1,
-                message: format!(
-                    "the formula has {} bytes; at most {MAX_FORMULA_BYTES} are accepted",
-                    text.len()
-                ),
-            });
+                message: "the formula cannot be read".to_owned(),
+            })),
         }
-        let tokens = lexer::tokens(text).map_err(|fault| fault.locate(text))?;
-        let program = parser::parse(&tokens, text.len()).map_err(|fault| fault.locate(text))?;
-        Ok(Self {
-            text: text.to_owned(),
-            program,
-        })
+    }
+
+    /// Everything that keeps a text from being a formula, in its order; nothing where it is one. Reading goes on past
+    /// unknown names, wrong numbers of arguments and misspelt operators, and ends where the text makes no sense.
+    #[must_use]
+    pub fn faults(text: &str) -> Vec<FormulaError> {
+        read(text).err().unwrap_or_default()
     }
 
     /// The value on every arm; `coordinates` gives (x, y) of an arm.
@@ -137,11 +140,37 @@ impl Formula {
     }
 }
 
+/// The program of a text, or at least one fault.
+fn read(text: &str) -> Result<Program, Vec<FormulaError>> {
+    if text.len() > MAX_FORMULA_BYTES {
+        return Err(vec![FormulaError::Syntax {
+            column: 1,
+            message: format!(
+                "the formula has {} bytes; at most {MAX_FORMULA_BYTES} are accepted",
+                text.len()
+            ),
+        }]);
+    }
+    let Lexed { tokens, mut faults } = lexer::tokens(text);
+    let is_whole = !faults.iter().any(|fault| fault.is_last);
+    let parsed = parser::parse(&tokens, text.len(), &mut faults);
+    match parsed {
+        Ok(program) if faults.is_empty() => return Ok(program),
+        // Where the tokens end too early, that was told.
+        Err(fault) if is_whole => faults.push(fault),
+        Ok(_) | Err(_) => {}
+    }
+    faults.sort_by_key(|fault| fault.at);
+    Err(faults.into_iter().map(|fault| fault.locate(text)).collect())
+}
+
 /// A syntax error at bytes of the text.
 #[derive(Debug)]
 struct Fault {
     at: usize,
     message: String,
+    /// Nothing behind it was read.
+    is_last: bool,
 }
 
 impl Fault {
@@ -149,6 +178,7 @@ impl Fault {
         Self {
             at: span.start,
             message: message.into(),
+            is_last: false,
         }
     }
 
@@ -275,6 +305,49 @@ mod tests {
             assert_eq!(error.column(), column, "{text}: {error}");
             assert!(error.to_string().contains(word), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn every_fault_of_a_formula_is_told_with_its_column() {
+        for (text, wanted) in [
+            (
+                "foo + bar * exq(x)",
+                &[(1, "foo"), (7, "bar"), (13, "exp")][..],
+            ),
+            (
+                "sin(1, 2) + clamp(1) - max(foo)",
+                &[
+                    (1, "1 argument"),
+                    (13, "3 arguments"),
+                    (24, "2 or more"),
+                    (28, "foo"),
+                ],
+            ),
+            (
+                "sin + x(2) + pow()",
+                &[(1, "sin("), (7, "x *"), (14, "0 given")],
+            ),
+            (
+                "i = 3 & i == 4 | foo",
+                &[(3, "=="), (7, "&&"), (16, "||"), (18, "foo")],
+            ),
+            ("1 < 2 < foo", &[(7, "&&"), (9, "foo")]),
+            ("i % 3 + foo", &[(3, "mod(a, b)"), (9, "foo")]),
+            // A text that makes no sense ends it, and nothing is made up behind it.
+            ("foo + * bar", &[(1, "foo"), (7, "`*`")]),
+            ("foo + 1 $ bar", &[(1, "foo"), (9, "`$`")]),
+            ("foo(1, 2", &[(1, "foo"), (9, "`)`")]),
+            ("(foo + 1", &[(2, "foo"), (9, "`)`")]),
+        ] {
+            let found = Formula::faults(text);
+            assert_eq!(found.len(), wanted.len(), "{text}: {found:#?}");
+            for (found, (column, word)) in found.iter().zip(wanted) {
+                assert_eq!(found.column(), *column, "{text}: {found}");
+                assert!(found.to_string().contains(word), "{text}: {found}");
+            }
+            assert_eq!(Formula::parse(text).unwrap_err(), found[0]);
+        }
+        assert!(Formula::faults("exp(-x^2)").is_empty());
     }
 
     #[test]

@@ -37,9 +37,18 @@ const NAMED_VALUES: [(&str, Op); 6] = [
     ("e", Op::Constant(std::f64::consts::E)),
 ];
 
-/// Parses a whole formula; `end` is the length of its text.
-pub(super) fn parse(tokens: &[(Token<'_>, Range<usize>)], end: usize) -> Parsed<Program> {
+/// Parses a whole formula; `end` is the length of its text. What is wrong and can be read past goes to `faults`; the program
+/// is of no use then.
+///
+/// # Errors
+/// Where the text makes no sense.
+pub(super) fn parse(
+    tokens: &[(Token<'_>, Range<usize>)],
+    end: usize,
+    faults: &mut Vec<Fault>,
+) -> Parsed<Program> {
     let mut parser = Parser {
+        faults,
         tokens,
         next: 0,
         end,
@@ -66,6 +75,7 @@ pub(super) fn parse(tokens: &[(Token<'_>, Range<usize>)], end: usize) -> Parsed<
 }
 
 struct Parser<'a, 't> {
+    faults: &'a mut Vec<Fault>,
     tokens: &'a [(Token<'t>, Range<usize>)],
     next: usize,
     end: usize,
@@ -146,15 +156,12 @@ impl<'a, 't> Parser<'a, 't> {
                 return Ok(start);
             };
             if compared {
-                return Err(Fault::new(
-                    &span,
-                    "comparisons do not chain; write a < b && b < c",
-                ));
+                self.note(&span, "comparisons do not chain; write a < b && b < c");
             }
             compared = level == COMPARISONS;
             self.level(level + 1)?;
             let span = start..self.last_end();
-            self.program.call(function, 2, span)?;
+            self.call(function, 2, span)?;
         }
     }
 
@@ -163,7 +170,7 @@ impl<'a, 't> Parser<'a, 't> {
             if let Some(span) = self.take(mark) {
                 self.deeper(Self::unary)?;
                 let whole = span.start..self.last_end();
-                self.program.call(function, 1, whole)?;
+                self.call(function, 1, whole)?;
                 return Ok(span.start);
             }
         }
@@ -179,7 +186,7 @@ impl<'a, 't> Parser<'a, 't> {
         if self.take("^").is_some() {
             self.deeper(Self::unary)?;
             let span = start..self.last_end();
-            self.program.call(Function::Power, 2, span)?;
+            self.call(Function::Power, 2, span)?;
         }
         Ok(start)
     }
@@ -193,7 +200,7 @@ impl<'a, 't> Parser<'a, 't> {
         };
         self.next += 1;
         match *token {
-            Token::Number(value) => self.program.push(Op::Constant(value), span.clone())?,
+            Token::Number(value) => self.push(Op::Constant(value), span)?,
             Token::Name(name) => self.named(name, span)?,
             Token::Mark("(") => {
                 self.deeper(|parser| parser.level(0))?;
@@ -217,12 +224,12 @@ impl<'a, 't> Parser<'a, 't> {
         let is_call = self.take("(").is_some();
         if let Some((_, op)) = NAMED_VALUES.iter().find(|(known, _)| *known == name) {
             if is_call {
-                return Err(Fault::new(
-                    span,
-                    format!("`{name}` is a value, not a function; write {name} * (…) to multiply"),
-                ));
+                let message =
+                    format!("`{name}` is a value, not a function; write {name} * (…) to multiply");
+                self.note(span, message);
+                self.arguments()?;
             }
-            return self.program.push(*op, span.clone());
+            return self.push(*op, span);
         }
         let Some((function, arity)) = Function::by_name(name) else {
             let known = || {
@@ -234,14 +241,27 @@ impl<'a, 't> Parser<'a, 't> {
                 None => format!("known are {}", super::FORMULA_HELP),
             };
             let name = repeated(name);
-            return Err(Fault::new(span, format!("unknown name `{name}`; {hint}")));
+            self.note(span, format!("unknown name `{name}`; {hint}"));
+            if is_call {
+                self.arguments()?;
+            }
+            return Ok(());
         };
         if !is_call {
-            return Err(Fault::new(
-                span,
-                format!("`{name}` is a function; write {name}(…)"),
-            ));
+            self.note(span, format!("`{name}` is a function; write {name}(…)"));
+            return Ok(());
         }
+        let given = self.arguments()?;
+        if !arity.accepts(given) {
+            self.note(span, format!("`{name}` takes {arity}, {given} given"));
+            return Ok(());
+        }
+        let whole = span.start..self.last_end();
+        self.call(function, given, whole)
+    }
+
+    /// What stands in the brackets of a call; how many there are.
+    fn arguments(&mut self) -> Parsed<usize> {
         let mut given = 0;
         if self.take(")").is_none() {
             loop {
@@ -253,14 +273,26 @@ impl<'a, 't> Parser<'a, 't> {
             }
             self.expect(")")?;
         }
-        if !arity.accepts(given) {
-            return Err(Fault::new(
-                span,
-                format!("`{name}` takes {arity}, {given} given"),
-            ));
+        Ok(given)
+    }
+
+    /// Notes what is wrong; the program stays as it is from then on.
+    fn note(&mut self, span: &Range<usize>, message: impl Into<String>) {
+        self.faults.push(Fault::new(span, message));
+    }
+
+    fn push(&mut self, op: Op, span: &Range<usize>) -> Parsed<()> {
+        match self.faults.is_empty() {
+            true => self.program.push(op, span.clone()),
+            false => Ok(()),
         }
-        let whole = span.start..self.last_end();
-        self.program.call(function, given, whole)
+    }
+
+    fn call(&mut self, function: Function, given: usize, span: Range<usize>) -> Parsed<()> {
+        match self.faults.is_empty() {
+            true => self.program.call(function, given, span),
+            false => Ok(()),
+        }
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::reference::KnownReference;
+use super::{error::LmTrainError, reference::KnownReference};
 use crate::{
-    experiment::Tune,
+    experiment::{LoraModule, Tune},
     lm::{
         LanguageModel, LmError,
         fast::{AdamWState, Buffer, LoraLayout, Network},
@@ -20,9 +20,30 @@ pub(super) enum Trained {
     Lora { layout: LoraLayout, factors: Buffer },
 }
 
+/// The layout of low-rank factors on a model.
+///
+/// # Errors
+/// A rank, α or choice of modules that does not fit the model, with its field.
+pub(super) fn lora_layout(
+    model: &LanguageModel,
+    rank: usize,
+    alpha: f64,
+    modules: &[LoraModule],
+) -> Result<LoraLayout, LmTrainError> {
+    let width = model.layout.config().hidden_size;
+    if rank > width {
+        return Err(LmTrainError::field(
+            "language.tune.rank",
+            rank,
+            format!("1 to {width} are, the width of the model"),
+        ));
+    }
+    Ok(LoraLayout::new(&model.layout, rank, alpha, modules)?)
+}
+
 impl Trained {
     /// Parameters that make the policy equal to the reference.
-    pub(super) fn new(model: &LanguageModel, tune: &Tune, seed: u64) -> Result<Self, LmError> {
+    pub(super) fn new(model: &LanguageModel, tune: &Tune, seed: u64) -> Result<Self, LmTrainError> {
         Ok(match tune {
             Tune::Full => Self::Full(Buffer::from(model.weights.as_slice())),
             Tune::Lora {
@@ -30,7 +51,7 @@ impl Trained {
                 alpha,
                 modules,
             } => {
-                let layout = LoraLayout::new(&model.layout, *rank, *alpha, modules)?;
+                let layout = lora_layout(model, *rank, *alpha, modules)?;
                 let factors = Buffer::from(layout.initial(seed).as_slice());
                 Self::Lora { layout, factors }
             }

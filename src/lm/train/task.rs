@@ -62,87 +62,29 @@ impl Task {
         model: &LanguageModel,
         spec: &LanguageSpec,
     ) -> Result<Self, LmTrainError> {
-        let judge = Judge::new(spec).map_err(|error| LmTrainError::Reward(error.to_string()))?;
-        let first_only = spec.matching == Matching::FirstToken;
-        let end = model.tokenizer.end_token();
-        if end.is_none() && !first_only {
-            return Err(LmTrainError::field(
-                "language.matching",
-                "this rule with a tokenizer that has no end token",
-                "FirstToken is",
-            ));
-        }
-        let max_tokens = if first_only { 1 } else { spec.max_new_tokens };
-        let mut prompts = Vec::with_capacity(spec.prompts.len());
-        for (index, task) in spec.prompts.iter().enumerate() {
-            let prompt = PromptSpec {
-                prompt: task.prompt.clone(),
-                raw: task.raw,
-                prefill: task.prefill.clone(),
-            };
-            let prompt = model.prompt_tokens(&prompt)?;
-            let context = model.layout.config().context;
-            if max_tokens > context {
-                return Err(LmTrainError::field(
-                    "language.max_new_tokens",
-                    max_tokens,
-                    format!("at most {context} are, the context of the model"),
-                ));
-            }
-            if prompt.len() + max_tokens > context + 1 {
-                return Err(LmTrainError::field(
-                    format!("language.prompts.{index}.prompt"),
-                    format!("a prompt of {} tokens", prompt.len()),
-                    format!(
-                        "at most {} are, for {max_tokens} more in a context of {context}: a shorter prompt, or a smaller \
-                         language.max_new_tokens",
-                        context + 1 - max_tokens
-                    ),
-                ));
-            }
-            let answers = task
-                .answers
-                .iter()
-                .enumerate()
-                .map(|(at, answer)| {
-                    let field = format!("language.prompts.{index}.answers.{at}.text");
-                    let text = judge
-                        .canonical(index, at)
-                        .unwrap_or_else(|| answer.text.clone());
-                    let tokens = answer_tokens(&model.tokenizer, &text, end, first_only)?;
-                    if tokens.is_empty() {
-                        return Err(LmTrainError::field(
-                            field,
-                            format!("“{}”", answer.text),
-                            "a text with at least one token is",
-                        ));
-                    }
-                    if tokens.len() > max_tokens {
-                        return Err(LmTrainError::field(
-                            "language.max_new_tokens",
-                            max_tokens,
-                            format!(
-                                "at least {} is, the tokens of the answer “{}”",
-                                tokens.len(),
-                                answer.text
-                            ),
-                        ));
-                    }
-                    Ok(tokens)
-                })
-                .collect::<Result<Vec<_>, _>>()?;
-            check_distinct(index, spec, &answers)?;
-            prompts.push(PromptTokens { prompt, answers });
-        }
+        let reading = Reading::new(model, spec)?;
+        let prompts: Vec<PromptTokens> = (0..spec.prompts.len())
+            .map(|index| reading.prompt(index))
+            .collect::<Result<_, _>>()?;
         let by_tokens = matches!(spec.matching, Matching::Exact | Matching::FirstToken);
         Ok(Self {
-            judge: (!by_tokens).then_some(judge),
+            end: reading.end,
+            max_tokens: reading.max_tokens,
+            judge: (!by_tokens).then_some(reading.judge),
             program: None,
             stop: Arc::default(),
             prompts,
-            end,
-            max_tokens,
         })
+    }
+
+    /// Everything of a task that does not fit its model: one thing for each prompt at most.
+    pub(super) fn faults(model: &LanguageModel, spec: &LanguageSpec) -> Vec<LmTrainError> {
+        match Reading::new(model, spec) {
+            Ok(reading) => (0..spec.prompts.len())
+                .filter_map(|index| reading.prompt(index).err())
+                .collect(),
+            Err(error) => vec![error],
+        }
     }
 
     /// The arm of everything that is no acceptable answer to a prompt.
@@ -186,6 +128,111 @@ impl Task {
                 Err(error) => tracing::warn!("{error}; it is started again"),
             }
         }
+    }
+}
+
+/// Turning prompts and answers into tokens.
+struct Reading<'a> {
+    model: &'a LanguageModel,
+    spec: &'a LanguageSpec,
+    judge: Judge,
+    end: Option<u32>,
+    first_only: bool,
+    max_tokens: usize,
+}
+
+impl<'a> Reading<'a> {
+    fn new(model: &'a LanguageModel, spec: &'a LanguageSpec) -> Result<Self, LmTrainError> {
+        let judge = Judge::new(spec).map_err(|error| LmTrainError::Reward(error.to_string()))?;
+        let first_only = spec.matching == Matching::FirstToken;
+        let end = model.tokenizer.end_token();
+        if end.is_none() && !first_only {
+            return Err(LmTrainError::field(
+                "language.matching",
+                "this rule with a tokenizer that has no end token",
+                "FirstToken is",
+            ));
+        }
+        let max_tokens = if first_only { 1 } else { spec.max_new_tokens };
+        let context = model.layout.config().context;
+        if max_tokens > context {
+            return Err(LmTrainError::field(
+                "language.max_new_tokens",
+                max_tokens,
+                format!("at most {context} are, the context of the model"),
+            ));
+        }
+        Ok(Self {
+            model,
+            spec,
+            judge,
+            end,
+            first_only,
+            max_tokens,
+        })
+    }
+
+    /// One prompt with its answers.
+    fn prompt(&self, index: usize) -> Result<PromptTokens, LmTrainError> {
+        let (model, max_tokens) = (self.model, self.max_tokens);
+        let Some(task) = self.spec.prompts.get(index) else {
+            return Err(LmTrainError::field(
+                "language.prompts",
+                index,
+                format!("a prompt below {} is", self.spec.prompts.len()),
+            ));
+        };
+        let prompt = model.prompt_tokens(&PromptSpec {
+            prompt: task.prompt.clone(),
+            raw: task.raw,
+            prefill: task.prefill.clone(),
+        })?;
+        let context = model.layout.config().context;
+        if prompt.len() + max_tokens > context + 1 {
+            return Err(LmTrainError::field(
+                format!("language.prompts.{index}.prompt"),
+                format!("a prompt of {} tokens", prompt.len()),
+                format!(
+                    "at most {} are, for {max_tokens} more in a context of {context}: a shorter prompt, or a smaller \
+                     language.max_new_tokens",
+                    context + 1 - max_tokens
+                ),
+            ));
+        }
+        let answers = task
+            .answers
+            .iter()
+            .enumerate()
+            .map(|(at, answer)| {
+                let field = format!("language.prompts.{index}.answers.{at}.text");
+                let text = self
+                    .judge
+                    .canonical(index, at)
+                    .unwrap_or_else(|| answer.text.clone());
+                let tokens = answer_tokens(&model.tokenizer, &text, self.end, self.first_only)?;
+                if tokens.is_empty() {
+                    return Err(LmTrainError::field(
+                        field,
+                        format!("“{}”", answer.text),
+                        "a text with at least one token is",
+                    ));
+                }
+                if tokens.len() > max_tokens {
+                    return Err(LmTrainError::field(
+                        "language.max_new_tokens",
+                        max_tokens,
+                        format!(
+                            "at least {} is, the tokens of the answer “{}”",
+                            tokens.len(),
+                            answer.text
+                        ),
+                    ));
+                }
+                Ok(tokens)
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        check_distinct(index, self.spec, &answers)?;
+        Ok(PromptTokens { prompt, answers })
     }
 }
 

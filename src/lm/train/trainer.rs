@@ -23,7 +23,7 @@ use super::{
     reference::Reference,
     report::{SampleRecord, StepFacts, StepParts},
     sampler::{self, Completion, Rule, Scored, Start},
-    state::{LmState, LmStateRef, Trained},
+    state::{LmState, LmStateRef, Trained, lora_layout},
     task::Task,
 };
 use crate::{
@@ -31,7 +31,7 @@ use crate::{
     experiment::{LanguageSpec, Optimizer, PolicyFamily, Start as From, Training, Tune, Update},
     lm::{
         LanguageModel,
-        fast::{AdamW, AdamWSettings, Backward, Buffer, Choice, LoraLayout, Tape, Trie},
+        fast::{AdamW, AdamWSettings, Backward, Buffer, Choice, Tape, Trie},
     },
     task::RewardRequest,
     theory::{Metric, Metrics, Objective},
@@ -115,16 +115,28 @@ impl Prepared {
         spec: &LanguageSpec,
         training: &Training,
     ) -> Result<(), LmTrainError> {
-        let task = Task::without_program(model, spec)?;
+        let faults = Self::faults(model, spec, training);
+        faults.into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// As [`Self::check`], everything that does not fit: one thing for each prompt at most.
+    #[must_use]
+    pub fn faults(
+        model: &LanguageModel,
+        spec: &LanguageSpec,
+        training: &Training,
+    ) -> Vec<LmTrainError> {
+        let mut faults = Task::faults(model, spec);
         if let Tune::Lora {
             rank,
             alpha,
             modules,
         } = &spec.tune
         {
-            LoraLayout::new(&model.layout, *rank, *alpha, modules)?;
+            faults.extend(lora_layout(model, *rank, *alpha, modules).err());
         }
-        check_training(training, task.prompts.len())
+        faults.extend(check_training(training, spec.prompts.len()).err());
+        faults
     }
 
     /// Raw rewards of each prompt's answers where a program gives them instead of the preset.

@@ -7,17 +7,14 @@ use candle_core::{Device, Tensor, Var};
 use super::{Family, scaled_axes};
 use crate::{
     bandit::{
-        Problem,
+        Problem, Shape,
         trainer::{
             error::TrainError,
             random::{Purpose, Stream},
         },
     },
-    experiment::Features,
+    experiment::{Features, MAX_ACTIVATIONS},
 };
-
-/// Largest number of activations and features a step may hold.
-const LARGEST: usize = 50_000_000;
 
 /// See the module.
 pub(super) struct Network {
@@ -45,24 +42,27 @@ impl Network {
         hidden: &[usize],
         seed: u64,
     ) -> Result<Self, TrainError> {
-        let columns = feature_columns(problem, features)?;
+        check_range(features)?;
         let arms = problem.arms();
-        let widths: Vec<usize> = [columns.len()]
+        let axes = match problem.shape {
+            Shape::Line { .. } => 1,
+            Shape::Grid { .. } => 2,
+        };
+        let widths: Vec<usize> = [features.count(axes)]
             .into_iter()
             .chain(hidden.iter().copied())
             .chain([1])
             .collect();
-        let size = arms.saturating_mul(widths.iter().sum());
-        if size > LARGEST {
+        let width: usize = widths.iter().sum();
+        // Before the features themselves, which may not fit into memory.
+        if arms.saturating_mul(width) > MAX_ACTIVATIONS {
             return Err(TrainError::Field {
                 field: "policy",
-                value: format!(
-                    "{} features and units for {arms} arms",
-                    widths.iter().sum::<usize>()
-                ),
+                value: format!("{width} features and units for {arms} arms"),
                 accepted: "arms × (features + units) up to 50 million",
             });
         }
+        let columns = feature_columns(problem, features);
         let mut table = Vec::with_capacity(arms * columns.len());
         for arm in 0..arms {
             table.extend(columns.iter().map(|column| column[arm]));
@@ -189,10 +189,7 @@ impl Family for Network {
     }
 }
 
-/// One column per feature, one number per arm, all of magnitude 1 at most.
-fn feature_columns(problem: &Problem, features: Features) -> Result<Vec<Vec<f64>>, TrainError> {
-    let axes = scaled_axes(problem);
-    let x = &axes[0].0;
+fn check_range(features: Features) -> Result<(), TrainError> {
     let (accepted, size) = match features {
         Features::Polynomial(degree) => ("a degree from 1 to 16", (degree, 16)),
         Features::Fourier(frequency) => ("a frequency from 1 to 64", (frequency, 64)),
@@ -204,6 +201,13 @@ fn feature_columns(problem: &Problem, features: Features) -> Result<Vec<Vec<f64>
             accepted,
         });
     }
+    Ok(())
+}
+
+/// One column per feature, as many as [`Features::count`] says, with one number per arm, all of magnitude 1 at most.
+fn feature_columns(problem: &Problem, features: Features) -> Vec<Vec<f64>> {
+    let axes = scaled_axes(problem);
+    let x = &axes[0].0;
     let y = axes.get(1).map(|axis| &axis.0);
     let mut columns = Vec::new();
     let mut add = |value: &dyn Fn(f64, f64) -> f64| {
@@ -237,5 +241,5 @@ fn feature_columns(problem: &Problem, features: Features) -> Result<Vec<Vec<f64>
             }
         }
     }
-    Ok(columns)
+    columns
 }

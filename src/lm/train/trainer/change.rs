@@ -189,6 +189,13 @@ pub(super) fn check_training(training: &Training, prompts: usize) -> Result<(), 
                 format!("at least {prompts} is, one sample for each prompt"),
             ))
         }
+        Update::Sampled { batch, .. } if batch < training.update.least_batch() => {
+            Err(LmTrainError::field(
+                "training.update.batch",
+                batch,
+                "at least 2 is, as this advantage compares a sample with others of its batch",
+            ))
+        }
         Update::Exact | Update::Sampled { .. } | Update::Dap { .. } => Ok(()),
     }
 }

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::{
-    LanguageModel, LanguageSpec, LmTrainError, LmTrainer, LoraLayout, Metric, Metrics, Objective,
-    PromptState, SampleRecord, StepFacts, StepReport, Tape, Trained, Training, Trie, Update,
+    LanguageModel, LanguageSpec, LmTrainError, LmTrainer, Metric, Metrics, Objective, PromptState,
+    SampleRecord, StepFacts, StepReport, Tape, Trained, Training, Trie, Update,
 };
+use crate::lm::fast::LoraLayout;
 
 impl LmTrainer {
     /// The masses of a prompt's answers and, last, of everything else under the policy.

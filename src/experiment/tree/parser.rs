@@ -1,142 +1,77 @@
-//! RON text as a tree of spans: where every field and value of a preset stands.
-//!
-//! The decoder proper is the `ron` crate; this tree serves what it cannot: telling several mistakes at once with their
-//! places, replacing one value in a text, and laying a text out for people.
+//! RON text → [`Tree`], by recursive descent with a bounded depth. What it stops at it tells with the field, and, where
+//! that is sure, with a change of the text that gets past it.
 
 use std::ops::Range;
 
+use super::{Damage, Field, Kind, Node, Repair, SyntaxError, Tree, push_segment};
+use crate::experiment::mistake::{Place, repeated};
+
 /// Deepest accepted nesting; a preset needs fewer than ten levels.
-pub(crate) const MAX_DEPTH: usize = 48;
+const MAX_DEPTH: usize = 48;
 
-/// A value with its bytes in the text.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Node {
-    pub(crate) span: Range<usize>,
-    pub(crate) kind: Kind,
-}
+/// What stands in for a value that cannot be read: a name that nothing is called.
+const PLACEHOLDER: &str = "_";
 
-/// What a value looks like; meaning is the schema's business.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Kind {
-    Number,
-    Text,
-    Char,
-    /// `true`, `Reverse`, `None`.
-    Name,
-    /// `(a: 1)` or `Name(a: 1)`.
-    Struct {
-        name: Option<Range<usize>>,
-        fields: Vec<Field>,
-    },
-    /// `(1, 2)`, `Name(1)` or `()`.
-    Tuple {
-        name: Option<Range<usize>>,
-        items: Vec<Node>,
-    },
-    List(Vec<Node>),
-    /// `{…}`, which no preset has.
-    Map,
-}
-
-/// A field of a struct.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Field {
-    pub(crate) name: Range<usize>,
-    pub(crate) value: Node,
-    /// Past its comma, or past its value where there is none.
-    pub(crate) end: usize,
-}
-
-/// A syntax error.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct SyntaxError {
-    pub(crate) at: usize,
-    pub(crate) message: String,
-}
-
-/// A text and its tree.
-#[derive(Debug)]
-pub(crate) struct Tree<'t> {
-    pub(crate) text: &'t str,
-    pub(crate) root: Node,
-    /// The text starts with `#![enable(…)]`, which may change what shapes mean.
-    pub(crate) has_attributes: bool,
-}
-
-impl<'t> Tree<'t> {
-    /// Parses a whole text.
-    pub(crate) fn parse(text: &'t str) -> Result<Self, SyntaxError> {
-        let mut parser = Parser { text, at: 0 };
+/// Parses a whole text.
+pub(super) fn parse(text: &str) -> Result<Tree<'_>, SyntaxError> {
+    let mut parser = Parser {
+        text,
+        at: 0,
+        path: Vec::new(),
+        open: Vec::new(),
+    };
+    parser.skip_blank()?;
+    let mut has_attributes = false;
+    while parser.rest().starts_with("#!") {
+        has_attributes = true;
+        match parser.rest().find(']') {
+            Some(end) => parser.at += end + 1,
+            None => return Err(parser.error("`]` of this attribute is missing")),
+        }
         parser.skip_blank()?;
-        let mut has_attributes = false;
-        while parser.rest().starts_with("#!") {
-            has_attributes = true;
-            match parser.rest().find(']') {
-                Some(end) => parser.at += end + 1,
-                None => return Err(parser.error("`]` of this attribute is missing")),
-            }
-            parser.skip_blank()?;
-        }
-        let root = parser.value(0)?;
-        parser.skip_blank()?;
-        if parser.at < text.len() {
-            return Err(parser.error("nothing is expected after the closing bracket"));
-        }
-        Ok(Self {
-            text,
-            root,
-            has_attributes,
-        })
     }
-
-    /// The text of a span; a raw name, such as the `r#None` of an enum's own `None`, without its prefix.
-    pub(crate) fn at(&self, span: &Range<usize>) -> &'t str {
-        let text = self.text.get(span.clone()).unwrap_or_default();
-        match text.strip_prefix("r#") {
-            Some(name) if name.chars().all(|c| c.is_alphanumeric() || c == '_') => name,
-            _ => text,
-        }
+    let root = parser.value(0)?;
+    parser.skip_blank()?;
+    if parser.at < text.len() {
+        let error = parser.error("nothing is expected after the closing bracket");
+        return Err(error.mended(parser.at..text.len(), "", Damage::Open));
     }
+    Ok(Tree {
+        text,
+        root,
+        has_attributes,
+    })
+}
 
-    /// The value at a path, or the innermost one on the way to it that is written down. Names of variants may be left
-    /// out of a path.
-    pub(crate) fn find(&self, path: &str) -> &Node {
-        let mut node = &self.root;
-        for segment in path.split('.').filter(|segment| !segment.is_empty()) {
-            match self.child(node, segment) {
-                Some(child) => node = child,
-                None => break,
-            }
-        }
-        node
-    }
-
-    fn child<'n>(&self, node: &'n Node, segment: &str) -> Option<&'n Node> {
-        let index = segment.parse::<usize>().ok();
-        match &node.kind {
-            Kind::Struct { name, fields } => fields
-                .iter()
-                .find(|field| self.at(&field.name) == segment)
-                .map(|field| &field.value)
-                .or_else(|| (self.name(name) == Some(segment)).then_some(node)),
-            Kind::Tuple { name, items } => match items.as_slice() {
-                _ if self.name(name) == Some(segment) => Some(node),
-                [only] => self.child(only, segment),
-                items => items.get(index?),
-            },
-            Kind::List(items) => items.get(index?),
-            Kind::Number | Kind::Text | Kind::Char | Kind::Name | Kind::Map => None,
-        }
-    }
-
-    pub(crate) fn name(&self, name: &Option<Range<usize>>) -> Option<&'t str> {
-        name.as_ref().map(|span| self.at(span))
+impl SyntaxError {
+    fn mended(
+        mut self,
+        span: Range<usize>,
+        replacement: impl Into<String>,
+        damage: Damage,
+    ) -> Self {
+        self.repairs.push(Repair {
+            span,
+            replacement: replacement.into(),
+            damage,
+        });
+        self
     }
 }
 
 struct Parser<'t> {
     text: &'t str,
     at: usize,
+    /// The way to the value that is being read. On the way out of an error it stays as it is.
+    path: Vec<Segment>,
+    /// What closes the brackets that are open, outermost first.
+    open: Vec<char>,
+}
+
+/// A step on the way to a value.
+enum Segment {
+    Field(Range<usize>),
+    Index(usize),
 }
 
 type Parsed<T> = Result<T, SyntaxError>;
@@ -158,17 +93,128 @@ impl<'t> Parser<'t> {
         SyntaxError {
             at,
             message: message.into(),
+            field: self.field(),
+            bracket: None,
+            repairs: Vec::new(),
         }
+    }
+
+    /// The path so far, from its start and not longer than a line can hold.
+    fn field(&self) -> String {
+        const LONGEST: usize = 200;
+        let mut path = String::new();
+        for segment in &self.path {
+            match segment {
+                Segment::Field(name) => {
+                    let name = self.text.get(name.clone()).unwrap_or_default();
+                    push_segment(&mut path, &repeated(name));
+                }
+                Segment::Index(index) => push_segment(&mut path, &index.to_string()),
+            }
+            if path.len() > LONGEST {
+                path.push('…');
+                break;
+            }
+        }
+        path
     }
 
     /// "`x` is not expected here; … is", or that the text ends.
     fn unexpected(&self, wanted: &str) -> SyntaxError {
         match self.peek() {
-            None => self.error(format!("the text ends here; {wanted} is missing")),
-            Some(found) => self.error(format!(
-                "`{}` is not expected here; {wanted} is",
-                found.escape_debug()
-            )),
+            None => self
+                .error(format!("the text ends here; {wanted} is missing"))
+                .mended(
+                    self.text.len()..self.text.len(),
+                    format!("{PLACEHOLDER}{}", self.closing()),
+                    Damage::Open,
+                ),
+            Some(found) => {
+                let rest = self.rest();
+                let word = rest.find(|c: char| !(c.is_alphanumeric() || c == '_'));
+                let shown = match &rest[..word.unwrap_or(rest.len())] {
+                    "" => found.escape_debug().to_string(),
+                    word => repeated(word),
+                };
+                self.error(format!("`{shown}` is not expected here; {wanted} is"))
+            }
+        }
+    }
+
+    /// What closes all brackets that are open.
+    fn closing(&self) -> String {
+        // A line comment at the end of the text would swallow it.
+        std::iter::once('\n')
+            .chain(self.open.iter().rev().copied())
+            .collect()
+    }
+
+    /// Something else than a comma or the closing bracket stands behind a value.
+    fn no_comma(&mut self, close: char) -> SyntaxError {
+        let error = self.unexpected(&format!("`,` or `{close}`"));
+        let at = self.at;
+        let Some(found) = self.peek() else {
+            return error;
+        };
+        let before = self.text.get(..at).unwrap_or_default();
+        let is_apart = before.ends_with(char::is_whitespace);
+        match found {
+            ';' => error.mended(at..at + 1, ",", Damage::Nothing),
+            ')' | ']' | '}' => self.wrong_close(error, close),
+            '{' | ':' => error,
+            '(' | '[' | '"' if close == ')' => error,
+            _ if close == ')' && self.starts_field() => error.mended(at..at, ",", Damage::Nothing),
+            _ if close == ']'
+                && is_apart
+                && (found.is_ascii_digit() || "-([\"".contains(found)) =>
+            {
+                error.mended(at..at, ",", Damage::Nothing)
+            }
+            _ => match self.stray() {
+                0 => error,
+                stray => error.mended(at..at + stray, "", Damage::Value),
+            },
+        }
+    }
+
+    /// Another bracket closes here than the one that is open: that one was forgotten, or one further in never opened.
+    fn wrong_close(&self, error: SyntaxError, close: char) -> SyntaxError {
+        let at = self.at;
+        let mut outer = self.open.iter().rev().skip(1);
+        if outer.any(|outer| self.peek() == Some(*outer)) {
+            error
+                .mended(at..at, close.to_string(), Damage::Open)
+                .mended(at..at + 1, "", Damage::Value)
+        } else {
+            error
+        }
+    }
+
+    /// Whether a name and a colon follow.
+    fn starts_field(&mut self) -> bool {
+        let start = self.at;
+        let found = matches!(self.field_name(), Ok(Some(_)));
+        self.at = start;
+        found
+    }
+
+    /// Length of the marks that stand here and mean nothing. Words may be those of a text that lost a quote: what they
+    /// would mean is anybody's guess.
+    fn stray(&self) -> usize {
+        let rest = self.rest();
+        rest.find(|c: char| c.is_alphanumeric() || c.is_whitespace() || ",()[]{}\"':;_".contains(c))
+            .unwrap_or(rest.len())
+    }
+
+    /// Something stands where a value should be.
+    fn no_value(&self) -> SyntaxError {
+        let error = self.unexpected("a value");
+        let (at, stray) = (self.at, self.stray());
+        match self.peek() {
+            None => error,
+            Some(',' | ')' | ']') => error.mended(at..at, PLACEHOLDER, Damage::Value),
+            Some(_) if stray > 0 => error.mended(at..at + stray, PLACEHOLDER, Damage::Value),
+            Some(_) => error,
         }
     }
 
@@ -214,13 +260,15 @@ impl<'t> Parser<'t> {
 
     fn value(&mut self, depth: usize) -> Parsed<Node> {
         if depth > MAX_DEPTH {
-            return Err(self.error(format!("nested deeper than {MAX_DEPTH} levels")));
+            return Err(self.error(format!(
+                "is nested deeper than is accepted; values nest at most {MAX_DEPTH} levels, and a preset needs fewer than ten"
+            )));
         }
         self.skip_blank()?;
         let start = self.at;
         let rest = self.rest();
         let kind = match rest.chars().next() {
-            None => return Err(self.unexpected("a value")),
+            None => return Err(self.no_value()),
             Some('(') => self.bracket(None, depth)?,
             Some('[') => self.list(depth)?,
             Some('{') => self.map(depth)?,
@@ -233,7 +281,7 @@ impl<'t> Parser<'t> {
             Some('\'') => self.character()?,
             Some(c) if c.is_ascii_digit() || matches!(c, '+' | '-' | '.') => self.number()?,
             Some(c) if c.is_alphabetic() || c == '_' => self.named(depth)?,
-            Some(_) => return Err(self.unexpected("a value")),
+            Some(_) => return Err(self.no_value()),
         };
         Ok(Node {
             span: start..self.at,
@@ -279,32 +327,51 @@ impl<'t> Parser<'t> {
     fn bracket(&mut self, name: Option<Range<usize>>, depth: usize) -> Parsed<Kind> {
         let open = self.at;
         self.at += 1;
+        self.open.push(')');
+        let level = self.path.len();
         let mut fields = Vec::new();
         let mut items = Vec::new();
         loop {
             self.skip_blank()?;
             if self.peek() == Some(')') {
                 self.at += 1;
+                self.open.pop();
+                self.path.truncate(level);
                 return Ok(if fields.is_empty() {
                     Kind::Tuple { name, items }
                 } else {
                     Kind::Struct { name, fields }
                 });
             }
-            if self.peek().is_none() {
-                return Err(self.unclosed(open, ')'));
+            match self.peek() {
+                None => return Err(self.unclosed(open, ')')),
+                Some(']' | '}') => {
+                    return Err(self.wrong_close(self.unexpected("a field or `)`"), ')'));
+                }
+                Some(_) => {}
             }
             let before = self.at;
             let field = self.field_name()?;
             let value_start = self.at;
             if field.is_none() && !fields.is_empty() {
                 self.at = before;
-                return Err(self.unexpected("a field name and `:`"));
+                let error = self.unexpected("a field name and `:`");
+                return Err(match self.peek() {
+                    Some(',') => error.mended(before..before + 1, "", Damage::Nothing),
+                    _ => error,
+                });
             }
             if field.is_some() && !items.is_empty() {
                 return Err(self.error_at(before, "a field is not expected among values"));
             }
             self.at = value_start;
+            self.path.truncate(level);
+            match &field {
+                Some(name) => self.path.push(Segment::Field(name.clone())),
+                // One value in brackets is known by the name of its field.
+                None if items.is_empty() => {}
+                None => self.path.push(Segment::Index(items.len())),
+            }
             let value = self.value(depth + 1)?;
             let mut end = self.at;
             self.skip_blank()?;
@@ -315,7 +382,7 @@ impl<'t> Parser<'t> {
                 }
                 Some(')') => {}
                 None => return Err(self.unclosed(open, ')')),
-                Some(_) => return Err(self.unexpected("`,` or `)`")),
+                Some(_) => return Err(self.no_comma(')')),
             }
             match field {
                 Some(name) => fields.push(Field { name, value, end }),
@@ -329,9 +396,20 @@ impl<'t> Parser<'t> {
         let start = self.at;
         if let Some(name) = self.identifier() {
             self.skip_blank()?;
-            if self.peek() == Some(':') {
-                self.at += 1;
-                return Ok(Some(name));
+            match self.peek() {
+                Some(':') => {
+                    self.at += 1;
+                    return Ok(Some(name));
+                }
+                Some('=') => {
+                    let at = self.at;
+                    let error = self.error(format!(
+                        "`=` is not expected behind `{}`; `:` is",
+                        repeated(self.text.get(name).unwrap_or_default())
+                    ));
+                    return Err(error.mended(at..at + 1, ":", Damage::Nothing));
+                }
+                Some(_) | None => {}
             }
         }
         self.at = start;
@@ -341,23 +419,39 @@ impl<'t> Parser<'t> {
     fn list(&mut self, depth: usize) -> Parsed<Kind> {
         let open = self.at;
         self.at += 1;
+        self.open.push(']');
+        let level = self.path.len();
         let mut items = Vec::new();
         loop {
             self.skip_blank()?;
             match self.peek() {
                 Some(']') => {
                     self.at += 1;
+                    self.open.pop();
+                    self.path.truncate(level);
                     return Ok(Kind::List(items));
                 }
                 None => return Err(self.unclosed(open, ']')),
-                Some(_) => items.push(self.value(depth + 1)?),
+                Some(')' | '}') => {
+                    return Err(self.wrong_close(self.unexpected("a value or `]`"), ']'));
+                }
+                Some(',') => {
+                    let at = self.at;
+                    let error = self.unexpected("a value");
+                    return Err(error.mended(at..at + 1, "", Damage::Nothing));
+                }
+                Some(_) => {
+                    self.path.truncate(level);
+                    self.path.push(Segment::Index(items.len()));
+                    items.push(self.value(depth + 1)?);
+                }
             }
             self.skip_blank()?;
             match self.peek() {
                 Some(',') => self.at += 1,
                 Some(']') => {}
                 None => return Err(self.unclosed(open, ']')),
-                Some(_) => return Err(self.unexpected("`,` or `]`")),
+                Some(_) => return Err(self.no_comma(']')),
             }
         }
     }
@@ -366,11 +460,13 @@ impl<'t> Parser<'t> {
     fn map(&mut self, depth: usize) -> Parsed<Kind> {
         let open = self.at;
         self.at += 1;
+        self.open.push('}');
         loop {
             self.skip_blank()?;
             match self.peek() {
                 Some('}') => {
                     self.at += 1;
+                    self.open.pop();
                     return Ok(Kind::Map);
                 }
                 None => return Err(self.unclosed(open, '}')),
@@ -381,10 +477,15 @@ impl<'t> Parser<'t> {
     }
 
     fn unclosed(&self, open: usize, close: char) -> SyntaxError {
-        let place = super::mistake::Place::of_offset(self.text, open);
-        self.error(format!(
+        let place = Place::of_offset(self.text, open);
+        let end = self.text.len();
+        let error = self.error(format!(
             "the text ends here; the `{close}` for the bracket at {place} is missing"
-        ))
+        ));
+        SyntaxError {
+            bracket: Some(open),
+            ..error.mended(end..end, self.closing(), Damage::Open)
+        }
     }
 
     fn string(&mut self) -> Parsed<Kind> {
@@ -460,7 +561,11 @@ impl<'t> Parser<'t> {
         {
             Ok(Kind::Number)
         } else {
-            Err(self.error_at(start, format!("`{}` is not a number", &rest[..length])))
+            let error = self.error_at(
+                start,
+                format!("`{}` is not accepted; a number is", &rest[..length]),
+            );
+            Err(error.mended(start..start + length, PLACEHOLDER, Damage::Value))
         }
     }
 }
