@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     experiment::{Arms, BanditSpec, FormulaError, MAX_ARMS, Role, Source},
-    theory::{Distribution, DistributionError, Objective, Written},
+    theory::{CoverageRule, Distribution, DistributionError, Objective, Written},
 };
 
 /// Why a preset's bandit is not a problem; each message names the field, the value and what is accepted.
@@ -260,6 +260,7 @@ impl ProblemSource {
             reference,
             rewards,
             modes,
+            coverage: CoverageRule::USUAL,
         })
     }
 

@@ -192,6 +192,10 @@ pub(super) const PRESET: Shape = Shape::Struct(&[
     may("language", Shape::Maybe(&LANGUAGE)),
     need("objective", OBJECTIVE),
     may("training", TRAINING),
+    may(
+        "coverage",
+        Shape::Struct(&[may("epsilon", Shape::Number), may("draws", COUNT)]),
+    ),
     may("expectations", Shape::List(&EXPECTATION)),
 ]);
 

@@ -11,7 +11,10 @@ use super::{
     read::FORMAT,
     training::{Features, Optimizer, PolicyFamily, Start, StopRule, Training, Update},
 };
-use crate::theory::{Direction, Distribution, DistributionError, Objective, Threshold, Written};
+use crate::theory::{
+    CoverageRule, Direction, Distribution, DistributionError, Objective, Threshold, Written,
+    coverage::MOST_DRAWS,
+};
 
 #[path = "validate_language.rs"]
 mod language_checks;
@@ -54,6 +57,7 @@ pub(crate) fn validate_for(preset: &Preset, arms: Option<usize>) -> Vec<Mistake>
     }
     check.objective(&preset.objective);
     check.training(&preset.training, arms);
+    check.coverage(preset.coverage);
     check.expectations(preset, arms);
     check.mistakes
 }
@@ -90,6 +94,13 @@ pub(crate) fn validate_stop(stop: &StopRule) -> Vec<Mistake> {
 pub(crate) fn validate_modes(modes: &ModeSpec, arms: usize) -> Vec<Mistake> {
     let mut check = Check::default();
     check.modes(modes, arms);
+    check.mistakes
+}
+
+/// Every mistake in what counts as covered; paths start with `coverage`.
+pub(crate) fn validate_coverage(coverage: CoverageRule) -> Vec<Mistake> {
+    let mut check = Check::default();
+    check.coverage(coverage);
     check.mistakes
 }
 
@@ -535,6 +546,16 @@ impl Check {
                     self.between("objective.mara.threshold", value, 0.0, 1.0);
                 }
             }
+        }
+    }
+
+    fn coverage(&mut self, coverage: CoverageRule) {
+        let CoverageRule { epsilon, draws } = coverage;
+        if !(epsilon > 0.0 && epsilon <= 1.0) {
+            self.refuse("coverage.epsilon", Written(epsilon), "above 0, at most 1 is");
+        }
+        if !(1..=MOST_DRAWS).contains(&draws) {
+            self.refuse("coverage.draws", draws, "1 to 1,000,000 are");
         }
     }
 

@@ -55,6 +55,7 @@ enum Part {
     /// Rewards of another prompt than the first.
     Answers(usize),
     Modes,
+    Coverage,
     Stop,
     Language,
 }
@@ -68,6 +69,7 @@ impl Part {
             Edit::Answers { prompt, .. } => Self::Answers(*prompt),
             Edit::Problem(_) => Self::Problem,
             Edit::Modes(_) => Self::Modes,
+            Edit::Coverage(_) => Self::Coverage,
             Edit::Stop(_) => Self::Stop,
             Edit::Language(_) => Self::Language,
         }
@@ -90,6 +92,7 @@ impl Part {
                     .unwrap_or_default(),
             },
             Self::Modes => Edit::Modes(preset.bandit.modes.clone()),
+            Self::Coverage => Edit::Coverage(preset.coverage),
             Self::Stop => Edit::Stop(preset.training.stop),
             Self::Language => match &preset.language {
                 Some(language) => Edit::Language(Box::new(language.clone())),
@@ -448,7 +451,9 @@ impl Document {
             }
             Part::Problem if same_sources(&self.good.bandit, &self.preset.bandit) => Stale::Problem,
             Part::Problem => Stale::Source,
-            Part::Objective | Part::Bars | Part::Answers(_) | Part::Modes => Stale::Problem,
+            Part::Objective | Part::Bars | Part::Answers(_) | Part::Modes | Part::Coverage => {
+                Stale::Problem
+            }
             Part::Training | Part::Stop | Part::Language => Stale::Nothing,
         });
         Ok(())

@@ -28,7 +28,8 @@ impl Stage {
     /// A preset, at step 0.
     pub(crate) fn with(preset: Preset) -> Self {
         let source = ProblemSource::evaluate(&preset.bandit, None).unwrap();
-        let problem = Arc::new(source.problem(&preset.bandit, &preset.objective).unwrap());
+        let problem = source.problem(&preset.bandit, &preset.objective).unwrap();
+        let problem = Arc::new(problem.counted_by(preset.coverage));
         let analysis = Arc::new(Analysis::new(&problem, &preset.objective).unwrap());
         let masses = problem.reference.masses();
         let snapshot = Snapshot {

@@ -20,6 +20,7 @@ pub(crate) use self::{
 };
 use crate::{
     engine::{History, Series, Snapshot},
+    theory::CoverageRule,
     ui::{
         Action, Theme, View,
         chart::{Frame, Margins, decades, line, number, ticks, time_ticks},
@@ -254,7 +255,7 @@ impl TimeCharts {
                 }
             }
         }
-        self.title_ui(ui, index, place, &traces, &theme);
+        self.title_ui(ui, (index, view.problem.coverage), place, &traces, &theme);
         self.view_by_pointer(ui, &response, x, scrolls, view);
         let step = response
             .hover_pos()
@@ -336,7 +337,7 @@ impl TimeCharts {
     fn title_ui(
         &mut self,
         ui: &mut Ui,
-        index: usize,
+        (index, rule): (usize, CoverageRule),
         place: Rect,
         traces: &[Vec<Point>],
         theme: &Theme,
@@ -375,7 +376,7 @@ impl TimeCharts {
                 };
                 let value =
                     value.map_or_else(|| "–".to_owned(), |p| number(curve.shows.value(p.mean)));
-                let text = RichText::new(format!("{} {value}", curve.shows.label())).size(11.0);
+                let text = RichText::new(format!("{} {value}", curve.shows.label_by(rule))).size(11.0);
                 let (swatch, _) = ui.allocate_exact_size(vec2(12.0, 8.0), Sense::hover());
                 let y = swatch.center().y;
                 line(
@@ -387,8 +388,8 @@ impl TimeCharts {
                 ui.add(egui::Label::new(text).truncate())
                     .on_hover_text(format!(
                         "{} = {}",
-                        curve.shows.label(),
-                        curve.shows.formula()
+                        curve.shows.label_by(rule),
+                        curve.shows.formula_by(rule)
                     ));
             }
         });
