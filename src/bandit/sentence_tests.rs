@@ -3,7 +3,9 @@
 use super::{number, percent};
 use crate::{
     bandit::{Analysis, Mode, Problem, Shape},
-    theory::{Beta, CoverageRule, Direction, Distribution, Mara, MaraAlgorithm, Objective, Threshold},
+    theory::{
+        Beta, CoverageRule, Direction, Distribution, Mara, MaraAlgorithm, Objective, Threshold,
+    },
 };
 
 fn problem(reference: &[f64], rewards: &[f64], modes: &[&[u32]]) -> Problem {

@@ -75,7 +75,7 @@ pub(super) struct Args {
     /// Replace a run that is in the folder already
     #[arg(long, requires = "out")]
     overwrite: bool,
-    /// Print the summary as JSON: steps, steps_per_second, every metric, policy, target
+    /// Print the summary as JSON: steps, steps_per_second, every metric, what samples say with standard errors, policy, target
     #[arg(long)]
     json: bool,
 }

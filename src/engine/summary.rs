@@ -259,14 +259,16 @@ impl Outcome {
             .zip(&analysis.target_modes)
             .zip(policy_modes)
             .enumerate()
-            .map(|(index, (((mode, &reference), &target), policy))| ModeSummary {
-                label: mode.label.clone(),
-                arms: mode.arms.len(),
-                reference,
-                target,
-                policy,
-                samples: samples(index),
-            })
+            .map(
+                |(index, (((mode, &reference), &target), policy))| ModeSummary {
+                    label: mode.label.clone(),
+                    arms: mode.arms.len(),
+                    reference,
+                    target,
+                    policy,
+                    samples: samples(index),
+                },
+            )
             .collect();
         Self {
             arms: problem.arms(),

@@ -7,8 +7,8 @@ use super::{
     mistake::Mistake,
     preset::{Preset, Source},
     validate::{
-        validate_bandit, validate_bars, validate_coverage, validate_language, validate_modes, validate_objective,
-        validate_stop, validate_training,
+        validate_bandit, validate_bars, validate_coverage, validate_language, validate_modes,
+        validate_objective, validate_stop, validate_training,
     },
 };
 

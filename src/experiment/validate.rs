@@ -552,7 +552,11 @@ impl Check {
     fn coverage(&mut self, coverage: CoverageRule) {
         let CoverageRule { epsilon, draws } = coverage;
         if !(epsilon > 0.0 && epsilon <= 1.0) {
-            self.refuse("coverage.epsilon", Written(epsilon), "above 0, at most 1 is");
+            self.refuse(
+                "coverage.epsilon",
+                Written(epsilon),
+                "above 0, at most 1 is",
+            );
         }
         if !(1..=MOST_DRAWS).contains(&draws) {
             self.refuse("coverage.draws", draws, "1 to 1,000,000 are");

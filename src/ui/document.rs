@@ -574,6 +574,28 @@ mod tests {
     }
 
     #[test]
+    fn what_counts_as_covered_is_undone_and_told_on_the_command_line() {
+        let preset = builtin_preset("figure-5").unwrap();
+        let origin = Origin::Builtin("figure-5".to_owned());
+        let mut document = Document::open(preset, origin).unwrap();
+        let rule = crate::theory::CoverageRule {
+            epsilon: 0.25,
+            draws: 50,
+        };
+        document.apply(&Edit::Coverage(rule), true).unwrap();
+        assert!(document.refresh().unwrap().is_none());
+        assert_eq!(document.problem().coverage, rule);
+        assert_eq!(
+            crate::ui::clipboard::command_line(&document).unwrap(),
+            "modescope run figure-5 --set coverage.epsilon=0.25 --set coverage.draws=50"
+        );
+        let back = document.undo().unwrap();
+        assert_eq!(back, Edit::Coverage(crate::theory::CoverageRule::USUAL));
+        document.refresh().unwrap();
+        assert!(document.problem().coverage.is_usual());
+    }
+
+    #[test]
     fn an_edit_of_beta_keeps_a_large_problem() {
         let mut document = large();
         let before = document.problem().clone();

@@ -132,9 +132,7 @@ pub(crate) fn mode_strip(
         let masses = rows[row].1.iter().zip(errors).enumerate();
         let kind = MarkKind::Whiskers {
             points: masses
-                .map(|(place, (mass, error))| {
-                    (place as f64, (mass - error).max(0.0), mass + error)
-                })
+                .map(|(place, (mass, error))| (place as f64, (mass - error).max(0.0), mass + error))
                 .collect(),
             offset: *offset,
         };

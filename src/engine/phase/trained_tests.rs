@@ -160,7 +160,10 @@ fn a_long_training_is_dropped_within_a_step() {
     let generation = worker.start(long);
     let start = Instant::now();
     // It says at once that it has begun, so that it can be stopped.
-    while worker.latest().is_none_or(|map| map.generation != generation) {
+    while worker
+        .latest()
+        .is_none_or(|map| map.generation != generation)
+    {
         assert!(start.elapsed() < Duration::from_secs(20), "nothing shown");
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -196,7 +199,10 @@ fn effective_beta_of_the_target_is_that_of_a_policy_which_starts_there() {
     .unwrap();
     let wanted = trainer.measure().get(Metric::EffectiveBeta);
     let (found, _) = request.evaluate(0.2, objective.reward_scale, &mut Scratch::default());
-    assert!(wanted < 0.19 && (found - wanted).abs() < 1e-9, "{found} against {wanted}");
+    assert!(
+        wanted < 0.19 && (found - wanted).abs() < 1e-9,
+        "{found} against {wanted}"
+    );
     let plain = PhaseRequest {
         divides_reward: false,
         ..request
@@ -216,7 +222,9 @@ fn draws_are_the_fewest_whose_coverage_suffices() {
     let mut objective = request.objective;
     objective.beta = Beta::new(0.01).unwrap();
     objective.reward_scale = 1.0;
-    let modes = Analysis::new(&request.problem, &objective).unwrap().target_modes;
+    let modes = Analysis::new(&request.problem, &objective)
+        .unwrap()
+        .target_modes;
     let draws = 10_f64.powf(found).round() as u64;
     assert!(coverage::coverage_at(&modes, draws) >= 0.95, "{draws}");
     assert!(coverage::coverage_at(&modes, draws - 1) < 0.95, "{draws}");
@@ -225,10 +233,7 @@ fn draws_are_the_fewest_whose_coverage_suffices() {
 #[test]
 fn titles_say_whose_the_quantity_is() {
     let (_, mut request) = diagram("figure-5", PhaseQuantity::Metric(Metric::Coverage), 500);
-    assert_eq!(
-        request.title(),
-        "coverage@10 of the policy after 500 steps"
-    );
+    assert_eq!(request.title(), "coverage@10 of the policy after 500 steps");
     request.of = PhaseOf::Target;
     assert_eq!(request.title(), "coverage@10 of the target");
 }

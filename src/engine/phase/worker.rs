@@ -84,6 +84,8 @@ const STOP: u64 = u64::MAX;
 const PUBLISH_EVERY: Duration = Duration::from_millis(80);
 /// Trained cells that wait to be painted.
 const WAITING_CELLS: usize = 64;
+/// Policies of more arms are trained one after the other.
+const LARGE_ARMS: usize = 50_000;
 /// Most policies that are trained at once.
 const MOST_THREADS: usize = 8;
 /// The thread works this long, then leaves the processor to trainer and window for a moment.
@@ -376,7 +378,7 @@ impl Filling<'_> {
             }
         };
         let painted = std::thread::scope(|scope| {
-            for number in 0..training_threads().min(cells.len()) {
+            for number in 0..training_threads(request.problem.arms()).min(cells.len()) {
                 let (work, sender) = (&work, sender.clone());
                 let spawned = std::thread::Builder::new()
                     .name(format!("modescope-phase-{number}"))
@@ -404,8 +406,12 @@ impl Filling<'_> {
     }
 }
 
-/// How many policies are trained at once: two cores stay with the window and the run, where there are as many.
-fn training_threads() -> usize {
+/// How many policies of so many arms are trained at once: two cores stay with the window and the run, where there are as
+/// many, and large policies come one at a time for the sake of memory.
+fn training_threads(arms: usize) -> usize {
+    if arms > LARGE_ARMS {
+        return 1;
+    }
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     cores.saturating_sub(2).clamp(1, MOST_THREADS)
 }

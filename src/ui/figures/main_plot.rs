@@ -13,7 +13,6 @@ use crate::{
     },
 };
 
-
 /// What the main plot shows besides its columns.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct MainPlotState {

@@ -2,6 +2,8 @@
 //! coverage. A click on a mode picks its best arm for the inspector.
 
 mod masses;
+#[cfg(test)]
+mod tests;
 
 use egui::{
     Align, Align2, Color32, DragValue, Layout, Pos2, Rect, RichText, ScrollArea, Sense, Stroke, Ui,
@@ -17,7 +19,10 @@ use crate::{
         Action, Theme, View,
         chart::{Pen, align, elide, hatched_rect, line, number},
         figures,
-        widgets::plot_menu::{plot_context_menu, plot_menu},
+        widgets::{
+            number::significant,
+            plot_menu::{plot_context_menu, plot_menu},
+        },
     },
 };
 
@@ -494,7 +499,8 @@ fn epsilon_ui(ui: &mut Ui, rule: &mut CoverageRule) {
         DragValue::new(&mut rule.epsilon)
             .range(0.001..=1.0)
             .speed(0.005)
-            .max_decimals(3),
+            .max_decimals(3)
+            .custom_formatter(|value, _| significant(value, 3)),
     )
     .on_hover_text(
         "A mode is covered that holds at least ε of an even split, ε/M of the mass; here and in charts, tables and files",

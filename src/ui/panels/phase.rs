@@ -291,7 +291,8 @@ impl State {
             let rule = view.problem.coverage;
             ComboBox::from_id_salt("phase quantity")
                 .selected_text(self.quantity.label_by(rule))
-                .width(130.0)
+                .width(120.0)
+                .height(460.0)
                 .show_ui(ui, |ui| {
                     for &quantity in self.of.quantities() {
                         let name = quantity.label_by(rule);

@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::ui::{Action, Loading, Selection, View};
+use crate::ui::{
+    Action, Loading, Selection, View,
+    theme::{self, ThemeChoice},
+};
 use crate::{
     bandit::{Analysis, Problem, ProblemSource, measure, mode_masses},
     engine::{History, Snapshot, Status},
@@ -113,6 +116,7 @@ pub(crate) fn play<P>(
 ) -> egui_kittest::Harness<'static, Played<P>> {
     egui_kittest::Harness::builder()
         .with_size(size)
+        .with_context_setup(|context| theme::apply(context, ThemeChoice::Dark))
         .build_ui_state(
             move |ui, played: &mut Played<P>| {
                 draw(

@@ -55,7 +55,7 @@ impl Sampled {
         };
         let text = |estimate: Estimate| format!("± {}", short(estimate.standard_error));
         [
-            text(found.covered),
+            format!("± {:.3}", found.covered.standard_error),
             text(found.effective),
             text(found.balance),
             text(found.largest_share),
@@ -142,7 +142,10 @@ impl ModeMasses {
 
     /// How far the mass of a mode among the samples may be off.
     pub(super) fn error(&self, series: Series, mode: usize) -> Option<Estimate> {
-        let sampled = self.sampled.as_ref().filter(|_| series == Series::Samples)?;
+        let sampled = self
+            .sampled
+            .as_ref()
+            .filter(|_| series == Series::Samples)?;
         sampled.masses.get(mode).copied()
     }
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use egui::{
-    Align2, Color32, ColorImage, EventFilter, FontId, Galley, Key, Painter, Rect, Response, Role, Sense,
-    Stroke, TextureHandle, TextureOptions, Ui, WidgetInfo, pos2, vec2,
+    Align2, Color32, ColorImage, EventFilter, FontId, Galley, Key, Painter, Rect, Response, Role,
+    Sense, Stroke, TextureHandle, TextureOptions, Ui, WidgetInfo, pos2, vec2,
 };
 
 use super::axes::{nice_step, ticks};
@@ -44,6 +44,8 @@ const LEFT: f32 = 46.0;
 const BOTTOM: f32 = 36.0;
 const RIGHT: f32 = 84.0;
 const TOP: f32 = 20.0;
+/// Room that is enough for the name of what goes up.
+const LEAST_UP: f32 = 110.0;
 
 impl Canvas {
     /// Draws into the rest of `ui`.
@@ -241,8 +243,8 @@ fn paint_axes(
     );
 }
 
-/// The words above the plot: what goes up on the left, what the colours are on the right, one above the other where they do
-/// not fit beside each other.
+/// The words above the plot: what goes up on the left, cut short where it must be, what the colours are on the right; one
+/// above the other where hardly anything would be left of the former.
 struct Titles {
     up: Arc<Galley>,
     colour: Option<Arc<Galley>>,
@@ -259,21 +261,23 @@ impl Titles {
         map: Option<&Arc<PhaseMap>>,
     ) -> Self {
         let ink = ui.visuals().text_color();
-        let layout = |text: String, size: f32| {
+        let layout = |text: String, size: f32, room: f32| {
             let font = FontId::proportional(size);
             let mut job = egui::text::LayoutJob::simple_singleline(text, font, ink);
-            job.wrap = egui::text::TextWrapping::truncate_at_width((width - 4.0).max(40.0));
+            job.wrap = egui::text::TextWrapping::truncate_at_width(room.max(40.0));
             ui.painter().layout_job(job)
         };
-        let up = layout(
-            format!("Up: {}", request.y.parameter.label(view.problem)),
-            12.0,
-        );
-        let colour = map.map(|map| layout(map.request.title(), 11.0));
-        let together = colour.as_ref().map_or(0.0, |colour| colour.size().x) + up.size().x;
+        let colour = map.map(|map| layout(map.request.title(), 11.0, width - 4.0));
+        let taken = colour.as_ref().map_or(0.0, |colour| colour.size().x + 16.0);
+        let stacked = width - taken < LEAST_UP && taken > 0.0;
+        let room = if stacked { width - 4.0 } else { width - taken };
         Self {
-            more: if together + 14.0 > width { 15.0 } else { 0.0 },
-            up,
+            more: if stacked { 15.0 } else { 0.0 },
+            up: layout(
+                format!("Up: {}", request.y.parameter.label(view.problem)),
+                12.0,
+                room,
+            ),
             colour,
         }
     }
@@ -464,11 +468,7 @@ fn read_out(
             let column = ((x * columns as f64) as usize).min(columns - 1);
             let row = ((y * rows as f64) as usize).min(rows - 1);
             let value = f64::from(map.values[row * columns + column]);
-            ui.strong(format!(
-                "{} = {}",
-                map.request.title(),
-                number(value)
-            ));
+            ui.strong(format!("{} = {}", map.request.title(), number(value)));
         }
         if let Some((a, b)) = request.pair.filter(|_| has_boundary) {
             ui.weak(format!(

@@ -71,10 +71,10 @@ impl Of {
 
     pub(super) fn ui(&mut self, ui: &mut Ui, view: &View) {
         let label = ui.label("of");
-        let names = ["the target", "the trained policy"];
+        let names = ["the target", "the policy after"];
         ComboBox::from_id_salt("phase of")
             .selected_text(names[usize::from(self.policy)])
-            .width(110.0)
+            .width(100.0)
             .show_ui(ui, |ui| {
                 ui.selectable_value(&mut self.policy, false, names[0])
                     .on_hover_text("What the objective asks for, before any training");
@@ -91,7 +91,6 @@ impl Of {
             .response
             .labelled_by(label.id);
         if self.policy {
-            let label = ui.label("after");
             let (columns, rows) = CELLS;
             let cost = grouped((columns * rows) as u64 * self.steps);
             ui.add(
@@ -101,11 +100,11 @@ impl Of {
                     .update_while_editing(false)
                     .suffix(" steps"),
             )
-            .labelled_by(label.id)
             .on_hover_text(format!(
                 "Steps of every cell: {columns} × {rows} trainings are {cost} steps in all, fewer where policies converge. \
                  Causes of collapse cost up to three times as much."
-            ));
+            ))
+            .accessible_name("Steps of every cell");
         }
     }
 }

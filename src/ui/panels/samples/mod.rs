@@ -123,7 +123,11 @@ impl Samples {
             let (reward, valid) = estimates(&batch, language);
             for (name, estimate, tip) in [
                 ("R", reward, "Mean effective reward of the batch"),
-                ("valid", valid, "Share of the batch that is an acceptable answer"),
+                (
+                    "valid",
+                    valid,
+                    "Share of the batch that is an acceptable answer",
+                ),
             ] {
                 let text = format!(
                     "{name} {} ± {}",
@@ -321,7 +325,10 @@ fn cell_ui(
                         .on_hover_text(format!(
                             "{} ± {} of the samples, Monte-Carlo standard error",
                             number(share),
-                            significant(sampled::share(sample.count.into(), total).standard_error, 2)
+                            significant(
+                                sampled::share(sample.count.into(), total).standard_error,
+                                2
+                            )
                         ));
                 });
             });

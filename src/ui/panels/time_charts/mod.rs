@@ -376,7 +376,8 @@ impl TimeCharts {
                 };
                 let value =
                     value.map_or_else(|| "–".to_owned(), |p| number(curve.shows.value(p.mean)));
-                let text = RichText::new(format!("{} {value}", curve.shows.label_by(rule))).size(11.0);
+                let text =
+                    RichText::new(format!("{} {value}", curve.shows.label_by(rule))).size(11.0);
                 let (swatch, _) = ui.allocate_exact_size(vec2(12.0, 8.0), Sense::hover());
                 let y = swatch.center().y;
                 line(
