@@ -86,7 +86,7 @@ fn values_out_of_range_are_refused_in_one_line() {
         args.extend(["--set", set]);
         let output = modescope(&args);
         let errors = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{set}: {errors}");
+        assert_eq!(output.status.code(), Some(1), "{set}: {errors}");
         assert!(errors.contains(told), "{set}: {errors}");
         assert_eq!(errors.trim().lines().count(), 1, "{errors}");
     }
