@@ -51,6 +51,7 @@ fn speed(arms: usize, update: Update, seconds: f64) -> f64 {
         reference,
         rewards,
         modes: vec![],
+        coverage: modescope::theory::CoverageRule::USUAL,
     };
     let objective = Objective::new(Direction::Reverse, Beta::new(0.1).unwrap());
     let analysis = Analysis::new(&problem, &objective).unwrap();

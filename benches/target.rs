@@ -46,6 +46,7 @@ fn problem(count: usize) -> Problem {
         reference: Distribution::from_weights(&weights).unwrap(),
         rewards,
         modes: vec![mode("left", 0.15, 0.25), mode("right", 0.65, 0.75)],
+        coverage: modescope::theory::CoverageRule::USUAL,
     }
 }
 

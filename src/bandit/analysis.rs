@@ -340,6 +340,7 @@ mod tests {
             reference: theory::Distribution::from_weights(&weights).unwrap(),
             rewards: (0..arms).map(|_| next()).collect(),
             modes: Vec::new(),
+            coverage: theory::CoverageRule::USUAL,
         }
     }
 

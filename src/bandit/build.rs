@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     experiment::{Arms, BanditSpec, FormulaError, MAX_ARMS, Role, Source},
-    theory::{Distribution, DistributionError, Objective, Written},
+    theory::{CoverageRule, Distribution, DistributionError, Objective, Written},
 };
 
 /// Why a preset's bandit is not a problem; each message names the field, the value and what is accepted.
@@ -262,6 +262,7 @@ impl ProblemSource {
             reference,
             rewards,
             modes,
+            coverage: CoverageRule::USUAL,
         })
     }
 

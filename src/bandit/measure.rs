@@ -2,12 +2,12 @@
 
 use super::{Analysis, Problem};
 use crate::theory::{
-    Divergence, Metric, Metrics, Objective, Target, coverage, divergence,
+    CoverageRule, Divergence, Metric, Metrics, Objective, Target, coverage, divergence,
     kernels::{self, Compared, Comparison, Facing},
 };
 
 /// All metrics of a policy given by its log masses that do not need a trainer; the causes of dynamics, sampling and
-/// representation stay NaN, and effective β is β. Coverage uses [`coverage::EPSILON`] and [`coverage::DRAWS`].
+/// representation stay NaN, and effective β is β. Coverage is counted by the problem's rule.
 #[must_use]
 pub fn measure(
     problem: &Problem,
@@ -37,6 +37,7 @@ pub fn measure(
         objective,
         target: ground.target,
         cause: cause_target(problem, ground.target),
+        coverage: problem.coverage,
     };
     of_target.metrics(sums, gap, &mode_masses(problem, &masses))
 }
@@ -99,6 +100,7 @@ pub(super) fn measure_ends(
         objective,
         target: ground.target,
         cause: cause_target(problem, ground.target),
+        coverage: problem.coverage,
     };
     let as_policy = sums.of_reference();
     let mut reference_worth = None;
@@ -125,6 +127,7 @@ struct OfTarget<'a> {
     target: &'a Target,
     /// First cause of collapse.
     cause: f64,
+    coverage: CoverageRule,
 }
 
 impl OfTarget<'_> {
@@ -143,14 +146,14 @@ impl OfTarget<'_> {
         metrics.set(Metric::Entropy, sums.entropy);
         metrics.set(Metric::EffectiveBeta, self.objective.beta.get());
         metrics.set(Metric::CauseTarget, self.cause);
-        set_coverage(&mut metrics, mode_masses);
+        set_coverage(&mut metrics, mode_masses, self.coverage);
         metrics
     }
 }
 
 /// Sets the coverage metrics of mode masses.
-pub(super) fn set_coverage(metrics: &mut Metrics, mode_masses: &[f64]) {
-    if let Some(found) = coverage::measure(mode_masses, coverage::EPSILON) {
+fn set_coverage(metrics: &mut Metrics, mode_masses: &[f64], rule: CoverageRule) {
+    if let Some(found) = coverage::measure(mode_masses, rule.epsilon) {
         metrics.set(Metric::ModeMass, found.mass);
         metrics.set(Metric::CoveredModes, found.covered as f64);
         metrics.set(Metric::EffectiveModes, found.effective);
@@ -158,7 +161,7 @@ pub(super) fn set_coverage(metrics: &mut Metrics, mode_masses: &[f64]) {
         metrics.set(Metric::LargestShare, found.largest_share);
         metrics.set(
             Metric::Coverage,
-            coverage::coverage_at(mode_masses, coverage::DRAWS),
+            coverage::coverage_at(mode_masses, rule.draws),
         );
     }
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     bandit::{Mode, Shape},
-    theory::{Beta, Direction, Distribution, decompose},
+    theory::{Beta, CoverageRule, Direction, Distribution, decompose},
 };
 
 fn problem(reference: &[f64], rewards: &[f64]) -> Problem {
@@ -25,6 +25,7 @@ fn problem(reference: &[f64], rewards: &[f64]) -> Problem {
                 arms: vec![3],
             },
         ],
+        coverage: CoverageRule::USUAL,
     }
 }
 

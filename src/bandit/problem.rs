@@ -1,6 +1,6 @@
 //! A checked bandit problem: what a preset becomes once, at the edge. Inside, nothing is checked again.
 
-use crate::theory::Distribution;
+use crate::theory::{CoverageRule, Distribution};
 
 /// How the arms lie.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -47,6 +47,8 @@ pub struct Problem {
     pub rewards: Vec<f64>,
     /// The modes, disjoint, in order of their first arm.
     pub modes: Vec<Mode>,
+    /// What of the modes counts as covered.
+    pub coverage: CoverageRule,
 }
 
 impl Shape {
@@ -78,6 +80,12 @@ impl Shape {
 }
 
 impl Problem {
+    /// The same problem with another rule of what counts as covered.
+    #[must_use]
+    pub fn counted_by(self, coverage: CoverageRule) -> Self {
+        Self { coverage, ..self }
+    }
+
     /// The number of arms.
     #[must_use]
     pub fn arms(&self) -> usize {

@@ -198,7 +198,7 @@ fn with_mara(facts: &Facts, mara: &Augmentation) -> String {
 /// The shape of the target over modes; `why` adds the reason where there is one.
 fn shape(facts: &Facts, why: bool) -> String {
     let masses = facts.target_modes;
-    let Some(found) = coverage::measure(masses, coverage::EPSILON) else {
+    let Some(found) = coverage::measure(masses, facts.problem.coverage.epsilon) else {
         let (arm, mass) = likeliest(facts.target);
         return format!(
             "no arm counts as a mode; the likeliest, {}, holds {} of the target.",

@@ -3,7 +3,9 @@
 use super::{number, percent};
 use crate::{
     bandit::{Analysis, Mode, Problem, Shape},
-    theory::{Beta, Direction, Distribution, Mara, MaraAlgorithm, Objective, Threshold},
+    theory::{
+        Beta, CoverageRule, Direction, Distribution, Mara, MaraAlgorithm, Objective, Threshold,
+    },
 };
 
 fn problem(reference: &[f64], rewards: &[f64], modes: &[&[u32]]) -> Problem {
@@ -23,6 +25,7 @@ fn problem(reference: &[f64], rewards: &[f64], modes: &[&[u32]]) -> Problem {
                 arms: arms.to_vec(),
             })
             .collect(),
+        coverage: CoverageRule::USUAL,
     }
 }
 

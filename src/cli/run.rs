@@ -22,7 +22,7 @@ use crate::{
     engine::{Budget, Ended, Outcome, RunFolder, Session, SessionError, StopReason, Summary},
     experiment::{Journal, StopRule},
     lm::{Ground, LmTrainError, LmTrainer},
-    theory::Metric,
+    theory::{Metric, sampled::Estimate},
 };
 
 /// What a run without any stop rule does.
@@ -78,7 +78,7 @@ pub(super) struct Args {
     /// Replace a run that is in the folder already
     #[arg(long, requires = "out")]
     overwrite: bool,
-    /// Print the summary as JSON: steps, steps_per_second, every metric, policy, target
+    /// Print the summary as JSON: steps, steps_per_second, every metric, what samples say with standard errors, policy, target
     #[arg(long)]
     json: bool,
 }
@@ -407,13 +407,24 @@ fn write_table(out: &mut impl io::Write, session: &Session, summary: &Summary) -
         "{} steps{now} in {:.2} s ({:.0} steps/s), {ended}, seed {}\n",
         summary.steps, summary.seconds, summary.steps_per_second, summary.seed
     )?;
-    let mut rows = vec![["".to_owned(), "policy".to_owned(), "target".to_owned()]];
+    let sampled = (summary.outcome.as_ref()).and_then(|outcome| outcome.sampled.as_ref());
+    let columns = ["", "policy", "target"].into_iter();
+    let columns = columns.chain(sampled.map(|_| "recent samples"));
+    let mut rows: Vec<Vec<String>> = vec![columns.map(str::to_owned).collect()];
     for &metric in Metric::ALL {
-        rows.push([
-            metric.label().to_owned(),
-            number(summary.metric(metric)),
+        let of_policy = match summary.standard_errors.get(metric.key()) {
+            Some(error) => format!("{} ± {}", number(summary.metric(metric)), number(*error)),
+            None => number(summary.metric(metric)),
+        };
+        let mut row = vec![
+            metric.label_by(summary.coverage).into_owned(),
+            of_policy,
             number(summary.target_metric(metric)),
-        ]);
+        ];
+        if let Some(sampled) = sampled {
+            row.push(sampled.metric(metric).map_or_else(String::new, estimate));
+        }
+        rows.push(row);
     }
     if let Some(outcome) = &summary.outcome {
         let draws = |count: Option<u64>| count.map_or_else(|| "–".to_owned(), |n| n.to_string());
@@ -422,7 +433,7 @@ fn write_table(out: &mut impl io::Write, session: &Session, summary: &Summary) -
             ("50 %", policy.for_50_percent, target.for_50_percent),
             ("95 %", policy.for_95_percent, target.for_95_percent),
         ] {
-            rows.push([
+            rows.push(vec![
                 format!("draws for {share} coverage"),
                 draws(policy),
                 draws(target),
@@ -456,14 +467,15 @@ fn write_outcome(out: &mut impl io::Write, ground: &Ground, outcome: &Outcome) -
     let Ground { problem, analysis } = ground;
     if !outcome.modes.is_empty() {
         writeln!(out)?;
-        let mut rows = vec![["mode", "reference", "target", "policy"].map(str::to_owned)];
+        let columns = ["mode", "reference", "target", "policy"].into_iter();
+        let columns = columns.chain(outcome.sampled.as_ref().map(|_| "recent samples"));
+        let mut rows: Vec<Vec<String>> = vec![columns.map(str::to_owned).collect()];
         for mode in outcome.modes.iter().take(SHOWN_ARMS) {
-            rows.push([
-                mode.label.clone(),
-                number(mode.reference),
-                number(mode.target),
-                number(mode.policy),
-            ]);
+            let numbers = [mode.reference, mode.target, mode.policy].map(number);
+            let mut row = vec![mode.label.clone()];
+            row.extend(numbers);
+            row.extend(mode.samples.map(estimate));
+            rows.push(row);
         }
         write_columns(out, &rows)?;
         if let Some(more) = (outcome.modes.len().checked_sub(SHOWN_ARMS)).filter(|&n| n > 0) {
@@ -496,16 +508,20 @@ fn write_outcome(out: &mut impl io::Write, ground: &Ground, outcome: &Outcome) -
 }
 
 /// First column to the left, the others to the right.
-fn write_columns<const N: usize>(out: &mut impl io::Write, rows: &[[String; N]]) -> io::Result<()> {
+fn write_columns(out: &mut impl io::Write, rows: &[impl AsRef<[String]>]) -> io::Result<()> {
     let width = |column: usize| {
         rows.iter()
-            .filter_map(|row| row.get(column))
+            .filter_map(|row| row.as_ref().get(column))
             .map(|cell| cell.chars().count())
             .max()
             .unwrap_or(0)
     };
     for row in rows {
-        for (column, cell) in row.iter().enumerate() {
+        let row = row.as_ref();
+        // What is empty at the end needs no blanks.
+        let filled = row.iter().rposition(|cell| !cell.is_empty());
+        let cells = row.get(..=filled.unwrap_or(0)).unwrap_or(row);
+        for (column, cell) in cells.iter().enumerate() {
             let width = width(column);
             if column == 0 {
                 write!(out, "{cell:<width$}")?;
@@ -516,6 +532,15 @@ fn write_columns<const N: usize>(out: &mut impl io::Write, rows: &[[String; N]])
         writeln!(out)?;
     }
     Ok(())
+}
+
+/// An estimate with its standard error.
+fn estimate(estimate: Estimate) -> String {
+    format!(
+        "{} ± {}",
+        number(estimate.value),
+        number(estimate.standard_error)
+    )
 }
 
 /// Four decimals, or an exponent where those would say nothing.

@@ -60,7 +60,7 @@ fn late_mistakes(preset: &Preset, base_dir: Option<&Path>, found: &[Mistake]) ->
         source,
     });
     let base: Vec<Mistake> = found.iter().chain(&mistakes).cloned().collect();
-    let mut known: Vec<(&[String], Vec<(usize, String)>)> = Vec::new();
+    let mut known: Vec<(&[String], Vec<Told>)> = Vec::new();
     for (index, expectation) in preset.expectations.iter().enumerate() {
         let given = expectation.given.as_slice();
         if given.is_empty() {
@@ -82,14 +82,17 @@ fn late_mistakes(preset: &Preset, base_dir: Option<&Path>, found: &[Mistake]) ->
     mistakes
 }
 
-/// What some changes of an experiment bring about, by index of the change.
+/// A change's place among several, and what is wrong with it.
+type Told = (usize, String);
+
+/// What some changes of an experiment bring about.
 fn of_changed(
     bare: &Preset,
     given: &[String],
     base_dir: Option<&Path>,
     base: &[Mistake],
     like: Option<&Evaluated<'_>>,
-) -> Vec<(usize, String)> {
+) -> Vec<Told> {
     let (changed, refused) = try_paths(bare, given);
     if !refused.is_empty() {
         let told = |(index, error)| (index, refusal(given, index, &error));

@@ -5,7 +5,7 @@ use crate::{
     experiment::{
         BanditSpec, Edit, LanguageSpec, Optimizer, Preset, ProblemChange, Training, problem_changes,
     },
-    theory::{Direction, Objective},
+    theory::{CoverageRule, Direction, Objective},
 };
 
 /// Most marks kept; older neighbours give way.
@@ -18,6 +18,7 @@ pub(crate) struct Live {
     training: Training,
     bandit: BanditSpec,
     language: Option<LanguageSpec>,
+    coverage: CoverageRule,
 }
 
 impl Live {
@@ -27,6 +28,7 @@ impl Live {
             training: preset.training.clone(),
             bandit: preset.bandit.clone(),
             language: preset.language.clone(),
+            coverage: preset.coverage,
         }
     }
 
@@ -40,6 +42,7 @@ impl Live {
         preset.training = self.training.clone();
         preset.bandit.clone_from(&self.bandit);
         preset.language.clone_from(&self.language);
+        preset.coverage = self.coverage;
     }
 }
 
@@ -241,6 +244,19 @@ fn changes(preset: &Preset, edit: &Edit) -> Vec<(String, String, String)> {
             }
         }
         Edit::Modes(_) => change("modes", String::new(), String::new()),
+        Edit::Coverage(new) => {
+            let old = preset.coverage;
+            change(
+                "ε of covered modes",
+                number(old.epsilon),
+                number(new.epsilon),
+            );
+            change(
+                "draws of coverage",
+                old.draws.to_string(),
+                new.draws.to_string(),
+            );
+        }
         Edit::Stop(_) => {}
         Edit::Language(_) => change("language settings", String::new(), String::new()),
         Edit::Answers { prompt, .. } => change(

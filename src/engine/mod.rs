@@ -18,6 +18,7 @@ mod pace;
 mod phase;
 mod priority;
 mod run_folder;
+mod sampled;
 mod samples_log;
 mod schedule;
 mod session;
@@ -34,10 +35,11 @@ pub use expectation::{CheckError, Checked, check_expectations};
 pub use keeping::{Keeping, KeptCheckpoint, KeptCheckpoints};
 pub use message::{Command, Event, ProbeAnswer, Solved, Speed, StopReason};
 pub use phase::{
-    Item, Parameter, PhaseAxis, PhaseMap, PhaseQuantity, PhaseRequest, PhaseWorker, contour,
-    tie_boundary,
+    Item, Parameter, PhaseAxis, PhaseMap, PhaseOf, PhaseQuantity, PhaseRequest, PhaseTraining,
+    PhaseWorker, SeenShare, contour, tie_boundary,
 };
 pub use run_folder::{RunFolder, RunFolderError};
+pub use sampled::SampledSummary;
 pub use samples_log::{DEFAULT_LIMIT_BYTES, SampleLine, SamplesLog, SamplesLogError};
 pub use session::{Budget, Row, Session, SessionError, StepLog};
 pub use snapshot::{

@@ -643,7 +643,8 @@ fn problems(
     (sources.iter().enumerate())
         .map(|(prompt, source)| {
             let bandit = language::bandit_of(preset, language, prompt);
-            Ok(Arc::new(source.problem(&bandit, &preset.objective)?))
+            let problem = source.problem(&bandit, &preset.objective)?;
+            Ok(Arc::new(problem.counted_by(preset.coverage)))
         })
         .collect()
 }

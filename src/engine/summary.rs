@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::session::Session;
+use super::{sampled::SampledSummary, session::Session};
 use crate::{
     bandit,
     lm::Ground,
-    theory::{Metric, Metrics, coverage},
+    theory::{
+        CoverageRule, Metric, Metrics, coverage,
+        sampled::{self, Estimate},
+    },
 };
 
 /// What came out of a run.
@@ -36,6 +39,10 @@ pub struct Summary {
     pub infinite_metrics: Vec<&'static str>,
     /// The same of the target.
     pub infinite_target_metrics: Vec<&'static str>,
+    /// Monte-Carlo standard errors of those of `metrics` that the last batch gave, by key; the others are exact.
+    pub standard_errors: BTreeMap<&'static str, f64>,
+    /// What the coverage metrics count by: `epsilon` of the covered modes, `draws` of coverage@n.
+    pub coverage: CoverageRule,
     /// The step at which the causes dynamics and sampling were last compared; absent where nothing runs beside the run.
     pub causes_at_step: Option<u64>,
     /// What is known of the arms; left out where there are several prompts, each with its own.
@@ -57,6 +64,9 @@ pub struct Outcome {
     pub target_draws: Draws,
     /// Mass on each mode.
     pub modes: Vec<ModeSummary>,
+    /// What the samples of recent batches say of the policy, with standard errors; absent under exact updates.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sampled: Option<SampledSummary>,
     /// What the target looks like and why, in words.
     pub sentence: String,
     /// The policy's masses, one per arm; left out of run folders, where `policy.csv` has them.
@@ -129,6 +139,9 @@ pub struct ModeSummary {
     pub target: f64,
     /// Its mass under the policy.
     pub policy: f64,
+    /// Its share of recent samples, as `value` and `standard_error`; absent under exact updates.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub samples: Option<Estimate>,
 }
 
 impl Summary {
@@ -137,7 +150,11 @@ impl Summary {
         let metrics = session.metrics();
         let grounds = session.grounds().to_vec();
         let mut outcomes: Vec<Outcome> = (grounds.iter().enumerate())
-            .map(|(prompt, ground)| Outcome::of(ground, session.policy_of(prompt), masses))
+            .map(|(prompt, ground)| {
+                let log_policy = session.log_policy_of(prompt).to_vec();
+                let sampled = SampledSummary::of(ground, session.samples_of(prompt), &log_policy);
+                Outcome::of(ground, session.policy_of(prompt), sampled, masses)
+            })
             .collect();
         let mut target_metrics = Metrics::default();
         for &metric in Metric::ALL {
@@ -161,6 +178,8 @@ impl Summary {
             target_metrics: by_key(&target_metrics),
             infinite_metrics: infinite(&metrics),
             infinite_target_metrics: infinite(&target_metrics),
+            standard_errors: standard_errors(session, &metrics),
+            coverage: session.preset().coverage,
             causes_at_step: session.causes_at(),
             outcome,
             prompts,
@@ -226,31 +245,54 @@ fn prompts(session: &Session, outcomes: Vec<Outcome>) -> Vec<PromptSummary> {
 }
 
 impl Outcome {
-    fn of(Ground { problem, analysis }: &Ground, policy: &[f64], masses: bool) -> Self {
+    fn of(
+        Ground { problem, analysis }: &Ground,
+        policy: &[f64],
+        sampled: Option<SampledSummary>,
+        masses: bool,
+    ) -> Self {
+        let samples = |mode: usize| sampled.as_ref()?.modes.get(mode).copied();
         let policy_modes = bandit::mode_masses(problem, policy);
         let draws = Draws::of(&policy_modes);
         let modes = (problem.modes.iter())
             .zip(&analysis.reference_modes)
             .zip(&analysis.target_modes)
             .zip(policy_modes)
-            .map(|(((mode, &reference), &target), policy)| ModeSummary {
-                label: mode.label.clone(),
-                arms: mode.arms.len(),
-                reference,
-                target,
-                policy,
-            })
+            .enumerate()
+            .map(
+                |(index, (((mode, &reference), &target), policy))| ModeSummary {
+                    label: mode.label.clone(),
+                    arms: mode.arms.len(),
+                    reference,
+                    target,
+                    policy,
+                    samples: samples(index),
+                },
+            )
             .collect();
         Self {
             arms: problem.arms(),
             draws,
             target_draws: Draws::of(&analysis.target_modes),
             modes,
+            sampled,
             sentence: analysis.sentence.clone(),
             policy: masses.then(|| policy.to_vec()),
             target: masses.then(|| analysis.target.masses.clone()),
         }
     }
+}
+
+/// Standard errors of the metrics that a batch gave.
+fn standard_errors(session: &Session, metrics: &Metrics) -> BTreeMap<&'static str, f64> {
+    let share = metrics.get(Metric::ValidShare);
+    let batch = session.preset().training.update.batch();
+    let (Some(batch), true) = (batch, share.is_finite()) else {
+        return BTreeMap::new();
+    };
+    let hits = (share * batch as f64).round() as u64;
+    let error = sampled::share(hits, batch as u64).standard_error;
+    BTreeMap::from([(Metric::ValidShare.key(), error)])
 }
 
 fn by_key(metrics: &Metrics) -> BTreeMap<&'static str, Option<f64>> {

@@ -7,8 +7,8 @@ use super::{
     mistake::Mistake,
     preset::{Preset, Source},
     validate::{
-        Learns, validate_bandit, validate_bars, validate_language, validate_modes,
-        validate_objective, validate_stop, validate_training,
+        Learns, validate_bandit, validate_bars, validate_coverage, validate_language,
+        validate_modes, validate_objective, validate_stop, validate_training,
     },
 };
 
@@ -69,6 +69,7 @@ pub fn apply(preset: &mut Preset, edit: &Edit, arms: usize) -> Result<(), EditEr
         Edit::Reward { arm, value } => validate_bars(&[(*arm, *value)], &[], arms),
         Edit::Reference { arm, weight } => validate_bars(&[], &[(*arm, *weight)], arms),
         Edit::Modes(modes) => validate_modes(modes, arms),
+        Edit::Coverage(coverage) => validate_coverage(*coverage),
         Edit::Stop(stop) => validate_stop(stop),
         Edit::Bars { rewards, reference } => validate_bars(rewards, reference, arms),
         Edit::Answers { prompt, rewards } => validate_answers(preset, *prompt, rewards),
@@ -83,6 +84,7 @@ pub fn apply(preset: &mut Preset, edit: &Edit, arms: usize) -> Result<(), EditEr
         Edit::Reference { arm, weight } => set(&mut preset.bandit.reference_edits, *arm, *weight),
         Edit::Modes(modes) => preset.bandit.modes = modes.clone(),
         Edit::Problem(bandit) => preset.bandit = bandit.as_ref().clone(),
+        Edit::Coverage(coverage) => preset.coverage = *coverage,
         Edit::Stop(stop) => preset.training.stop = *stop,
         Edit::Language(language) => preset.language = Some(language.as_ref().clone()),
         Edit::Bars { rewards, reference } => {

@@ -10,7 +10,7 @@ use super::{
     read::options,
     training::{StopRule, Training},
 };
-use crate::theory::{Direction, Mara, Objective, Threshold};
+use crate::theory::{CoverageRule, Direction, Mara, Objective, Threshold};
 
 /// What an edit changes, in a few words: "β 0.1 → 0.05". `before` is the preset as it was.
 #[must_use]
@@ -35,6 +35,7 @@ pub fn describe_edit(before: &Preset, edit: &Edit) -> String {
         Edit::Problem(after) => problem(&before.bandit, after),
         Edit::Modes(after) if *after == before.bandit.modes => Vec::new(),
         Edit::Modes(after) => vec![modes(after)],
+        Edit::Coverage(after) => coverage(before.coverage, *after),
         Edit::Stop(after) => stop(&before.training.stop, after),
         Edit::Language(after) => before
             .language
@@ -230,6 +231,18 @@ fn stop(before: &StopRule, after: &StopRule) -> Vec<String> {
     } else {
         format!("stop at {}", rules.join(" or "))
     }]
+}
+
+fn coverage(before: CoverageRule, after: CoverageRule) -> Vec<String> {
+    let mut changes = Vec::new();
+    if before.epsilon != after.epsilon {
+        let (from, to) = (short(before.epsilon), short(after.epsilon));
+        changes.push(format!("ε of covered modes {from} → {to}"));
+    }
+    if before.draws != after.draws {
+        changes.push(format!("coverage@{} → @{}", before.draws, after.draws));
+    }
+    changes
 }
 
 fn language(before: &LanguageSpec, after: &LanguageSpec) -> Vec<String> {

@@ -7,7 +7,7 @@ use super::{
     preset::{BanditSpec, ModeSpec},
     training::{StopRule, Training},
 };
-use crate::theory::Objective;
+use crate::theory::{CoverageRule, Objective};
 
 /// One change to a running experiment. Whole small values, so that applying one is a plain assignment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -36,6 +36,8 @@ pub enum Edit {
     Problem(Box<BanditSpec>),
     /// What counts as a mode.
     Modes(ModeSpec),
+    /// What of the modes counts as covered.
+    Coverage(CoverageRule),
     /// When to stop.
     Stop(StopRule),
     /// The whole language part. Another model, prompt, list of answers or choice of trained parameters begins the policy anew.
@@ -68,6 +70,7 @@ impl Edit {
             (Self::Bars { .. }, Self::Reward { .. } | Self::Reference { .. } | Self::Bars { .. })
             | (Self::Objective(_), Self::Objective(_))
             | (Self::Modes(_), Self::Modes(_))
+            | (Self::Coverage(_), Self::Coverage(_))
             | (Self::Stop(_), Self::Stop(_))
             | (Self::Language(_), Self::Language(_))
             // A whole bandit holds its modes and hand-made changes too.

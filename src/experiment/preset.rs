@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{language::LanguageSpec, training::Training};
-use crate::theory::{Metric, Objective};
+use crate::theory::{CoverageRule, Metric, Objective};
 
 /// A whole experiment as written in a `.ron` file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,6 +34,9 @@ pub struct Preset {
     /// How it is optimised.
     #[serde(default)]
     pub training: Training,
+    /// What of the modes counts as covered, and in how many draws they are looked for.
+    #[serde(default, skip_serializing_if = "CoverageRule::is_usual")]
+    pub coverage: CoverageRule,
     /// What must come out; checked by running the preset headless.
     #[serde(default)]
     pub expectations: Vec<Expectation>,

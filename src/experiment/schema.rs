@@ -4,7 +4,7 @@
 //! test holds it against what serde reads and writes.
 
 use super::validate::{MAX_ARMS, MAX_BATCH};
-use crate::theory::Metric;
+use crate::theory::{Metric, coverage::MOST_DRAWS};
 
 /// What a value looks like.
 #[derive(Debug, Clone, Copy)]
@@ -222,6 +222,10 @@ pub(super) const PRESET: Shape = Shape::Struct(&[
     may("language", Shape::Maybe(&LANGUAGE)),
     need("objective", OBJECTIVE),
     may("training", TRAINING),
+    may(
+        "coverage",
+        Shape::Struct(&[may("epsilon", Shape::Number), may("draws", count(MOST_DRAWS))]),
+    ),
     may("expectations", Shape::List(&EXPECTATION)),
 ]);
 

@@ -179,6 +179,15 @@ impl Update {
         )
     }
 
+    /// Samples of a step; none where the update is exact.
+    #[must_use]
+    pub fn batch(self) -> Option<usize> {
+        match self {
+            Self::Sampled { batch, .. } | Self::Dap { batch } => Some(batch),
+            Self::Exact | Self::NaturalGradient => None,
+        }
+    }
+
     /// The smallest batch: an advantage that compares a sample with the others of its batch needs another one.
     #[must_use]
     pub fn least_batch(self) -> usize {

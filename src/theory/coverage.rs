@@ -1,11 +1,45 @@
 //! How many modes survive (docs/math.md section 5), from mode masses m_k.
 
+use serde::{Deserialize, Serialize};
+
 /// A mode counts as covered at this share of an even split, unless set otherwise.
 pub const EPSILON: f64 = 0.1;
 /// Draws of coverage@n, unless set otherwise.
 pub const DRAWS: u64 = 10;
+/// Most draws that coverage@n may be asked for.
+pub const MOST_DRAWS: u64 = 1_000_000;
 /// A largest share above this is called unimodal.
 pub const UNIMODAL: f64 = 0.95;
+
+/// What counts as covered, and in how many draws modes are looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CoverageRule {
+    /// ε of the covered modes, those with m_k ≥ ε/M; above 0, at most 1.
+    pub epsilon: f64,
+    /// n of coverage@n, 1 to [`MOST_DRAWS`].
+    pub draws: u64,
+}
+
+impl CoverageRule {
+    /// What is used unless set otherwise.
+    pub const USUAL: Self = Self {
+        epsilon: EPSILON,
+        draws: DRAWS,
+    };
+
+    /// Whether nothing was set otherwise.
+    #[must_use]
+    pub fn is_usual(&self) -> bool {
+        *self == Self::USUAL
+    }
+}
+
+impl Default for CoverageRule {
+    fn default() -> Self {
+        Self::USUAL
+    }
+}
 
 /// The coverage metrics of section 5.
 #[derive(Debug, Clone, Copy, PartialEq)]

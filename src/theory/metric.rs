@@ -1,6 +1,10 @@
 //! The list of everything that is measured of a policy: one enum feeds charts, tables, CSV files and phase diagrams.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
+
+use super::coverage::CoverageRule;
 
 macro_rules! metrics {
     ($($(#[doc = $doc:literal])+ $variant:ident, $key:literal, $label:literal, $formula:literal;)+) => {
@@ -50,7 +54,7 @@ metrics! {
     Entropy, "entropy", "entropy", "−Σ π log π";
     /// Mass on modes.
     ModeMass, "mode_mass", "mass on modes", "m = Σ m_k";
-    /// Modes that hold at least ε/M.
+    /// Modes that hold at least ε/M (ε as set, 0.1 by default).
     CoveredModes, "covered_modes", "covered modes", "#{k : m_k ≥ ε/M}";
     /// exp of the entropy of the mode shares.
     EffectiveModes, "effective_modes", "effective modes", "exp(−Σ p_k log p_k)";
@@ -74,6 +78,28 @@ metrics! {
     GradientNorm, "gradient_norm", "gradient norm", "‖∇J‖ before clipping";
     /// Share of the batch that was an acceptable answer; language models only.
     ValidShare, "valid_share", "valid share", "samples that are an answer / batch";
+}
+
+impl Metric {
+    /// Its name in the window with the numbers that a rule counts it by: "coverage@10", "covered modes (ε = 0.1)".
+    #[must_use]
+    pub fn label_by(self, rule: CoverageRule) -> Cow<'static, str> {
+        match self {
+            Self::Coverage => format!("coverage@{}", rule.draws).into(),
+            Self::CoveredModes => format!("{} (ε = {})", self.label(), rule.epsilon).into(),
+            _ => self.label().into(),
+        }
+    }
+
+    /// What it is, as a formula with the numbers of a rule.
+    #[must_use]
+    pub fn formula_by(self, rule: CoverageRule) -> Cow<'static, str> {
+        match self {
+            Self::Coverage => format!("(1/M) Σ (1 − (1−m_k)^{})", rule.draws).into(),
+            Self::CoveredModes => format!("#{{k : m_k ≥ {}/M}}", rule.epsilon).into(),
+            _ => self.formula().into(),
+        }
+    }
 }
 
 /// A value for every [`Metric`]; NaN where one is not defined (no modes, say) or not measured.

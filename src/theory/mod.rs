@@ -21,6 +21,7 @@ mod tie_beta;
 pub mod ties;
 mod written;
 
+pub use coverage::CoverageRule;
 pub use distribution::{Distribution, DistributionError};
 pub use estimator::{
     Estimator, EstimatorReport, Pull, Scene, Spread, exact_gradient, expected_gradient,

@@ -102,6 +102,9 @@ fn differences(base: &Preset, now: &Preset) -> Result<Vec<(String, String)>, Str
     compare("training.learning_rate", &a.learning_rate, &b.learning_rate)?;
     compare("training.stop", &a.stop, &b.stop)?;
     compare("training.seed", &a.seed, &b.seed)?;
+    let (a, b) = (&base.coverage, &now.coverage);
+    compare("coverage.epsilon", &a.epsilon, &b.epsilon)?;
+    compare("coverage.draws", &a.draws, &b.draws)?;
     let expectations = now.as_written().expectations;
     compare("expectations", &base.expectations, &expectations)?;
     let (a, b) = (&base.bandit, &now.bandit);

@@ -55,6 +55,7 @@ enum Part {
     /// Rewards of another prompt than the first.
     Answers(usize),
     Modes,
+    Coverage,
     Stop,
     Language,
 }
@@ -68,6 +69,7 @@ impl Part {
             Edit::Answers { prompt, .. } => Self::Answers(*prompt),
             Edit::Problem(_) => Self::Problem,
             Edit::Modes(_) => Self::Modes,
+            Edit::Coverage(_) => Self::Coverage,
             Edit::Stop(_) => Self::Stop,
             Edit::Language(_) => Self::Language,
         }
@@ -90,6 +92,7 @@ impl Part {
                     .unwrap_or_default(),
             },
             Self::Modes => Edit::Modes(preset.bandit.modes.clone()),
+            Self::Coverage => Edit::Coverage(preset.coverage),
             Self::Stop => Edit::Stop(preset.training.stop),
             Self::Language => match &preset.language {
                 Some(language) => Edit::Language(Box::new(language.clone())),
@@ -448,7 +451,9 @@ impl Document {
             }
             Part::Problem if same_sources(&self.good.bandit, &self.preset.bandit) => Stale::Problem,
             Part::Problem => Stale::Source,
-            Part::Objective | Part::Bars | Part::Answers(_) | Part::Modes => Stale::Problem,
+            Part::Objective | Part::Bars | Part::Answers(_) | Part::Modes | Part::Coverage => {
+                Stale::Problem
+            }
             Part::Training | Part::Stop | Part::Language => Stale::Nothing,
         });
         Ok(())
@@ -566,6 +571,28 @@ mod tests {
             assert!(document.asks_before_closing(false));
             assert_eq!(document.asks_before_closing(true), kept_asks);
         }
+    }
+
+    #[test]
+    fn what_counts_as_covered_is_undone_and_told_on_the_command_line() {
+        let preset = builtin_preset("figure-5").unwrap();
+        let origin = Origin::Builtin("figure-5".to_owned());
+        let mut document = Document::open(preset, origin).unwrap();
+        let rule = crate::theory::CoverageRule {
+            epsilon: 0.25,
+            draws: 50,
+        };
+        document.apply(&Edit::Coverage(rule), true).unwrap();
+        assert!(document.refresh().unwrap().is_none());
+        assert_eq!(document.problem().coverage, rule);
+        assert_eq!(
+            crate::ui::clipboard::command_line(&document).unwrap(),
+            "modescope run figure-5 --set coverage.epsilon=0.25 --set coverage.draws=50"
+        );
+        let back = document.undo().unwrap();
+        assert_eq!(back, Edit::Coverage(crate::theory::CoverageRule::USUAL));
+        document.refresh().unwrap();
+        assert!(document.problem().coverage.is_usual());
     }
 
     #[test]

@@ -19,6 +19,9 @@ pub(crate) use self::{
 use super::{Theme, View, panels::main_plot::Series};
 use crate::figure::{Axis, Figure, Layout, Look, Mark, MarkKind};
 
+/// What the error bars of the samples are.
+const SAMPLE_ERROR: &str = "samples ± standard error";
+
 /// A figure with axes only.
 pub(crate) fn empty(name: &str, dark: bool) -> Figure {
     Figure {
@@ -96,6 +99,7 @@ pub(crate) fn mode_strip(
     view: &View<'_>,
     labels: &[String],
     rows: &[(Series, Vec<f64>)],
+    sample_errors: Option<&[f64]>,
     dark: bool,
 ) -> Figure {
     let theme = theme(dark);
@@ -110,12 +114,30 @@ pub(crate) fn mode_strip(
         },
         heights: masses.clone(),
     });
-    grouped(
+    let mut figure = grouped(
         &view.preset.title,
         "modes",
         ("mode", labels.to_vec()),
         "mass",
         groups.collect(),
         dark,
-    )
+    );
+    let samples = rows
+        .iter()
+        .position(|(series, _)| *series == Series::Samples);
+    if let (Some(row), Some(errors)) = (samples, sample_errors)
+        && let Some(axes) = figure.axes.first_mut()
+        && let Some(MarkKind::Groups { offset, .. }) = axes.marks.get(row).map(|mark| &mark.kind)
+    {
+        let masses = rows[row].1.iter().zip(errors).enumerate();
+        let kind = MarkKind::Whiskers {
+            points: masses
+                .map(|(place, (mass, error))| (place as f64, (mass - error).max(0.0), mass + error))
+                .collect(),
+            offset: *offset,
+        };
+        axes.marks
+            .push(mark(SAMPLE_ERROR, theme.samples, 1.0, kind));
+    }
+    figure
 }

@@ -248,6 +248,7 @@ fn table_as_preset(path: &Path) -> Result<Preset, String> {
         language: None,
         objective: Objective::new(Direction::Reverse, beta),
         training: crate::experiment::Training::default(),
+        coverage: crate::theory::CoverageRule::USUAL,
         expectations: Vec::new(),
     })
 }

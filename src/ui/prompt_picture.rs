@@ -39,11 +39,14 @@ impl PromptPicture {
             Arc::ptr_eq(&shown.base, &snapshot.problem)
                 && shown.rewards == rewards
                 && shown.objective == objective
+                && shown.problem.coverage == preset.coverage
         });
         if is_known {
             return;
         }
-        let in_step = snapshot.problem.rewards == rewards && snapshot.objective == objective;
+        let in_step = snapshot.problem.rewards == rewards
+            && snapshot.objective == objective
+            && snapshot.problem.coverage == preset.coverage;
         let ahead = if in_step {
             None
         } else {
@@ -81,6 +84,7 @@ fn solve(
     let bandit = preset.language.as_ref()?.bandit(prompt, Some(masses))?;
     let source = ProblemSource::evaluate(&bandit, None).ok()?;
     let problem = source.problem(&bandit, &preset.objective).ok()?;
+    let problem = problem.counted_by(preset.coverage);
     let analysis = Analysis::new(&problem, &preset.objective).ok()?;
     // An answer more or less: the snapshot is of another task.
     (problem.arms() == snapshot.problem.arms()).then(|| (Arc::new(problem), Arc::new(analysis)))

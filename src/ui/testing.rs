@@ -104,7 +104,8 @@ impl World {
     /// The world of a preset: the policy half way between reference and target, with samples and a history.
     pub(crate) fn new(preset: Preset) -> Self {
         let source = ProblemSource::evaluate(&preset.bandit, None).unwrap();
-        let problem = Arc::new(source.problem(&preset.bandit, &preset.objective).unwrap());
+        let problem = source.problem(&preset.bandit, &preset.objective).unwrap();
+        let problem = Arc::new(problem.counted_by(preset.coverage));
         let analysis = Arc::new(Analysis::new(&problem, &preset.objective).unwrap());
         let snapshot = snapshot(&preset, &problem, &analysis);
         Self {
@@ -151,8 +152,8 @@ impl World {
             Action::Edit { edit, .. } => {
                 apply(&mut self.preset, edit, self.problem.arms()).unwrap();
                 let objective = &self.preset.objective;
-                self.problem =
-                    Arc::new(self.source.problem(&self.preset.bandit, objective).unwrap());
+                let problem = self.source.problem(&self.preset.bandit, objective);
+                self.problem = Arc::new(problem.unwrap().counted_by(self.preset.coverage));
                 self.analysis = Arc::new(Analysis::new(&self.problem, objective).unwrap());
             }
             Action::Hover(arm) => self.selection.hovered = *arm,

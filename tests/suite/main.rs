@@ -8,6 +8,7 @@ fn say_skipped(why: &str) {
 }
 
 mod cli;
+mod coverage;
 mod figures;
 mod finding;
 mod fuzz;

@@ -33,6 +33,7 @@ fn problem(reference: &[f64], rewards: &[f64]) -> Arc<Problem> {
         reference: Distribution::from_weights(reference).unwrap(),
         rewards: rewards.to_vec(),
         modes,
+        coverage: crate::theory::CoverageRule::USUAL,
     })
 }
 

@@ -1,16 +1,22 @@
-//! The phase diagram: a quantity of the target over two parameters of the problem, computed in a background thread from
-//! coarse to fine, with the boundary on which two answers tie.
+//! The phase diagram: a quantity of the target, or of a policy trained anew in every cell, over two parameters of the
+//! problem, computed in background threads from coarse to fine, with the boundary on which two answers tie.
 //!
 //! The window asks with a [`PhaseRequest`], is woken when there is more to draw, and takes the latest [`PhaseMap`].
 
 mod boundary;
 mod parameter;
+mod quantity;
 #[cfg(test)]
 mod tests;
+mod trained;
+#[cfg(test)]
+mod trained_tests;
 mod worker;
 
 pub use boundary::{contour, tie_boundary};
 pub use parameter::{Item, Parameter, PhaseAxis};
+pub use quantity::{PhaseQuantity, SeenShare};
+pub use trained::{PhaseOf, PhaseTraining};
 pub use worker::{PhaseMap, PhaseWorker};
 
 use std::{borrow::Cow, sync::Arc};
@@ -33,6 +39,11 @@ pub struct PhaseRequest {
     pub y: PhaseAxis,
     /// What is shown.
     pub quantity: PhaseQuantity,
+    /// Whose it is.
+    pub of: PhaseOf,
+    /// The training divides the reward by the standard deviation of a batch and leaves the penalty alone, which makes β·σ
+    /// of β.
+    pub divides_reward: bool,
     /// The two arms whose tie is drawn as a boundary.
     pub pair: Option<(usize, usize)>,
     /// Number of cells along x, 1 or more.
@@ -41,43 +52,6 @@ pub struct PhaseRequest {
     pub rows: usize,
     /// Seconds after which refinement stops by itself.
     pub budget_secs: f64,
-}
-
-/// What a phase diagram shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PhaseQuantity {
-    /// A metric with the target in place of the policy.
-    Metric(Metric),
-    /// log₁₀ of the pair's ratio of target masses, limited to ±300.
-    PairRatio,
-}
-
-impl PhaseQuantity {
-    /// Everything worth a diagram, in the order of a menu.
-    pub const ALL: [Self; 13] = [
-        Self::Metric(Metric::EffectiveModes),
-        Self::Metric(Metric::LargestShare),
-        Self::Metric(Metric::Balance),
-        Self::Metric(Metric::ModeMass),
-        Self::Metric(Metric::CoveredModes),
-        Self::Metric(Metric::Coverage),
-        Self::Metric(Metric::ExpectedReward),
-        Self::Metric(Metric::OptimalObjective),
-        Self::Metric(Metric::Entropy),
-        Self::Metric(Metric::KlToReference),
-        Self::Metric(Metric::KlFromReference),
-        Self::Metric(Metric::CauseTarget),
-        Self::PairRatio,
-    ];
-
-    /// Its name in menus and on the colour bar.
-    #[must_use]
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Metric(metric) => metric.label(),
-            Self::PairRatio => "log₁₀ ratio of the pair",
-        }
-    }
 }
 
 impl PhaseRequest {
@@ -124,16 +98,41 @@ impl PhaseRequest {
             });
         solve_into(paid_reference, paid_rewards, objective, target).ok()?;
         let logs = &target.log_masses;
-        let ratio = self
-            .pair
-            .and_then(|(a, b)| Some(logs.get(a)? - logs.get(b)?))
-            .map_or(f64::NAN, |ratio| ratio.clamp(-700.0, 700.0));
+        let ratio = self.pair_ratio(logs);
         let value = match self.quantity {
+            PhaseQuantity::Metric(Metric::EffectiveBeta) if self.divides_reward => {
+                objective.beta.get() * deviation(&target.masses, paid_rewards)
+            }
             PhaseQuantity::Metric(metric) => metric_of(metric, problem, objective, rewards, target),
             PhaseQuantity::PairRatio => ratio / std::f64::consts::LN_10,
+            PhaseQuantity::DrawsFor(share) => share.draws(&mode_masses(problem, &target.masses)),
         };
         Some((value, ratio))
     }
+
+    /// Natural log of the pair's ratio of masses; NaN without a pair.
+    fn pair_ratio(&self, log_masses: &[f64]) -> f64 {
+        self.pair
+            .and_then(|(a, b)| Some(log_masses.get(a)? - log_masses.get(b)?))
+            .map_or(f64::NAN, |ratio| ratio.clamp(-700.0, 700.0))
+    }
+
+    /// What the diagram shows, in words: "effective modes of the policy after 500 steps".
+    #[must_use]
+    pub fn title(&self) -> String {
+        let quantity = self.quantity.label_by(self.problem.coverage);
+        format!("{quantity} of {}", self.of.label())
+    }
+}
+
+/// Standard deviation of rewards under these masses.
+fn deviation(masses: &[f64], rewards: &[f64]) -> f64 {
+    let mean = kernels::dot(masses, rewards);
+    let squares = masses.iter().zip(rewards);
+    let variance: f64 = squares
+        .map(|(mass, reward)| mass * (reward - mean) * (reward - mean))
+        .sum();
+    variance.sqrt()
 }
 
 /// Buffers that cells share.
@@ -153,24 +152,24 @@ fn metric_of(
 ) -> f64 {
     let reference = problem.reference.log_masses();
     let modes = || mode_masses(problem, &target.masses);
-    let covered = || coverage::measure(&modes(), coverage::EPSILON);
+    let covered = || coverage::measure(&modes(), problem.coverage.epsilon);
     match metric {
         Metric::EffectiveModes => covered().map_or(f64::NAN, |found| found.effective),
         Metric::LargestShare => covered().map_or(f64::NAN, |found| found.largest_share),
         Metric::Balance => covered().map_or(f64::NAN, |found| found.balance),
         Metric::ModeMass => covered().map_or(f64::NAN, |found| found.mass),
         Metric::CoveredModes => covered().map_or(f64::NAN, |found| found.covered as f64),
-        Metric::Coverage => coverage::coverage_at(&modes(), coverage::DRAWS),
+        Metric::Coverage => coverage::coverage_at(&modes(), problem.coverage.draws),
         Metric::ExpectedReward => kernels::dot(&target.masses, rewards),
         Metric::OptimalObjective | Metric::Objective => target.optimal_value,
         Metric::Entropy => divergence::entropy(&target.log_masses),
         Metric::KlToReference => divergence::kl(&target.log_masses, reference),
         Metric::KlFromReference => divergence::kl(reference, &target.log_masses),
+        Metric::EffectiveBeta => objective.beta.get(),
         Metric::ObjectiveGap
         | Metric::KlToTarget
         | Metric::KlFromTarget
         | Metric::TvToTarget
-        | Metric::EffectiveBeta
         | Metric::CauseTarget
         | Metric::CauseDynamics
         | Metric::CauseSampling

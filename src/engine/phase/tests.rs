@@ -29,6 +29,8 @@ fn figure_2() -> PhaseRequest {
         problem,
         objective: preset.objective,
         quantity: PhaseQuantity::PairRatio,
+        of: PhaseOf::Target,
+        divides_reward: false,
         pair: Some((80, 21)),
         columns: 24,
         rows: 16,
@@ -204,7 +206,7 @@ fn every_quantity_is_the_metric_of_the_target() {
     let mut scratch = Scratch::default();
     for name in ["figure-5", "figure-5-mara-forward", "figure-1b-reverse"] {
         let (preset, problem) = preset(name);
-        for quantity in PhaseQuantity::ALL {
+        for quantity in PhaseQuantity::OF_TARGET {
             let request = PhaseRequest {
                 problem: Arc::clone(&problem),
                 objective: preset.objective,

@@ -5,7 +5,8 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+        mpsc::{SyncSender, sync_channel},
     },
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -13,7 +14,8 @@ use std::{
 
 use arc_swap::ArcSwapOption;
 
-use super::{PhaseRequest, Scratch};
+use super::{PhaseOf, PhaseRequest, PhaseTraining, Scratch};
+use crate::engine::priority::stand_back;
 
 /// A phase diagram as far as it is computed.
 #[derive(Debug, Clone)]
@@ -42,6 +44,13 @@ pub struct PhaseMap {
 }
 
 impl PhaseMap {
+    /// Seconds until it is complete, judged by the cells so far; none before the first.
+    #[must_use]
+    pub fn seconds_left(&self) -> Option<f64> {
+        let left = self.total.saturating_sub(self.done) as f64;
+        (self.done > 0).then(|| self.elapsed_secs / self.done as f64 * left)
+    }
+
     /// Smallest and largest finite value, if there is any.
     #[must_use]
     pub fn range(&self) -> Option<(f64, f64)> {
@@ -53,7 +62,7 @@ impl PhaseMap {
     }
 }
 
-/// The background thread; dropping it ends the thread within one cell.
+/// The background thread; dropping it ends the thread within one cell, or one step of the training in it.
 #[derive(Debug)]
 pub struct PhaseWorker {
     shared: Arc<Shared>,
@@ -73,6 +82,12 @@ struct Shared {
 const STOP: u64 = u64::MAX;
 /// Shortest time between two publications within one level.
 const PUBLISH_EVERY: Duration = Duration::from_millis(80);
+/// Trained cells that wait to be painted.
+const WAITING_CELLS: usize = 64;
+/// Policies of more arms are trained one after the other.
+const LARGE_ARMS: usize = 50_000;
+/// Most policies that are trained at once.
+const MOST_THREADS: usize = 8;
 /// The thread works this long, then leaves the processor to trainer and window for a moment.
 const WORK: Duration = Duration::from_millis(4);
 const REST: Duration = Duration::from_micros(700);
@@ -190,68 +205,233 @@ impl PhaseMap {
         }
     }
 
-    /// Computes one cell and paints its block.
-    fn compute(&mut self, column: usize, row: usize, stride: usize, scratch: &mut Scratch) {
-        let request = Arc::clone(&self.request);
+    /// The values of the parameters at the centre of a cell.
+    fn place(&self, (column, row): Cell) -> (f64, f64) {
+        let request = &self.request;
         let fraction = |cell: usize, cells: usize| (cell as f64 + 0.5) / cells as f64;
-        let x = request.x.value_at(fraction(column, request.columns));
-        let y = request.y.value_at(fraction(row, request.rows));
-        let (value, ratio) = request.evaluate(x, y, scratch);
-        for block_row in row..(row + stride).min(request.rows) {
-            for block_column in column..(column + stride).min(request.columns) {
-                let cell = block_row * request.columns + block_column;
+        (
+            request.x.value_at(fraction(column, request.columns)),
+            request.y.value_at(fraction(row, request.rows)),
+        )
+    }
+
+    /// Paints the block of a cell that is computed.
+    fn paint(&mut self, (column, row): Cell, stride: usize, (value, ratio): (f64, f64)) {
+        let (columns, rows) = (self.request.columns, self.request.rows);
+        for block_row in row..(row + stride).min(rows) {
+            for block_column in column..(column + stride).min(columns) {
+                let cell = block_row * columns + block_column;
                 self.values[cell] = value as f32;
                 self.log_ratios[cell] = ratio as f32;
             }
         }
         self.done += 1;
     }
+
+    /// Cells of this stride that a coarser one has not computed.
+    fn cells(&self, stride: usize, coarser: usize) -> impl Iterator<Item = Cell> + use<> {
+        let (columns, rows) = (self.request.columns, self.request.rows);
+        let known = move |cell: usize| coarser != usize::MAX && cell.is_multiple_of(coarser);
+        (0..rows).step_by(stride).flat_map(move |row| {
+            let across = (0..columns).step_by(stride);
+            across
+                .filter(move |&column| !(known(row) && known(column)))
+                .map(move |column| (column, row))
+        })
+    }
+}
+
+/// Column and row.
+type Cell = (usize, usize);
+
+/// Where a filling thread stands in time: when it may publish, and when it is over.
+struct Filling<'a> {
+    shared: &'a Shared,
+    wake: &'a dyn Fn(),
+    start: Instant,
+    published: Instant,
+}
+
+/// What became of the cells of one stride.
+#[derive(PartialEq)]
+enum Level {
+    Done,
+    /// Another request arrived.
+    Dropped,
+    /// The time is over.
+    OutOfTime,
 }
 
 fn fill(map: &mut PhaseMap, shared: &Shared, wake: &dyn Fn()) {
     let start = Instant::now();
-    let (mut worked_from, mut published) = (start, start);
-    let (columns, rows) = (map.request.columns, map.request.rows);
-    let mut coarser = usize::MAX;
+    let mut filling = Filling {
+        shared,
+        wake,
+        start,
+        published: start,
+    };
     let mut scratch = Scratch::default();
+    let of = map.request.of.clone();
+    if let PhaseOf::Policy(_) = of {
+        // A first training may take its time, and can be stopped before it is done.
+        filling.publish(map);
+    }
+    let mut coarser = usize::MAX;
     for stride in [16, 8, 4, 2, 1] {
-        for row in (0..rows).step_by(stride) {
-            for column in (0..columns).step_by(stride) {
-                if coarser != usize::MAX && row % coarser == 0 && column % coarser == 0 {
-                    continue;
-                }
-                if shared.generation.load(Ordering::Relaxed) != map.generation {
-                    return;
-                }
-                if start.elapsed().as_secs_f64() > map.request.budget_secs {
-                    finish(map, start, shared, wake);
-                    return;
-                }
-                map.compute(column, row, stride, &mut scratch);
-                if worked_from.elapsed() > WORK {
-                    std::thread::sleep(REST);
-                    worked_from = Instant::now();
-                }
-                if published.elapsed() > PUBLISH_EVERY {
-                    published = Instant::now();
-                    map.elapsed_secs = start.elapsed().as_secs_f64();
-                    publish(map, shared, wake);
-                }
-            }
+        let level = match &of {
+            PhaseOf::Target => filling.solve(map, stride, coarser, &mut scratch),
+            PhaseOf::Policy(training) => filling.train(map, stride, coarser, training),
+        };
+        match level {
+            Level::Dropped => return,
+            Level::OutOfTime => break,
+            Level::Done => {}
         }
         map.stride = stride;
         coarser = stride;
-        if published.elapsed() > PUBLISH_EVERY / 4 {
-            published = Instant::now();
-            map.elapsed_secs = start.elapsed().as_secs_f64();
-            publish(map, shared, wake);
+        if filling.published.elapsed() > PUBLISH_EVERY / 4 {
+            filling.publish(map);
         }
     }
-    finish(map, start, shared, wake);
+    map.finished = true;
+    filling.publish(map);
 }
 
-fn finish(map: &mut PhaseMap, start: Instant, shared: &Shared, wake: &dyn Fn()) {
-    map.finished = true;
-    map.elapsed_secs = start.elapsed().as_secs_f64();
-    publish(map, shared, wake);
+impl Filling<'_> {
+    fn publish(&mut self, map: &mut PhaseMap) {
+        self.published = Instant::now();
+        map.elapsed_secs = self.start.elapsed().as_secs_f64();
+        publish(map, self.shared, self.wake);
+    }
+
+    fn publish_if_due(&mut self, map: &mut PhaseMap) {
+        if self.published.elapsed() > PUBLISH_EVERY {
+            self.publish(map);
+        }
+    }
+
+    fn is_dropped(&self, map: &PhaseMap) -> bool {
+        self.shared.generation.load(Ordering::Relaxed) != map.generation
+    }
+
+    /// Targets, in this thread.
+    fn solve(
+        &mut self,
+        map: &mut PhaseMap,
+        stride: usize,
+        coarser: usize,
+        scratch: &mut Scratch,
+    ) -> Level {
+        let mut breath = Breath::new();
+        for cell in map.cells(stride, coarser) {
+            if self.is_dropped(map) {
+                return Level::Dropped;
+            }
+            if self.start.elapsed().as_secs_f64() > map.request.budget_secs {
+                return Level::OutOfTime;
+            }
+            let (x, y) = map.place(cell);
+            let found = map.request.evaluate(x, y, scratch);
+            map.paint(cell, stride, found);
+            breath.take();
+            self.publish_if_due(map);
+        }
+        Level::Done
+    }
+
+    /// Trained policies, in threads of their own that stand back behind the window; each cell depends on its place alone,
+    /// so that it does not matter which thread comes to it when.
+    fn train(
+        &mut self,
+        map: &mut PhaseMap,
+        stride: usize,
+        coarser: usize,
+        training: &PhaseTraining,
+    ) -> Level {
+        let cells: Vec<(Cell, (f64, f64))> = map
+            .cells(stride, coarser)
+            .map(|cell| (cell, map.place(cell)))
+            .collect();
+        let request = Arc::clone(&map.request);
+        let (generation, start) = (map.generation, self.start);
+        let shared = self.shared;
+        let next = AtomicUsize::new(0);
+        let in_time = || start.elapsed().as_secs_f64() <= request.budget_secs;
+        let (sender, found) = sync_channel(WAITING_CELLS);
+        let work = |sender: SyncSender<(Cell, (f64, f64))>| {
+            stand_back();
+            let mut breath = Breath::new();
+            let mut go_on = || {
+                breath.take();
+                shared.generation.load(Ordering::Relaxed) == generation
+            };
+            while let Some((cell, place)) = cells.get(next.fetch_add(1, Ordering::Relaxed)) {
+                if !in_time() {
+                    break;
+                }
+                let Some(value) = request.evaluate_trained(*place, training, &mut go_on) else {
+                    break;
+                };
+                if sender.send((*cell, value)).is_err() {
+                    break;
+                }
+            }
+        };
+        let painted = std::thread::scope(|scope| {
+            for number in 0..training_threads(request.problem.arms()).min(cells.len()) {
+                let (work, sender) = (&work, sender.clone());
+                let spawned = std::thread::Builder::new()
+                    .name(format!("modescope-phase-{number}"))
+                    .spawn_scoped(scope, move || work(sender));
+                if let Err(error) = spawned {
+                    tracing::warn!("the phase diagram has one thread less: {error}");
+                }
+            }
+            drop(sender);
+            let mut painted = 0;
+            for (cell, value) in found {
+                map.paint(cell, stride, value);
+                painted += 1;
+                self.publish_if_due(map);
+            }
+            painted
+        });
+        if self.is_dropped(map) {
+            Level::Dropped
+        } else if painted < cells.len() {
+            Level::OutOfTime
+        } else {
+            Level::Done
+        }
+    }
+}
+
+/// How many policies of so many arms are trained at once: two cores stay with the window and the run, where there are as
+/// many, and large policies come one at a time for the sake of memory.
+fn training_threads(arms: usize) -> usize {
+    if arms > LARGE_ARMS {
+        return 1;
+    }
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    cores.saturating_sub(2).clamp(1, MOST_THREADS)
+}
+
+/// Leaves the processor to trainer and window for a moment, now and then.
+struct Breath {
+    worked_from: Instant,
+}
+
+impl Breath {
+    fn new() -> Self {
+        Self {
+            worked_from: Instant::now(),
+        }
+    }
+
+    fn take(&mut self) {
+        if self.worked_from.elapsed() > WORK {
+            std::thread::sleep(REST);
+            self.worked_from = Instant::now();
+        }
+    }
 }

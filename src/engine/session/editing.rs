@@ -146,6 +146,7 @@ impl Session {
             | Edit::Reward { .. }
             | Edit::Reference { .. }
             | Edit::Modes(_)
+            | Edit::Coverage(_)
             | Edit::Bars { .. }
             | Edit::Answers { .. } => {
                 let objective = self.preset.objective;
@@ -171,7 +172,9 @@ impl Session {
                     trainer.respec(Arc::new(spec.clone()));
                 }
                 self.show(grounds);
-                self.stop.target_moved();
+                if !matches!(edit, Edit::Coverage(_)) {
+                    self.stop.target_moved();
+                }
             }
         }
         Ok(())
@@ -209,6 +212,7 @@ impl Session {
                 && Arc::ptr_eq(source, &solved.source)
                 && solved.preset.objective == self.preset.objective
                 && solved.preset.bandit == self.preset.bandit
+                && solved.preset.coverage == self.preset.coverage
         })?;
         Some(Ground {
             problem: solved.problem,

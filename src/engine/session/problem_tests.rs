@@ -4,7 +4,10 @@ use super::{
     tests::{bits, drive_like_the_window, never, preset, row_bits},
     *,
 };
-use crate::experiment::{Arms, BanditSpec, Role, Source};
+use crate::{
+    experiment::{Arms, BanditSpec, Role, Source},
+    theory::CoverageRule,
+};
 
 fn zipf() -> Source {
     Source::Zipf { exponent: 1.2 }
@@ -158,4 +161,47 @@ fn other_arms_need_a_fresh_start_and_a_bad_source_changes_nothing() {
     let mut plain = Session::new(preset, None).unwrap();
     plain.advance(Budget::steps(10), &never).unwrap();
     assert_eq!(bits(session.policy()), bits(plain.policy()));
+}
+
+#[test]
+fn what_counts_as_covered_changes_metrics_and_nothing_of_the_run() {
+    let mut preset = preset();
+    preset.training.stop.steps = None;
+    let rule = CoverageRule {
+        epsilon: 1.0,
+        draws: 200,
+    };
+    let run = |edits: &[Edit]| {
+        let mut session = Session::new(preset.clone(), None).unwrap();
+        session.advance(Budget::steps(60), &never).unwrap();
+        assert!(session.edit(edits.to_vec()).is_empty());
+        session.advance(Budget::steps(60), &never).unwrap();
+        session
+    };
+    let (mut plain, mut edited) = (run(&[]), run(&[Edit::Coverage(rule)]));
+    assert_eq!(bits(plain.policy()), bits(edited.policy()));
+    let modes = bandit::mode_masses(edited.problem(), plain.policy());
+    let seen: f64 = modes.iter().map(|m| 1.0 - (1.0 - m).powi(200)).sum();
+    let wanted = seen / modes.len() as f64;
+    let found = edited.metrics().get(Metric::Coverage);
+    assert!((found - wanted).abs() < 1e-9, "{found} against {wanted}");
+    assert_ne!(found, plain.metrics().get(Metric::Coverage));
+    assert_eq!(edited.preset().coverage, rule);
+    let labels: Vec<String> = edited.marks.to_vec().into_iter().map(|m| m.label).collect();
+    assert_eq!(
+        labels,
+        ["ε of covered modes 0.1 → 1", "draws of coverage 10 → 200"]
+    );
+    // The journal repeats it, and going back takes it back.
+    let written = Journal::parse(&edited.journal().to_lines()).unwrap();
+    let mut again = Session::replay(preset.clone(), None, &written).unwrap();
+    again.advance(Budget::steps(120), &never).unwrap();
+    assert_eq!(again.metrics().get(Metric::Coverage), found);
+    edited.revert(30).unwrap();
+    assert_eq!(edited.preset().coverage, CoverageRule::USUAL);
+    let nothing = Edit::Coverage(CoverageRule {
+        draws: 0,
+        ..CoverageRule::USUAL
+    });
+    assert_eq!(edited.edit([nothing]).len(), 1, "no draws are refused");
 }

@@ -173,6 +173,11 @@ impl Session {
         self.trainer.log_masses(prompt)
     }
 
+    /// How often each arm, or each answer to one prompt, was drawn in recent batches; all zero under exact updates.
+    pub fn samples_of(&mut self, prompt: usize) -> &[u32] {
+        self.trainer.samples(prompt)
+    }
+
     /// Problem and target of every prompt; of a bandit the only one.
     #[must_use]
     pub fn grounds(&self) -> &[Ground] {

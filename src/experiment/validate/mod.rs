@@ -17,7 +17,9 @@ use super::{
     read::FORMAT,
     training::{StopRule, Training},
 };
-use crate::theory::{Direction, Divergence, Objective, Threshold, Written};
+use crate::theory::{
+    CoverageRule, Direction, Divergence, Objective, Threshold, Written, coverage::MOST_DRAWS,
+};
 
 /// Most arms that a problem may have.
 pub const MAX_ARMS: usize = 1_000_000;
@@ -61,6 +63,7 @@ pub(crate) fn validate_for(preset: &Preset, arms: Option<usize>, unsure: &[&str]
     }
     check.objective(&preset.objective);
     check.training(&preset.training, Learns::of(preset, arms));
+    check.coverage(preset.coverage);
     check.expectations(preset, arms, unsure);
     check.mistakes
 }
@@ -119,6 +122,13 @@ pub(crate) fn validate_stop(stop: &StopRule) -> Vec<Mistake> {
 pub(crate) fn validate_modes(modes: &ModeSpec, arms: usize) -> Vec<Mistake> {
     let mut check = Check::default();
     check.modes(modes, arms);
+    check.mistakes
+}
+
+/// Every mistake in what counts as covered; paths start with `coverage`.
+pub(crate) fn validate_coverage(coverage: CoverageRule) -> Vec<Mistake> {
+    let mut check = Check::default();
+    check.coverage(coverage);
     check.mistakes
 }
 
@@ -232,6 +242,24 @@ impl Check {
                 field,
                 format_args!("({}, {})", Written(low), Written(high)),
                 "two finite numbers, the smaller one first and less than 1.7e308 apart, as their distance must be finite, are",
+            );
+        }
+    }
+
+    fn coverage(&mut self, coverage: CoverageRule) {
+        let CoverageRule { epsilon, draws } = coverage;
+        if !(epsilon > 0.0 && epsilon <= 1.0) {
+            self.refuse(
+                "coverage.epsilon",
+                Written(epsilon),
+                "a number above 0, at most 1 is",
+            );
+        }
+        if !(1..=MOST_DRAWS).contains(&draws) {
+            self.refuse(
+                "coverage.draws",
+                draws,
+                format_args!("a whole number from 1 to {MOST_DRAWS} is"),
             );
         }
     }

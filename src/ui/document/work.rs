@@ -92,7 +92,7 @@ pub(super) fn solve(
     let problem = source
         .problem(&preset.bandit, &preset.objective)
         .map_err(|error| error.to_string())?;
-    let problem = Arc::new(problem);
+    let problem = Arc::new(problem.counted_by(preset.coverage));
     let analysis = Analysis::new(&problem, &preset.objective).map_err(|error| error.to_string())?;
     Ok((problem, Arc::new(analysis)))
 }

@@ -1,6 +1,6 @@
 //! The main plot of a problem on a line as a figure.
 
-use super::{axis, empty, mark, picked, pin_label, scaled, theme};
+use super::{SAMPLE_ERROR, axis, empty, mark, picked, pin_label, scaled, theme};
 use crate::{
     bandit::{Problem, Shape},
     figure::{Axes, Axis, Dash, Figure, Layout, Look, MarkKind, Marker, RightAxis, SpanNames},
@@ -12,9 +12,6 @@ use crate::{
         },
     },
 };
-
-/// What the error bars of the samples are.
-const SAMPLE_ERROR: &str = "samples ± standard error";
 
 /// What the main plot shows besides its columns.
 #[derive(Debug, Clone, Copy, PartialEq)]

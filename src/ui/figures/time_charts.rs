@@ -81,6 +81,7 @@ fn common(view: &View<'_>, x: (f64, f64), charts: &[TimeFigure<'_>]) -> usize {
 /// The axes of a chart: one pair, or one per curve where curves have lanes of their own.
 fn time_axes(view: &View<'_>, x: (f64, f64), shown: &TimeFigure<'_>, theme: &Theme) -> Vec<Axes> {
     let curves = shown.chart.curves;
+    let rule = view.problem.coverage;
     if !shown.chart.lanes {
         return vec![curve_axes(view, x, shown, 0..curves.len(), theme)];
     }
@@ -98,7 +99,7 @@ fn time_axes(view: &View<'_>, x: (f64, f64), shown: &TimeFigure<'_>, theme: &The
                 .filter(|v| v.is_finite())
                 .fold(1e-6, f64::max);
             let mut axes = curve_axes(view, x, shown, lane..lane + 1, theme);
-            axes.y = axis(curve.shows.label(), false, Some((0.0, 1.05 * top)));
+            axes.y = axis(&curve.shows.label_by(rule), false, Some((0.0, 1.05 * top)));
             axes
         })
         .collect()
@@ -113,6 +114,7 @@ fn curve_axes(
     theme: &Theme,
 ) -> Axes {
     let at = |v: f64| scaled(v, shown.log, shown.y.0);
+    let rule = view.problem.coverage;
     let chosen = |index: &usize| lanes.contains(index);
     let path = |points: &[Point]| points.iter().map(|p| (p.step, at(p.mean))).collect();
     let mut marks = Vec::new();
@@ -141,7 +143,7 @@ fn curve_axes(
     let curves = shown.chart.curves.iter().zip(&shown.traces).enumerate();
     for (_, (curve, points)) in curves.filter(|(index, _)| chosen(index)) {
         let color = (curve.color)(theme);
-        let name = curve.shows.label();
+        let name = curve.shows.label_by(rule);
         let range = MarkKind::Band {
             points: points
                 .iter()
@@ -171,7 +173,7 @@ fn curve_axes(
             width: 1.5,
             dash,
         };
-        marks.push(mark(name, color, 1.0, kind));
+        marks.push(mark(&name, color, 1.0, kind));
     }
     if let Some(frame) = view.scrub {
         let kind = MarkKind::VerticalLine {

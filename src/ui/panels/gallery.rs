@@ -360,6 +360,7 @@ fn card(builtin: &Builtin) -> Option<Card> {
 fn bandit_picture(preset: &Preset) -> Option<Picture> {
     let source = ProblemSource::evaluate(&preset.bandit, None).ok()?;
     let problem = source.problem(&preset.bandit, &preset.objective).ok()?;
+    let problem = problem.counted_by(preset.coverage);
     let analysis = Analysis::new(&problem, &preset.objective).ok()?;
     Some(picture(&problem, &analysis))
 }

@@ -1,22 +1,28 @@
 //! The mode strip: how much mass each mode holds under reference, target, policy and samples, and what that means for
 //! coverage. A click on a mode picks its best arm for the inspector.
 
-use std::sync::Arc;
+mod masses;
+#[cfg(test)]
+mod tests;
 
 use egui::{
     Align, Align2, Color32, DragValue, Layout, Pos2, Rect, RichText, ScrollArea, Sense, Stroke, Ui,
     UiBuilder, pos2, vec2,
 };
 
+use self::masses::ModeMasses;
 use super::main_plot::Series;
 use crate::{
-    bandit::Problem,
-    theory::{Metric, coverage},
+    experiment::Edit,
+    theory::{CoverageRule, Metric, coverage::MOST_DRAWS, sampled::Estimate},
     ui::{
         Action, Theme, View,
-        chart::{Held, Pen, Values, align, elide, hatched_rect, line, number},
+        chart::{Pen, align, elide, hatched_rect, line, number},
         figures,
-        widgets::plot_menu::{plot_context_menu, plot_menu},
+        widgets::{
+            number::significant,
+            plot_menu::{plot_context_menu, plot_menu},
+        },
     },
 };
 
@@ -27,7 +33,7 @@ const ROWS: [Series; 4] = [
     Series::Policy,
     Series::Samples,
 ];
-/// The columns of the table that are metrics of section 5; the others depend on n.
+/// The columns of the table that are metrics of section 5 but coverage@n.
 const COLUMNS: [(&str, Metric); 5] = [
     ("covered", Metric::CoveredModes),
     ("effective", Metric::EffectiveModes),
@@ -44,7 +50,7 @@ const MOST_MODES: usize = 2000;
 /// Up to this many arms mode masses are summed here, so that they belong to the modes of this very frame.
 const FEW_ARMS: usize = 10_000;
 /// Width of the table beside the bars.
-const TABLE: f32 = 510.0;
+const TABLE: f32 = 580.0;
 /// Least height of one bar, in points; where there is room bars grow up to `HIGHEST_BAR`.
 const BAR: f32 = 5.0;
 /// See `BAR`.
@@ -56,29 +62,18 @@ fn mode_height(bar: f32) -> f32 {
 }
 
 /// State of the mode strip.
+#[derive(Default)]
 pub(crate) struct ModeStrip {
-    /// The n of coverage@n.
-    draws: u64,
     /// Largest modes first, instead of in order of their arms.
     sorted: bool,
     masses: ModeMasses,
-}
-
-impl Default for ModeStrip {
-    fn default() -> Self {
-        Self {
-            draws: coverage::DRAWS,
-            sorted: false,
-            masses: ModeMasses::default(),
-        }
-    }
 }
 
 impl ModeStrip {
     /// Draws the strip into the whole of `ui`.
     pub(crate) fn ui(&mut self, ui: &mut Ui, view: &View, actions: &mut Vec<Action>) {
         let now = ui.input(|input| input.time);
-        self.masses.update(view, self.draws, now);
+        self.masses.update(view, now);
         if view.problem.modes.is_empty() {
             ui.weak("This problem has no modes: no arm reaches the reward threshold");
             return;
@@ -135,7 +130,7 @@ impl ModeStrip {
     fn table_ui(&mut self, ui: &mut Ui, view: &View, actions: &mut Vec<Action>) {
         let theme = Theme::of(ui);
         let count = view.problem.modes.len();
-        let mut draws = self.draws;
+        let mut rule = view.preset.coverage;
         ui.spacing_mut().interact_size.y = 15.0;
         ui.spacing_mut().button_padding.y = 0.0;
         egui::Grid::new("coverage")
@@ -152,20 +147,38 @@ impl ModeStrip {
                             .on_hover_text("Modes with the most target mass first");
                     }
                 });
+                let heading = |ui: &mut Ui, name: &str, metric: Metric| {
+                    ui.label(RichText::new(name).small().color(theme.muted))
+                        .on_hover_text(format!(
+                            "{} = {}",
+                            metric.label_by(rule),
+                            metric.formula_by(rule)
+                        ));
+                };
+                let mut chosen = rule;
                 for (name, metric) in COLUMNS {
-                    right(ui, |ui| {
-                        ui.label(RichText::new(name).small().color(theme.muted))
-                            .on_hover_text(metric.formula());
-                    });
+                    if metric == Metric::CoveredModes {
+                        ui.horizontal(|ui| {
+                            ui.spacing_mut().item_spacing.x = 2.0;
+                            heading(ui, "covered, ε", metric);
+                            epsilon_ui(ui, &mut chosen);
+                        });
+                    } else {
+                        right(ui, |ui| heading(ui, name, metric));
+                    }
                 }
                 ui.horizontal(|ui| {
                     ui.spacing_mut().item_spacing.x = 2.0;
-                    ui.label(RichText::new("seen @").small().color(theme.muted))
-                        .on_hover_text(format!("coverage@n = {}", Metric::Coverage.formula()));
-                    ui.add(DragValue::new(&mut draws).range(1..=1_000_000).speed(0.2))
-                        .on_hover_text("Draws n of coverage@n")
-                        .accessible_name("Draws for coverage");
+                    heading(ui, "seen @", Metric::Coverage);
+                    ui.add(
+                        DragValue::new(&mut chosen.draws)
+                            .range(1..=MOST_DRAWS)
+                            .speed(0.2),
+                    )
+                    .on_hover_text("Draws n of coverage@n, here and in charts, tables and files")
+                    .accessible_name("Draws for coverage");
                 });
+                rule = chosen;
                 for share in ["n for 50 %", "n for 95 %"] {
                     right(ui, |ui| {
                         ui.label(RichText::new(share).small().color(theme.muted))
@@ -193,10 +206,27 @@ impl ModeStrip {
                     }
                     ui.end_row();
                 }
+                if let Some(sampled) = &self.masses.sampled {
+                    let quiet = |text: String| RichText::new(text).size(10.5).color(theme.muted);
+                    ui.label(quiet("standard error".to_owned()))
+                        .on_hover_text(format!(
+                            "How far the row of samples may be off by chance: Monte-Carlo standard error of {} draws",
+                            number_of_draws(sampled.draws)
+                        ));
+                    for text in sampled.texts() {
+                        right(ui, |ui| {
+                            ui.label(quiet(text));
+                        });
+                    }
+                    ui.end_row();
+                }
             });
-        if draws != self.draws {
-            self.draws = draws;
-            self.masses.forget();
+        if rule != view.preset.coverage {
+            let done = ui.input(|input| !input.pointer.any_down());
+            actions.push(Action::Edit {
+                edit: Edit::Coverage(rule),
+                done,
+            });
         }
     }
 
@@ -261,6 +291,19 @@ impl ModeStrip {
             if place.width() > 0.0 {
                 bar(ui, place, series, &theme);
             }
+            if let Some(estimate) = self.masses.error(series, mode) {
+                let at = |mass: f64| {
+                    let share = (mass / top).clamp(0.0, 1.0) as f32;
+                    left + (right - left).max(0.0) * share
+                };
+                let (value, error) = (estimate.value, estimate.standard_error);
+                whisker(
+                    &painter,
+                    (at(value - error), at(value + error)),
+                    place.y_range(),
+                    ui.visuals().strong_text_color(),
+                );
+            }
         }
         if value_width > 0.0
             && let Some(mass) = self.masses.rows[2].as_ref().and_then(|m| m.get(mode))
@@ -294,12 +337,17 @@ impl ModeStrip {
                 .weak(),
             );
             egui::Grid::new("mode masses")
-                .num_columns(2)
+                .num_columns(3)
                 .show(ui, |ui| {
                     for (series, masses) in ROWS.into_iter().zip(&self.masses.rows) {
                         if let Some(mass) = masses.as_ref().and_then(|m| m.get(mode)) {
                             ui.colored_label(theme.ink(series.color(&theme)), series.label());
                             ui.label(RichText::new(align(&number(*mass), 11)).monospace());
+                            if let (Some(estimate), Some(sampled)) =
+                                (self.masses.error(series, mode), &self.masses.sampled)
+                            {
+                                ui.label(RichText::new(doubt(estimate, sampled.draws)).monospace());
+                            }
                             ui.end_row();
                         }
                     }
@@ -318,6 +366,9 @@ impl ModeStrip {
         for (series, masses) in ROWS.into_iter().zip(&self.masses.rows) {
             if let Some(mass) = masses.as_ref().and_then(|m| m.get(mode)) {
                 text.push_str(&format!(", {} {}", series.label(), short(*mass)));
+                if let Some(estimate) = self.masses.error(series, mode) {
+                    text.push_str(&format!(" ± {}", short(estimate.standard_error)));
+                }
             }
         }
         text
@@ -365,124 +416,13 @@ impl ModeStrip {
             .filter_map(|mode| view.problem.modes.get(*mode))
             .map(|mode| mode.label.clone())
             .collect();
-        figures::mode_strip(view, &labels, &rows, dark)
-    }
-}
-
-/// Mode masses of every row and what they measure, computed again only when what they come from changes.
-#[derive(Default)]
-struct ModeMasses {
-    rows: [Option<Vec<f64>>; ROWS.len()],
-    measured: [Option<Measured>; ROWS.len()],
-    /// When coverage was last measured, in seconds of the window.
-    measured_at: f64,
-    /// Where each row came from.
-    held: [Option<(Held, Arc<Problem>)>; ROWS.len()],
-}
-
-/// The coverage of one row.
-#[derive(Debug, Clone, Copy)]
-struct Measured {
-    coverage: coverage::Coverage,
-    seen: f64,
-    /// n for 50 % and 95 %; not looked for where that takes too long.
-    draws_for: Option<[Option<u64>; 2]>,
-}
-
-impl Measured {
-    fn new(masses: &[f64], draws: u64) -> Option<Self> {
-        Some(Self {
-            coverage: coverage::measure(masses, coverage::EPSILON)?,
-            seen: coverage::coverage_at(masses, draws),
-            draws_for: (masses.len() <= MOST_MODES)
-                .then(|| [0.5, 0.95].map(|share| coverage::draws_for(masses, share))),
-        })
-    }
-
-    /// The cells of a row, in the order of the header.
-    fn texts(&self, modes: usize) -> [String; 8] {
-        let draws = |place: usize| match self.draws_for {
-            Some(n) => n[place].map_or_else(|| "never".to_owned(), number_of_draws),
-            None => "–".to_owned(),
-        };
-        [
-            format!("{} of {modes}", self.coverage.covered),
-            short(self.coverage.effective),
-            short(self.coverage.balance),
-            short(self.coverage.largest_share),
-            short(self.coverage.mass),
-            short(self.seen),
-            draws(0),
-            draws(1),
-        ]
-    }
-}
-
-impl ModeMasses {
-    fn update(&mut self, view: &View, draws: u64, now: f64) {
-        let fresh = now - self.measured_at >= PAUSE_SECS || view.problem.modes.len() <= FEW_MODES;
-        if fresh {
-            self.measured_at = now;
-        }
-        for (row, series) in ROWS.into_iter().enumerate() {
-            let Some((held, values)) = series.values(view) else {
-                self.rows[row] = None;
-                self.measured[row] = None;
-                self.held[row] = None;
-                continue;
-            };
-            let known = self.held[row].as_ref().is_some_and(|(old, problem)| {
-                old.same(&held) && Arc::ptr_eq(problem, view.problem)
-            });
-            if !known {
-                let masses =
-                    known_masses(view, series).unwrap_or_else(|| per_mode(view.problem, values));
-                if fresh || self.measured[row].is_none() {
-                    self.measured[row] = Measured::new(&masses, draws);
-                }
-                self.rows[row] = Some(masses);
-                self.held[row] = Some((held, view.problem.clone()));
-            }
-        }
-    }
-
-    /// Another n: measure again.
-    fn forget(&mut self) {
-        self.held = Default::default();
-    }
-}
-
-/// Mode masses that came with the analysis or the snapshot, used where summing them again would be felt.
-fn known_masses(view: &View, series: Series) -> Option<Vec<f64>> {
-    if view.problem.arms() <= FEW_ARMS {
-        return None;
-    }
-    let known = match series {
-        Series::Reference => &view.shown_analysis().reference_modes,
-        Series::Target => &view.shown_analysis().target_modes,
-        Series::Policy if view.scrub.is_none() => &*view.snapshot.policy_modes,
-        Series::Policy | Series::Samples | Series::BestFit | Series::Reward | Series::Augmented => {
-            return None;
-        }
-    };
-    (known.len() == view.problem.modes.len()).then(|| known.to_vec())
-}
-
-/// A series summed over the arms of each mode.
-fn per_mode(problem: &Problem, values: Values<'_>) -> Vec<f64> {
-    let sums = |one: &dyn Fn(&[u32]) -> f64| problem.modes.iter().map(|m| one(&m.arms)).collect();
-    match values {
-        Values::Counts(counts, total) => sums(&|arms| {
-            let sum: u64 = arms
-                .iter()
-                .filter_map(|&arm| counts.get(arm as usize))
-                .map(|&count| u64::from(count))
-                .sum();
-            sum as f64 / total.max(1) as f64
-        }),
-        Values::Plain(_) | Values::Single(_) | Values::Log(_) => {
-            sums(&|arms| arms.iter().map(|&arm| values.get(arm as usize)).sum())
-        }
+        let errors = self.masses.sampled.as_ref().map(|sampled| {
+            let of = |mode: &usize| sampled.masses.get(*mode);
+            let errors = order.iter().map(of);
+            let errors = errors.map(|one| one.map_or(f64::NAN, |one| one.standard_error));
+            errors.collect::<Vec<f64>>()
+        });
+        figures::mode_strip(view, &labels, &rows, errors.as_deref(), dark)
     }
 }
 
@@ -530,6 +470,42 @@ fn dashed_box(ui: &Ui, rect: Rect, color: Color32) {
         pos2(rect.left(), y(1.0)),
     ];
     line(ui.painter(), &path, Pen::Dashed, Stroke::new(1.5, color));
+}
+
+/// From where to where a value lies within its standard error.
+fn whisker(painter: &egui::Painter, (from, to): (f32, f32), rows: egui::Rangef, color: Color32) {
+    if to - from < 1.0 {
+        return;
+    }
+    let stroke = Stroke::new(1.0, color);
+    painter.hline(from..=to, rows.center(), stroke);
+    for end in [from, to] {
+        painter.vline(end, rows, stroke);
+    }
+}
+
+/// The standard error of a sampled mass; of one that was never drawn, the largest that this is likely for.
+fn doubt(estimate: Estimate, draws: u64) -> String {
+    if estimate.value == 0.0 {
+        // (1 − m)ⁿ = 5 %.
+        let most = -(0.05_f64.ln() / draws.max(1) as f64).exp_m1();
+        return format!("none drawn, below {} with 95 % confidence", number(most));
+    }
+    format!("± {}", number(estimate.standard_error))
+}
+
+fn epsilon_ui(ui: &mut Ui, rule: &mut CoverageRule) {
+    ui.add(
+        DragValue::new(&mut rule.epsilon)
+            .range(0.001..=1.0)
+            .speed(0.005)
+            .max_decimals(3)
+            .custom_formatter(|value, _| significant(value, 3)),
+    )
+    .on_hover_text(
+        "A mode is covered that holds at least ε of an even split, ε/M of the mass; here and in charts, tables and files",
+    )
+    .accessible_name("ε of covered modes");
 }
 
 /// Right-aligned contents of a table cell.

@@ -1,9 +1,11 @@
-//! The phase diagram: a quantity of the target over two parameters, as a heat map with the boundary on which two answers tie.
+//! The phase diagram: a quantity of the target, or of a policy trained in every cell, over two parameters, as a heat map with
+//! the boundary on which two answers tie.
 //! A click or a drag in it sets both parameters.
 
 mod axes;
 mod canvas;
 mod export;
+mod of;
 #[cfg(test)]
 mod tests;
 
@@ -14,16 +16,19 @@ use egui::{Button, ComboBox, DragValue, ProgressBar, RichText, Ui};
 use super::pair::{mode_of, pair};
 use crate::{
     bandit::Problem,
-    engine::{Item, Parameter, PhaseAxis, PhaseMap, PhaseQuantity, PhaseRequest, PhaseWorker},
+    engine::{
+        Item, Parameter, PhaseAxis, PhaseMap, PhaseOf, PhaseQuantity, PhaseRequest, PhaseWorker,
+    },
     experiment::Edit,
     theory::Objective,
     ui::{
         Action, Theme, View,
-        widgets::{plot_menu::plot_menu, together::together},
+        widgets::{number::grouped, plot_menu::plot_menu, together::together},
     },
 };
 use axes::AxisKind;
 use canvas::Canvas;
+use of::Of;
 
 /// Seconds of refinement before the thread rests by itself.
 const BUDGET_SECS: f64 = 15.0;
@@ -43,6 +48,8 @@ struct State {
     x: Chosen,
     y: Chosen,
     quantity: PhaseQuantity,
+    /// Whose quantity it is.
+    of: Of,
     /// Arms whose tie is drawn; fixed until the user picks others, so that a drag does not change what is drawn under it.
     pair: Option<(usize, usize)>,
     picked: (Option<usize>, Option<usize>),
@@ -158,10 +165,11 @@ impl State {
             x: chosen(AxisKind::Beta),
             y: chosen(AxisKind::Gap),
             quantity: if view.problem.modes.len() > 1 {
-                PhaseQuantity::ALL[0]
+                PhaseQuantity::OF_TARGET[0]
             } else {
                 PhaseQuantity::PairRatio
             },
+            of: Of::new(view),
             pair,
             picked: view.selection.pair,
             identity,
@@ -185,6 +193,7 @@ impl State {
                 }
             }
         }
+        self.of.adapt(view, &mut self.quantity);
         if self.dragging {
             return;
         }
@@ -206,16 +215,27 @@ impl State {
             2_001..=20_000 => (64, 48),
             _ => (48, 32),
         };
+        let of = self.of.wanted();
+        let (columns, rows) = match of {
+            PhaseOf::Target => (columns, rows),
+            PhaseOf::Policy(_) => of::CELLS,
+        };
         PhaseRequest {
             problem: Arc::clone(view.problem),
             objective: view.preset.objective,
             x: self.x.axis,
             y: self.y.axis,
             quantity: self.quantity,
+            divides_reward: view.preset.training.update.divides_reward_alone(),
             pair: self.pair,
             columns,
             rows,
-            budget_secs: self.budget_secs,
+            budget_secs: match of {
+                PhaseOf::Target => self.budget_secs,
+                // Its cost is told, and it can be stopped.
+                PhaseOf::Policy(_) => f64::INFINITY,
+            },
+            of,
         }
     }
 
@@ -229,6 +249,8 @@ impl State {
             asked.x == request.x
                 && asked.y == request.y
                 && asked.quantity == request.quantity
+                && asked.of == request.of
+                && asked.divides_reward == request.divides_reward
                 && asked.pair == request.pair
                 && asked.budget_secs == request.budget_secs
         });
@@ -266,17 +288,22 @@ impl State {
         }
         together(ui, "Colour", |ui| {
             let label = ui.label("Colour");
+            let rule = view.problem.coverage;
             ComboBox::from_id_salt("phase quantity")
-                .selected_text(self.quantity.label())
-                .width(130.0)
+                .selected_text(self.quantity.label_by(rule))
+                .width(120.0)
+                .height(460.0)
                 .show_ui(ui, |ui| {
-                    for quantity in PhaseQuantity::ALL {
-                        ui.selectable_value(&mut self.quantity, quantity, quantity.label());
+                    for &quantity in self.of.quantities() {
+                        let name = quantity.label_by(rule);
+                        ui.selectable_value(&mut self.quantity, quantity, name)
+                            .on_hover_text(quantity.formula_by(rule));
                     }
                 })
                 .response
                 .labelled_by(label.id);
         });
+        together(ui, "Of", |ui| self.of.ui(ui, view));
     }
 
     fn progress_ui(&mut self, ui: &mut Ui, map: Option<&PhaseMap>, worker: &PhaseWorker) {
@@ -306,7 +333,11 @@ impl State {
                         .desired_width(140.0)
                         .desired_height(8.0),
                 );
-                ui.label(small(format!("{:.0} %", part * 100.0)));
+                let told = match &map.request.of {
+                    PhaseOf::Target => format!("{:.0} %", part * 100.0),
+                    PhaseOf::Policy(_) => of::progress(map),
+                };
+                ui.add(egui::Label::new(small(told)).extend());
                 if ui
                     .small_button("Stop")
                     .on_hover_text("Keep what is there")
@@ -319,8 +350,14 @@ impl State {
             Some(map) => {
                 if ui.max_rect().width() > 560.0 {
                     let cells = |n: usize| n.div_ceil(map.stride.min(n).max(1));
+                    let what = match &map.request.of {
+                        PhaseOf::Target => "targets".to_owned(),
+                        PhaseOf::Policy(training) => {
+                            format!("trainings of {} steps", grouped(training.steps()))
+                        }
+                    };
                     let done = small(format!(
-                        "{} × {} targets in {:.1} s",
+                        "{} × {} {what} in {:.1} s",
                         cells(map.request.columns),
                         cells(map.request.rows),
                         map.elapsed_secs
@@ -329,6 +366,7 @@ impl State {
                     ui.add(egui::Label::new(done).extend());
                 }
                 if map.done < map.total
+                    && map.request.of == PhaseOf::Target
                     && ui
                         .add(Button::new("Refine").small())
                         .on_hover_text("Take all the time it needs")

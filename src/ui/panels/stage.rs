@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::ui::{Action, Loading, Selection, View};
+use crate::ui::{
+    Action, Loading, Selection, View,
+    theme::{self, ThemeChoice},
+};
 use crate::{
     bandit::{Analysis, Problem, ProblemSource, measure, mode_masses},
     engine::{History, Snapshot, Status},
@@ -28,7 +31,8 @@ impl Stage {
     /// A preset, at step 0.
     pub(crate) fn with(preset: Preset) -> Self {
         let source = ProblemSource::evaluate(&preset.bandit, None).unwrap();
-        let problem = Arc::new(source.problem(&preset.bandit, &preset.objective).unwrap());
+        let problem = source.problem(&preset.bandit, &preset.objective).unwrap();
+        let problem = Arc::new(problem.counted_by(preset.coverage));
         let analysis = Arc::new(Analysis::new(&problem, &preset.objective).unwrap());
         let masses = problem.reference.masses();
         let snapshot = Snapshot {
@@ -112,6 +116,7 @@ pub(crate) fn play<P>(
 ) -> egui_kittest::Harness<'static, Played<P>> {
     egui_kittest::Harness::builder()
         .with_size(size)
+        .with_context_setup(|context| theme::apply(context, ThemeChoice::Dark))
         .build_ui_state(
             move |ui, played: &mut Played<P>| {
                 draw(

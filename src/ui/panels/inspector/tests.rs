@@ -1,3 +1,5 @@
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 use egui_kittest::{
     Harness,
     kittest::{NodeT as _, Queryable},

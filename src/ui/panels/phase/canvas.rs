@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use egui::{
-    Align2, Color32, ColorImage, EventFilter, FontId, Key, Painter, Rect, Response, Role, Sense,
-    Stroke, TextureHandle, TextureOptions, Ui, WidgetInfo, pos2, vec2,
+    Align2, Color32, ColorImage, EventFilter, FontId, Galley, Key, Painter, Rect, Response, Role,
+    Sense, Stroke, TextureHandle, TextureOptions, Ui, WidgetInfo, pos2, vec2,
 };
 
 use super::axes::{nice_step, ticks};
@@ -44,6 +44,8 @@ const LEFT: f32 = 46.0;
 const BOTTOM: f32 = 36.0;
 const RIGHT: f32 = 84.0;
 const TOP: f32 = 20.0;
+/// Room that is enough for the name of what goes up.
+const LEAST_UP: f32 = 110.0;
 
 impl Canvas {
     /// Draws into the rest of `ui`.
@@ -58,8 +60,9 @@ impl Canvas {
             .available_size()
             .max(vec2(LEFT + RIGHT + 60.0, TOP + BOTTOM + 60.0));
         let (whole, _) = ui.allocate_exact_size(size, Sense::hover());
+        let titles = Titles::new(ui, whole.width(), view, request, map);
         let plot = Rect::from_min_max(
-            pos2(whole.left() + LEFT, whole.top() + TOP),
+            pos2(whole.left() + LEFT, whole.top() + TOP + titles.more),
             pos2(whole.right() - RIGHT, whole.bottom() - BOTTOM),
         );
         let response = ui.interact(
@@ -72,9 +75,10 @@ impl Canvas {
         let theme = Theme::of(ui);
         self.paint_map(ui, &painter, plot, map);
         paint_axes(ui, &painter, whole, plot, view, request);
+        titles.paint(ui, &painter, whole, plot);
         if let Some(map) = map {
             self.paint_boundary(&painter, plot, map);
-            paint_colour_bar(ui, &painter, whole, plot, map);
+            paint_colour_bar(ui, &painter, plot, map);
         }
         paint_cross_hair(ui, &painter, plot, view, request);
         if response.has_focus() {
@@ -101,7 +105,7 @@ impl Canvas {
     fn describe(&self, ui: &Ui, response: &Response, view: &View, request: &PhaseRequest) {
         let name = format!(
             "Phase diagram of {} over {} and {}",
-            request.quantity.label(),
+            request.title(),
             request.x.parameter.label(view.problem),
             request.y.parameter.label(view.problem)
         );
@@ -230,26 +234,69 @@ fn paint_axes(
             ink,
         );
     }
-    let title = FontId::proportional(12.0);
     painter.text(
         pos2(plot.center().x, whole.bottom() - 2.0),
         Align2::CENTER_BOTTOM,
         request.x.parameter.label(view.problem),
-        title.clone(),
+        FontId::proportional(12.0),
         ink,
     );
-    let mut job = egui::text::LayoutJob::simple_singleline(
-        format!("Up: {}", request.y.parameter.label(view.problem)),
-        title,
-        ink,
-    );
-    job.wrap =
-        egui::text::TextWrapping::truncate_at_width((plot.right() - whole.left() - 40.0).max(40.0));
-    let galley = painter.layout_job(job);
-    painter.galley(pos2(whole.left() + 1.0, whole.top()), galley, ink);
 }
 
-fn paint_colour_bar(ui: &Ui, painter: &Painter, whole: Rect, plot: Rect, map: &PhaseMap) {
+/// The words above the plot: what goes up on the left, cut short where it must be, what the colours are on the right; one
+/// above the other where hardly anything would be left of the former.
+struct Titles {
+    up: Arc<Galley>,
+    colour: Option<Arc<Galley>>,
+    /// Height that they need beyond one line.
+    more: f32,
+}
+
+impl Titles {
+    fn new(
+        ui: &Ui,
+        width: f32,
+        view: &View,
+        request: &PhaseRequest,
+        map: Option<&Arc<PhaseMap>>,
+    ) -> Self {
+        let ink = ui.visuals().text_color();
+        let layout = |text: String, size: f32, room: f32| {
+            let font = FontId::proportional(size);
+            let mut job = egui::text::LayoutJob::simple_singleline(text, font, ink);
+            job.wrap = egui::text::TextWrapping::truncate_at_width(room.max(40.0));
+            ui.painter().layout_job(job)
+        };
+        let colour = map.map(|map| layout(map.request.title(), 11.0, width - 4.0));
+        let taken = colour.as_ref().map_or(0.0, |colour| colour.size().x + 16.0);
+        let stacked = width - taken < LEAST_UP && taken > 0.0;
+        let room = if stacked { width - 4.0 } else { width - taken };
+        Self {
+            more: if stacked { 15.0 } else { 0.0 },
+            up: layout(
+                format!("Up: {}", request.y.parameter.label(view.problem)),
+                12.0,
+                room,
+            ),
+            colour,
+        }
+    }
+
+    fn paint(self, ui: &Ui, painter: &Painter, whole: Rect, plot: Rect) {
+        let ink = ui.visuals().text_color();
+        painter.galley(
+            pos2(whole.left() + 1.0, whole.top() + self.more),
+            self.up,
+            ink,
+        );
+        if let Some(colour) = self.colour {
+            let left = (whole.right() - colour.size().x - 1.0).min(plot.right() + 12.0);
+            painter.galley(pos2(left, whole.top() + 1.0), colour, ink);
+        }
+    }
+}
+
+fn paint_colour_bar(ui: &Ui, painter: &Painter, plot: Rect, map: &PhaseMap) {
     let bar = Rect::from_min_max(
         pos2(plot.right() + 12.0, plot.top()),
         pos2(plot.right() + 24.0, plot.bottom()),
@@ -289,9 +336,6 @@ fn paint_colour_bar(ui: &Ui, painter: &Painter, whole: Rect, plot: Rect, map: &P
         );
         value += step;
     }
-    let title = painter.layout_no_wrap(map.request.quantity.label().to_owned(), font, ink);
-    let left = (whole.right() - title.size().x - 1.0).min(bar.left());
-    painter.galley(pos2(left, whole.top() + 1.0), title, ink);
 }
 
 fn paint_cross_hair(ui: &Ui, painter: &Painter, plot: Rect, view: &View, request: &PhaseRequest) {
@@ -424,11 +468,7 @@ fn read_out(
             let column = ((x * columns as f64) as usize).min(columns - 1);
             let row = ((y * rows as f64) as usize).min(rows - 1);
             let value = f64::from(map.values[row * columns + column]);
-            ui.strong(format!(
-                "{} = {}",
-                map.request.quantity.label(),
-                number(value)
-            ));
+            ui.strong(format!("{} = {}", map.request.title(), number(value)));
         }
         if let Some((a, b)) = request.pair.filter(|_| has_boundary) {
             ui.weak(format!(

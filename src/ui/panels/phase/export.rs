@@ -35,8 +35,8 @@ pub(super) fn figure(
             value_range: value_range(map),
             log10: false,
         };
-        let name = map.request.quantity.label();
-        marks.push(figures::mark(name, Color32::BLACK, 1.0, kind));
+        let name = map.request.title();
+        marks.push(figures::mark(&name, Color32::BLACK, 1.0, kind));
     }
     let mut points = Vec::new();
     for [from, to] in tie_boundary(request, map) {
@@ -77,7 +77,7 @@ pub(super) fn figure(
         names: None,
     };
     Figure {
-        title: format!("{} of the target", request.quantity.label()),
+        title: request.title(),
         file_stem: "phase-diagram".to_owned(),
         size: (460.0, 340.0),
         dark,

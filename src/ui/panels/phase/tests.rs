@@ -3,7 +3,10 @@
 use std::time::{Duration, Instant};
 
 use egui::vec2;
-use egui_kittest::{Harness, kittest::Queryable};
+use egui_kittest::{
+    Harness,
+    kittest::{NodeT as _, Queryable},
+};
 
 use super::PhaseDiagram;
 use crate::{
@@ -102,4 +105,75 @@ fn small_and_large_places_draw() {
         stage.selection.pair = (Some(0), Some(2));
         shown(stage, size);
     }
+}
+
+/// Takes a choice of a drop-down.
+fn choose(harness: &mut Harness<'static, Played<PhaseDiagram>>, label: &str, choice: &str) {
+    harness
+        .get_by_role_and_label(egui::Role::ComboBox, label)
+        .click();
+    harness.run_steps(3);
+    harness
+        .get_by_role_and_label(egui::Role::Button, choice)
+        .click();
+    harness.run_steps(3);
+}
+
+fn wait(harness: &mut Harness<'static, Played<PhaseDiagram>>) {
+    let start = Instant::now();
+    while !harness.state().panel.is_computed() {
+        assert!(start.elapsed() < Duration::from_secs(120), "no map in time");
+        std::thread::sleep(Duration::from_millis(5));
+        harness.step();
+    }
+    harness.run_steps(2);
+}
+
+#[test]
+fn a_diagram_of_the_trained_policy_says_so_and_follows_the_training() {
+    let mut stage = Stage::of("figure-5");
+    stage.preset.training.stop.steps = Some(20);
+    let mut harness = shown(stage, (760.0, 420.0));
+    harness.get_by_label_contains("Phase diagram of effective modes of the target over");
+    choose(&mut harness, "of", "the policy after");
+    harness.get_by_label_contains("Phase diagram of effective modes of the policy after 20 steps");
+    wait(&mut harness);
+    choose(&mut harness, "Colour", "J");
+    wait(&mut harness);
+    harness.get_by_label_contains("Phase diagram of J of the policy after 20 steps over");
+    harness.get_by_label_contains("48 × 32 trainings of 20 steps in");
+    let Played { stage, panel, .. } = harness.state();
+    let (view, state) = (stage.view(), panel.state.as_ref().unwrap());
+    let map = panel.worker.as_ref().unwrap().latest().unwrap();
+    let figure = super::export::figure(&state.request(&view), Some(&map), &view, true);
+    let title = "J of the policy after 20 steps";
+    assert_eq!(figure.title, title);
+    let csv = crate::figure::to_csv(&figure);
+    assert!(csv.contains(title), "{}", csv.lines().next().unwrap());
+    let generation = |h: &Harness<'static, Played<PhaseDiagram>>| {
+        h.state().panel.state.as_ref().unwrap().generation
+    };
+    let before = generation(&harness);
+    // When to stop by steps or by the clock does not concern a cell.
+    harness.state_mut().stage.preset.training.stop.steps = Some(77);
+    harness.state_mut().stage.preset.training.stop.seconds = Some(1.0);
+    harness.run_steps(2);
+    assert_eq!(generation(&harness), before);
+    harness.state_mut().stage.preset.training.learning_rate = 0.5;
+    harness.run_steps(2);
+    assert_eq!(generation(&harness), before + 1);
+    // What only a policy has goes with it.
+    choose(&mut harness, "of", "the target");
+    harness.get_by_label_contains("Phase diagram of effective modes of the target over");
+}
+
+#[test]
+fn a_language_model_is_not_trained_in_every_cell() {
+    let mut harness = shown(Stage::of("lm-die"), (760.0, 420.0));
+    harness
+        .get_by_role_and_label(egui::Role::ComboBox, "of")
+        .click();
+    harness.run_steps(3);
+    let choice = harness.get_by_role_and_label(egui::Role::Button, "the policy after");
+    assert!(choice.accesskit_node().is_disabled());
 }

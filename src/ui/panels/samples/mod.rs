@@ -17,6 +17,7 @@ use self::order::{Column, Order};
 use crate::{
     engine::{LanguageSnapshot, Status},
     lm::SampleRecord,
+    theory::sampled::{self, Estimate},
     ui::{
         Action, Theme, View,
         widgets::number::{number, significant},
@@ -118,6 +119,25 @@ impl Samples {
         let small = |text: String| RichText::new(text).small().color(theme.muted);
         ui.label(small(format!("{} distinct of {total}", batch.len())))
             .on_hover_text("Identical completions are computed once and weighed by their number");
+        if total > 0 {
+            let (reward, valid) = estimates(&batch, language);
+            for (name, estimate, tip) in [
+                ("R", reward, "Mean effective reward of the batch"),
+                (
+                    "valid",
+                    valid,
+                    "Share of the batch that is an acceptable answer",
+                ),
+            ] {
+                let text = format!(
+                    "{name} {} ± {}",
+                    significant(estimate.value, 3),
+                    significant(estimate.standard_error, 2)
+                );
+                ui.label(small(text))
+                    .on_hover_text(format!("{tip}, with its Monte-Carlo standard error"));
+            }
+        }
         if let Some(facts) = &language.facts
             && facts.flat_tokens > 0
         {
@@ -221,6 +241,24 @@ impl Samples {
     }
 }
 
+/// Mean effective reward of a batch, and the share of it that is an acceptable answer.
+fn estimates(batch: &[SampleRecord], language: &LanguageSnapshot) -> (Estimate, Estimate) {
+    let counts: Vec<u32> = batch.iter().map(|sample| sample.count).collect();
+    let rewards: Vec<f64> = batch.iter().map(|sample| sample.reward).collect();
+    let answers = |prompt: usize| {
+        let prompts = &language.spec.prompts;
+        prompts.get(prompt).map_or(0, |task| task.answers.len())
+    };
+    let valid: Vec<f64> = batch
+        .iter()
+        .map(|sample| f64::from(u8::from(sample.arm < answers(sample.prompt))))
+        .collect();
+    (
+        sampled::mean_of(&counts, &rewards),
+        sampled::mean_of(&counts, &valid),
+    )
+}
+
 fn nothing_ui(ui: &mut Ui, view: &View) {
     ui.weak(match view.snapshot.status {
         Status::Running => "The first step is on its way",
@@ -292,7 +330,15 @@ fn cell_ui(
                     .rect_filled(bar, 2.0, theme.samples.gamma_multiply(0.35));
                 ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                     let text = format!("{} · {:.0} %", sample.count, 100.0 * share);
-                    ui.label(RichText::new(text).monospace());
+                    ui.label(RichText::new(text).monospace())
+                        .on_hover_text(format!(
+                            "{} ± {} of the samples, Monte-Carlo standard error",
+                            number(share),
+                            significant(
+                                sampled::share(sample.count.into(), total).standard_error,
+                                2
+                            )
+                        ));
                 });
             });
         }

@@ -1,11 +1,13 @@
 //! Which charts there are and what each shows.
 
+use std::borrow::Cow;
+
 use egui::Color32;
 
 use crate::{
     engine::{History, Series},
     lm::StepParts,
-    theory::Metric,
+    theory::{CoverageRule, Metric},
     ui::{Theme, chart::Pen, panels::headline::metric_value},
 };
 
@@ -32,6 +34,14 @@ pub(crate) enum Shows {
 }
 
 impl Shows {
+    /// A short name with the numbers that a rule counts it by.
+    pub(crate) fn label_by(self, rule: CoverageRule) -> Cow<'static, str> {
+        match self {
+            Self::Metric(metric) => metric.label_by(rule),
+            Self::Part(_) | Self::TokensPerSecond => self.label().into(),
+        }
+    }
+
     /// A short name.
     pub(crate) fn label(self) -> &'static str {
         match self {
@@ -50,11 +60,22 @@ impl Shows {
     }
 
     /// What it is, in a line.
-    pub(crate) fn formula(self) -> &'static str {
+    pub(crate) fn formula_by(self, rule: CoverageRule) -> Cow<'static, str> {
         match self {
-            Self::Metric(metric) => metric.formula(),
-            Self::Part(_) => "milliseconds of a step",
-            Self::TokensPerSecond => "tokens sampled per second",
+            Self::Metric(metric) => metric.formula_by(rule),
+            Self::Part(_) => "milliseconds of a step".into(),
+            Self::TokensPerSecond => "tokens sampled per second".into(),
+        }
+    }
+
+    /// The Monte-Carlo standard error of a value that one step's batch of samples gave; none of what is exact.
+    pub(crate) fn error(self, value: f64, batch: Option<usize>) -> Option<f64> {
+        match self {
+            Self::Metric(Metric::ValidShare) => {
+                let variance = value * (1.0 - value) / batch? as f64;
+                Some(variance.max(0.0).sqrt())
+            }
+            Self::Metric(_) | Self::Part(_) | Self::TokensPerSecond => None,
         }
     }
 

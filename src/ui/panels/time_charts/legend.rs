@@ -1,13 +1,21 @@
 //! The line above a chart: every curve by name, with its value where there is room.
 
+use std::borrow::Cow;
+
 use egui::{Color32, FontId, Label, RichText, Sense, Stroke, Ui, pos2, vec2};
 
-use super::{Chart, Curve, Point, trace};
-use crate::ui::{
-    Theme,
-    chart::{line, number},
-    widgets::number::significant,
+use super::{Chart, Point, trace};
+use crate::{
+    theory::CoverageRule,
+    ui::{
+        Theme,
+        chart::{line, number},
+        widgets::number::significant,
+    },
 };
+
+/// A chart, and what its metrics of coverage count by.
+type Named<'a> = (&'a Chart, CoverageRule);
 
 /// How much of each curve is written. Which one fits depends on names and width alone, never on the values of the moment,
 /// so that the line does not jump while a run goes on.
@@ -45,10 +53,15 @@ impl Detail {
 
     /// What is written of a curve: a last word that the first name ends with too is said once. `value` writes a number of
     /// so many digits.
-    fn text(self, chart: &Chart, index: usize, value: impl Fn(i32) -> String) -> String {
-        let label = |curve: &Curve| curve.shows.label();
-        let mut name = chart.curves.get(index).map_or("", label);
-        let shared = chart.curves.first().map(label).and_then(last_word);
+    fn text(self, named: Named<'_>, index: usize, value: impl Fn(i32) -> String) -> String {
+        let (chart, rule) = named;
+        let label = |index: usize| {
+            let curve = chart.curves.get(index);
+            curve.map_or(Cow::Borrowed(""), |curve| curve.shows.label_by(rule))
+        };
+        let (first, own) = (label(0), label(index));
+        let mut name = &*own;
+        let shared = last_word(&first);
         if index > 0
             && let Some(bare) = shared.and_then(|word| name.strip_suffix(word))
         {
@@ -67,11 +80,11 @@ impl Detail {
     }
 
     /// The width that it takes, in points, with values as wide as most are.
-    fn width(self, ui: &Ui, chart: &Chart) -> f32 {
+    fn width(self, ui: &Ui, named: Named<'_>) -> f32 {
         let (size, swatch, gap) = self.sizes();
         let font = FontId::proportional(size);
-        let texts = (0..chart.curves.len()).map(|index| {
-            let text = self.text(chart, index, |digits| significant(0.048_294, digits));
+        let texts = (0..named.0.curves.len()).map(|index| {
+            let text = self.text(named, index, |digits| significant(0.048_294, digits));
             let painter = ui.painter();
             let galley = painter.layout_no_wrap(text, font.clone(), Color32::PLACEHOLDER);
             swatch + gap + galley.size().x + gap
@@ -80,8 +93,8 @@ impl Detail {
     }
 
     /// The most that fits into a width in points; the tersest where nothing does.
-    fn fitting(ui: &Ui, chart: &Chart, width: f32) -> Self {
-        let fits = |detail: &Self| detail.width(ui, chart) <= width;
+    fn fitting(ui: &Ui, named: Named<'_>, width: f32) -> Self {
+        let fits = |detail: &Self| detail.width(ui, named) <= width;
         Self::ALL.into_iter().find(fits).unwrap_or(Self::Terse)
     }
 }
@@ -94,12 +107,13 @@ fn last_word(name: &str) -> Option<&str> {
 /// Writes the curves into a row, with the values at the step under the pointer or the last ones.
 pub(super) fn curves_ui(
     ui: &mut Ui,
-    chart: &Chart,
+    named: Named<'_>,
     traces: &[Vec<Point>],
     hovered: Option<f64>,
     theme: &Theme,
 ) {
-    let detail = Detail::fitting(ui, chart, ui.available_width());
+    let (chart, rule) = named;
+    let detail = Detail::fitting(ui, named, ui.available_width());
     let (size, swatch, gap) = detail.sizes();
     ui.spacing_mut().item_spacing.x = gap;
     for (index, (curve, points)) in chart.curves.iter().zip(traces).enumerate() {
@@ -117,7 +131,7 @@ pub(super) fn curves_ui(
                 |point| significant(curve.shows.value(point.mean), digits),
             )
         };
-        let text = detail.text(chart, index, value);
+        let text = detail.text(named, index, value);
         let (place, _) = ui.allocate_exact_size(vec2(swatch, 8.0), Sense::hover());
         let y = place.center().y;
         line(
@@ -129,8 +143,8 @@ pub(super) fn curves_ui(
         ui.add(Label::new(RichText::new(text).size(size)).truncate())
             .on_hover_text(format!(
                 "{} = {}\n{} at the step shown",
-                curve.shows.label(),
-                curve.shows.formula(),
+                curve.shows.label_by(rule),
+                curve.shows.formula_by(rule),
                 point.map_or_else(
                     || "not defined".to_owned(),
                     |point| number(curve.shows.value(point.mean))
@@ -148,8 +162,9 @@ mod tests {
         theme::{self, ThemeChoice},
     };
 
-    fn chart(name: &str) -> &'static Chart {
-        CHARTS.iter().find(|chart| chart.name == name).unwrap()
+    fn chart(name: &str) -> Named<'static> {
+        let chart = CHARTS.iter().find(|chart| chart.name == name).unwrap();
+        (chart, CoverageRule::default())
     }
 
     /// Asks something with the fonts of the window.
@@ -179,7 +194,8 @@ mod tests {
         assert_eq!(fitting("KL to target", usual), Detail::Names);
         assert_eq!(fitting("KL to target", usual + 60.0), Detail::FirstValue);
         for chart in CHARTS.iter().filter(|chart| !chart.lanes) {
-            let needs = asked(|ui| Detail::Terse.width(ui, chart));
+            let named = (chart, CoverageRule::default());
+            let needs = asked(|ui| Detail::Terse.width(ui, named));
             assert!(
                 needs <= usual || chart.name == "Step time by part",
                 "{} needs {needs} points",

@@ -21,6 +21,7 @@ pub(crate) use self::{
 };
 use crate::{
     engine::{History, Series, Snapshot},
+    theory::CoverageRule,
     ui::{
         Action, Theme, View,
         chart::{Frame, Margins, decades, ticks, time_ticks},
@@ -255,7 +256,7 @@ impl TimeCharts {
                 }
             }
         }
-        self.title_ui(ui, index, place, &traces, &theme);
+        self.title_ui(ui, (index, view.problem.coverage), place, &traces, &theme);
         self.view_by_pointer(ui, &response, x, scrolls, view);
         let step = response
             .hover_pos()
@@ -337,7 +338,7 @@ impl TimeCharts {
     fn title_ui(
         &mut self,
         ui: &mut Ui,
-        index: usize,
+        (index, rule): (usize, CoverageRule),
         place: Rect,
         traces: &[Vec<Point>],
         theme: &Theme,
@@ -365,7 +366,7 @@ impl TimeCharts {
                 ui.label(RichText::new(chart.name).size(11.0));
                 return;
             }
-            legend::curves_ui(ui, chart, traces, self.hovered, theme);
+            legend::curves_ui(ui, (chart, rule), traces, self.hovered, theme);
         });
     }
 

@@ -43,7 +43,7 @@ impl Readout<'_> {
                 ui.colored_label(Theme::of(ui).edit_mark, mark);
             }
             egui::Grid::new("values")
-                .num_columns(2)
+                .num_columns(3)
                 .spacing([14.0, 2.0])
                 .min_col_width(0.0)
                 .show(ui, |ui| self.rows(ui, view));
@@ -52,8 +52,10 @@ impl Readout<'_> {
                 let text = format!("dynamics and sampling are measured on up to {most} arms");
                 ui.label(RichText::new(text).small());
             }
+            let rule = view.problem.coverage;
             for curve in self.chart.curves {
-                let text = format!("{} = {}", curve.shows.label(), curve.shows.formula());
+                let (label, formula) = (curve.shows.label_by(rule), curve.shows.formula_by(rule));
+                let text = format!("{label} = {formula}");
                 ui.label(RichText::new(text).small().weak());
             }
         });
@@ -61,21 +63,31 @@ impl Readout<'_> {
 
     fn rows(&self, ui: &mut Ui, view: &View) {
         let theme = Theme::of(ui);
+        let rule = view.problem.coverage;
+        let batch = view.snapshot.training.update.batch();
         for (curve, points) in self.chart.curves.iter().zip(self.traces) {
             let color = (curve.color)(&theme);
-            self.row(ui, curve.shows.label(), color, (curve.shows, points));
+            let name = curve.shows.label_by(rule);
+            self.row(ui, &name, color, (curve.shows, points), batch);
         }
         for (index, traces) in self.pins {
             let pin = view.pins.get(*index);
             let label = pin.map_or_else(String::new, |pin| view.pin_label(pin));
             for (curve, points) in self.chart.curves.iter().zip(traces) {
                 let name = format!("{}, {}", curve.shows.label(), elide(&label, 32));
-                self.row(ui, &name, pin_color(*index), (curve.shows, points));
+                self.row(ui, &name, pin_color(*index), (curve.shows, points), None);
             }
         }
     }
 
-    fn row(&self, ui: &mut Ui, name: &str, color: Color32, (shows, points): (Shows, &[Point])) {
+    fn row(
+        &self,
+        ui: &mut Ui,
+        name: &str,
+        color: Color32,
+        (shows, points): (Shows, &[Point]),
+        batch: Option<usize>,
+    ) {
         let Some(point) = trace::at(points, self.step) else {
             return;
         };
@@ -86,6 +98,9 @@ impl Readout<'_> {
         });
         let value = number(shows.value(point.mean));
         ui.label(RichText::new(align(&value, 11)).monospace());
+        if let Some(error) = shows.error(point.mean, batch) {
+            ui.label(RichText::new(format!("± {} of one batch", number(error))).monospace());
+        }
         ui.end_row();
     }
 }
