@@ -21,4 +21,4 @@ pub use problem::{Mode, Problem, Shape};
 #[cfg(feature = "gui")]
 pub(crate) use trainer::MOST_COMPARED_ARMS;
 pub(crate) use trainer::{Drawn, Weighed, Weigher};
-pub use trainer::{StepReport, TrainError, Trainer, TrainerState};
+pub use trainer::{RunningAnchor, StepReport, TrainError, Trainer, TrainerState};

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::error::LmError;
+use super::{error::LmError, rope::RopeScaling};
 
 /// Architectures that the forward knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,31 +47,6 @@ impl Family {
             Self::Qwen3 => "qwen3",
         }
     }
-}
-
-/// How rotary frequencies depart from `theta^(−2i/d)`.
-#[derive(Debug, Clone, PartialEq)]
-pub enum RopeScaling {
-    /// They do not.
-    None,
-    /// Positions divided by a factor.
-    Linear {
-        /// The factor, > 0.
-        factor: f64,
-    },
-    /// Llama 3: low frequencies divided by a factor, a smooth passage between two wavelengths.
-    Llama3 {
-        /// The factor, > 0.
-        factor: f64,
-        /// Wavelengths above `original_context / low_freq_factor` are scaled fully.
-        low_freq_factor: f64,
-        /// Wavelengths below `original_context / high_freq_factor` are not scaled.
-        high_freq_factor: f64,
-        /// Context the base model was trained on, tokens.
-        original_context: f64,
-    },
-    /// A divisor per frequency, as GGUF's `rope_freqs.weight` stores it.
-    Divisors(Vec<f32>),
 }
 
 /// The shape of a Llama-like decoder.
@@ -141,10 +116,17 @@ impl ModelConfig {
         }
         let hidden_size = fields.count("hidden_size")?;
         let heads = fields.count("num_attention_heads")?;
-        let rope = root
-            .get("rope_parameters")
-            .or_else(|| root.get("rope_scaling"))
-            .filter(|v| !v.is_null());
+        let given = |field: &str| root.get(field).filter(|value| !value.is_null());
+        let rope = given("rope_parameters").or_else(|| given("rope_scaling"));
+        for place in [Some(&root), rope].into_iter().flatten() {
+            let field = "partial_rotary_factor";
+            if let Some(share) = place.get(field).filter(|share| !share.is_null())
+                && share.as_f64() != Some(1.0)
+            {
+                return Err(unsupported(field, &share.to_string(), "1"));
+            }
+        }
+        let context = fields.count_or("max_position_embeddings", 2048)?;
         let config = Self {
             family,
             vocab_size: fields.count("vocab_size")?,
@@ -154,7 +136,7 @@ impl ModelConfig {
             heads,
             kv_heads: fields.count_or("num_key_value_heads", heads)?,
             head_dim: fields.count_or("head_dim", hidden_size / heads.max(1))?,
-            context: fields.count_or("max_position_embeddings", 2048)?,
+            context,
             norm_eps: fields.number_or("rms_norm_eps", 1e-6)?,
             rope_theta: match rope
                 .and_then(|r| r.get("rope_theta"))
@@ -163,7 +145,10 @@ impl ModelConfig {
                 Some(theta) => theta,
                 None => fields.number_or("rope_theta", 10_000.0)?,
             },
-            rope_scaling: rope.map_or(Ok(RopeScaling::None), |r| rope_scaling(path, r))?,
+            rope_scaling: match rope {
+                Some(rope) => RopeScaling::from_json(path, &root, rope, context)?,
+                None => RopeScaling::None,
+            },
             tied_embeddings: root
                 .get("tie_word_embeddings")
                 .and_then(Value::as_bool)
@@ -219,7 +204,7 @@ impl ModelConfig {
                 ));
             }
         }
-        Ok(())
+        self.rope_scaling.check(self.rope_theta)
     }
 
     /// Number of weights, the tied head counted once.
@@ -286,64 +271,9 @@ impl ModelConfig {
         }
         shapes
     }
-
-    /// Inverse rotary frequencies, one per pair of head coordinates, scaling included (radians per token).
-    #[must_use]
-    pub fn rope_frequencies(&self) -> Vec<f64> {
-        let half = self.head_dim / 2;
-        (0..half)
-            .map(|i| {
-                let plain = self
-                    .rope_theta
-                    .powf(-(2.0 * i as f64) / self.head_dim as f64);
-                match &self.rope_scaling {
-                    RopeScaling::None => plain,
-                    RopeScaling::Linear { factor } => plain / factor,
-                    RopeScaling::Divisors(divisors) => {
-                        plain / divisors.get(i).copied().map_or(1.0, f64::from)
-                    }
-                    &RopeScaling::Llama3 {
-                        factor,
-                        low_freq_factor,
-                        high_freq_factor,
-                        original_context,
-                    } => {
-                        let wavelength = 2.0 * std::f64::consts::PI / plain;
-                        let turns = original_context / wavelength;
-                        let share = ((turns - low_freq_factor)
-                            / (high_freq_factor - low_freq_factor))
-                            .clamp(0.0, 1.0);
-                        (1.0 - share) * plain / factor + share * plain
-                    }
-                }
-            })
-            .collect()
-    }
 }
 
-fn rope_scaling(path: &Path, value: &Value) -> Result<RopeScaling, LmError> {
-    let fields = Fields { path, root: value };
-    let kind = value
-        .get("rope_type")
-        .or_else(|| value.get("type"))
-        .and_then(Value::as_str)
-        .unwrap_or("default");
-    match kind {
-        "default" => Ok(RopeScaling::None),
-        "linear" => Ok(RopeScaling::Linear {
-            factor: fields.positive("factor")?,
-        }),
-        "llama3" => Ok(RopeScaling::Llama3 {
-            factor: fields.positive("factor")?,
-            low_freq_factor: fields.positive("low_freq_factor")?,
-            high_freq_factor: fields.positive("high_freq_factor")?,
-            original_context: fields.positive("original_max_position_embeddings")?,
-        }),
-        other => Err(unsupported("rope_type", other, "default, linear or llama3")),
-    }
-}
-
-fn unsupported(field: &str, value: &str, accepted: &str) -> LmError {
+pub(super) fn unsupported(field: &str, value: &str, accepted: &str) -> LmError {
     LmError::Unsupported {
         field: field.to_owned(),
         value: value.to_owned(),
@@ -352,9 +282,9 @@ fn unsupported(field: &str, value: &str, accepted: &str) -> LmError {
 }
 
 /// Field access that names what is wrong.
-struct Fields<'a> {
-    path: &'a Path,
-    root: &'a Value,
+pub(super) struct Fields<'a> {
+    pub(super) path: &'a Path,
+    pub(super) root: &'a Value,
 }
 
 impl<'a> Fields<'a> {
@@ -384,14 +314,14 @@ impl<'a> Fields<'a> {
             .ok_or_else(|| self.malformed(field, "a whole number from 1 to 16777216"))
     }
 
-    fn count_or(&self, field: &str, default: usize) -> Result<usize, LmError> {
+    pub(super) fn count_or(&self, field: &str, default: usize) -> Result<usize, LmError> {
         match self.root.get(field) {
             None | Some(Value::Null) => Ok(default),
             Some(_) => self.count(field),
         }
     }
 
-    fn positive(&self, field: &str) -> Result<f64, LmError> {
+    pub(super) fn positive(&self, field: &str) -> Result<f64, LmError> {
         self.root
             .get(field)
             .and_then(Value::as_f64)
@@ -399,10 +329,27 @@ impl<'a> Fields<'a> {
             .ok_or_else(|| self.malformed(field, "a number above 0"))
     }
 
-    fn number_or(&self, field: &str, default: f64) -> Result<f64, LmError> {
+    pub(super) fn number_or(&self, field: &str, default: f64) -> Result<f64, LmError> {
         match self.root.get(field) {
             None | Some(Value::Null) => Ok(default),
             Some(_) => self.positive(field),
+        }
+    }
+
+    /// None where the field is missing, null or 0, which transformers takes for the same.
+    pub(super) fn above_zero(&self, field: &str) -> Result<Option<f64>, LmError> {
+        match self.root.get(field) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) if value.as_f64() == Some(0.0) => Ok(None),
+            Some(_) => self.positive(field).map(Some),
+        }
+    }
+
+    pub(super) fn flag_or(&self, field: &str, default: bool) -> Result<bool, LmError> {
+        match self.root.get(field) {
+            None => Ok(default),
+            Some(Value::Bool(flag)) => Ok(*flag),
+            Some(_) => Err(self.malformed(field, "true or false")),
         }
     }
 }
@@ -452,8 +399,8 @@ mod tests {
             ),
             (
                 "\"rope_theta\":10000.0",
-                "\"rope_scaling\":{\"rope_type\":\"yarn\",\"factor\":4.0}",
-                ["rope_type = yarn", "llama3"],
+                "\"partial_rotary_factor\":0.5",
+                ["partial_rotary_factor = 0.5", "accepted"],
             ),
         ] {
             let message = parse(&LLAMA.replace(from, to)).unwrap_err().to_string();
@@ -461,19 +408,5 @@ mod tests {
                 assert!(message.contains(word), "{message} should contain {word}");
             }
         }
-    }
-
-    #[test]
-    fn llama3_scaling_keeps_fast_frequencies_and_divides_slow_ones() {
-        let text = LLAMA.replace(
-            "\"rope_theta\":10000.0",
-            "\"head_dim\":64,\"rope_parameters\":{\"rope_type\":\"llama3\",\"rope_theta\":500000.0,\"factor\":8.0,\
-             \"low_freq_factor\":1.0,\"high_freq_factor\":4.0,\"original_max_position_embeddings\":8192}",
-        );
-        let config = parse(&text).unwrap();
-        let frequencies = config.rope_frequencies();
-        assert!((frequencies[0] - 1.0).abs() < 1e-12);
-        let slowest = 500_000f64.powf(-62.0 / 64.0);
-        assert!((frequencies[31] - slowest / 8.0).abs() < 1e-15);
     }
 }

@@ -10,6 +10,7 @@ use candle_core::{D, Device, Tensor};
 use super::{
     config::{Family, ModelConfig},
     error::LmError,
+    rope::Rotary,
 };
 
 /// A decoder whose weights may be plain tensors or trainable variables.
@@ -20,7 +21,7 @@ pub struct Model {
     layers: Vec<Layer>,
     norm: Tensor,
     head: Tensor,
-    frequencies: Vec<f64>,
+    rotary: Rotary,
     device: Device,
 }
 
@@ -114,7 +115,7 @@ impl Model {
                 get("lm_head.weight")?
             },
             norm: get("model.norm.weight")?,
-            frequencies: config.rope_frequencies(),
+            rotary: Rotary::new(config),
             device: embedding.device().clone(),
             config: config.clone(),
             embedding,
@@ -239,10 +240,9 @@ impl Model {
 
     /// cos and sin [1, 1, t, head_dim / 2].
     fn rotary(&self, t: usize) -> Result<(Tensor, Tensor), candle_core::Error> {
-        let angles = || (0..t).flat_map(|p| self.frequencies.iter().map(move |f| p as f64 * f));
-        let shape = (1, 1, t, self.frequencies.len());
-        let cos: Vec<f32> = angles().map(|a| a.cos() as f32).collect();
-        let sin: Vec<f32> = angles().map(|a| a.sin() as f32).collect();
+        let shape = (1, 1, t, self.config.head_dim / 2);
+        let (mut cos, mut sin) = (Vec::new(), Vec::new());
+        self.rotary.extend(0..t, &mut cos, &mut sin);
         Ok((
             Tensor::from_vec(cos, shape, &self.device)?.to_dtype(self.embedding.dtype())?,
             Tensor::from_vec(sin, shape, &self.device)?.to_dtype(self.embedding.dtype())?,

@@ -10,7 +10,7 @@ use candle_core::{
         gguf_file::{self, Value},
     },
 };
-use modescope::lm::{Family, ModelConfig, RopeScaling};
+use modescope::lm::{Family, ModelConfig, ModelFile, RopeScaling, Yarn, inspect, verify};
 use rand::Rng as _;
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng as _};
 
@@ -47,18 +47,28 @@ pub(super) fn gguf_weights() -> HashMap<String, Tensor> {
         .collect()
 }
 
-/// Writes the model as llama.cpp's converter does: its names, and q and k with rows permuted for interleaved rotation.
-/// `skip` leaves a tensor out.
-pub(super) fn write_gguf(path: &Path, dtype: GgmlDType, tokens: usize, skip: &str) {
+/// Letters as tokens.
+fn letters(tokens: usize) -> Vec<(&'static str, Value)> {
     let letters = (0..tokens).map(|i| Value::String(char::from(b'a' + i as u8).to_string()));
-    let vocabulary = [
+    vec![
         ("tokenizer.ggml.model", Value::String("gpt2".to_owned())),
         ("tokenizer.ggml.pre", Value::String("gpt-2".to_owned())),
         ("tokenizer.ggml.tokens", Value::Array(letters.collect())),
         ("tokenizer.ggml.merges", Value::Array(vec![])),
         ("tokenizer.ggml.eos_token_id", Value::U32(0)),
-    ];
-    write_gguf_with(path, dtype, vocabulary, skip);
+    ]
+}
+
+/// The model with more metadata.
+pub(super) fn write_gguf_saying(path: &Path, more: &[(&'static str, Value)]) {
+    let metadata = [letters(12), more.to_vec()].concat();
+    write_gguf_with(path, GgmlDType::F32, &metadata, "");
+}
+
+/// Writes the model as llama.cpp's converter does: its names, and q and k with rows permuted for interleaved rotation.
+/// `skip` leaves a tensor out.
+pub(super) fn write_gguf(path: &Path, dtype: GgmlDType, tokens: usize, skip: &str) {
+    write_gguf_with(path, dtype, &letters(tokens), skip);
 }
 
 /// The same with a SentencePiece vocabulary, which wants a begin token and a space in front of every text.
@@ -85,15 +95,10 @@ pub(super) fn write_sentence_piece(path: &Path) {
         ("tokenizer.ggml.eos_token_id", Value::U32(2)),
         ("tokenizer.ggml.unknown_token_id", Value::U32(0)),
     ];
-    write_gguf_with(path, GgmlDType::F32, vocabulary, "");
+    write_gguf_with(path, GgmlDType::F32, &vocabulary, "");
 }
 
-fn write_gguf_with<const N: usize>(
-    path: &Path,
-    dtype: GgmlDType,
-    vocabulary: [(&str, Value); N],
-    skip: &str,
-) {
+fn write_gguf_with(path: &Path, dtype: GgmlDType, vocabulary: &[(&str, Value)], skip: &str) {
     let config = gguf_config();
     let mut tensors = Vec::new();
     for (name, tensor) in gguf_weights() {
@@ -154,9 +159,97 @@ fn write_gguf_with<const N: usize>(
         ("llama.context_length", Value::U32(32)),
         ("llama.attention.layer_norm_rms_epsilon", Value::F32(1e-5)),
     ];
-    let metadata = metadata.iter().chain(&vocabulary).map(|(k, v)| (*k, v));
+    let metadata = metadata.iter().chain(vocabulary).map(|(k, v)| (*k, v));
     let metadata: Vec<(&str, &Value)> = metadata.collect();
     let tensors: Vec<(&str, &QTensor)> = tensors.iter().map(|(n, t)| (n.as_str(), t)).collect();
     let mut file = std::fs::File::create(path).unwrap();
     gguf_file::write(&mut file, &metadata, &tensors).unwrap();
+}
+
+/// The metadata keys and their meaning are those of llama.cpp (`llm_load_hparams`, `llama_context`, `rope_yarn`).
+#[test]
+fn scaling_that_metadata_names_is_what_llama_cpp_makes_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.gguf");
+    let text = |t: &str| Value::String(t.to_owned());
+    let read = |more: &[(&'static str, Value)]| {
+        write_gguf_saying(&path, more);
+        let file = ModelFile::find(&path).unwrap();
+        verify(&file).and_then(|_| inspect(&file)).map(|m| m.config)
+    };
+    let kind = |name: &str| ("llama.rope.scaling.type", text(name));
+    let factor = ("llama.rope.scaling.factor", Value::F32(4.0));
+    let original = ("llama.rope.scaling.original_context_length", Value::U32(8));
+    let linear = RopeScaling::Linear { factor: 4.0 };
+    for (more, scaling) in [
+        (vec![], RopeScaling::None),
+        (vec![kind("none"), factor.clone()], RopeScaling::None),
+        (vec![kind("linear"), factor.clone()], linear.clone()),
+        // llama.cpp takes a scaling without a name for a linear one.
+        (vec![factor.clone()], linear.clone()),
+        (vec![("llama.rope.scale_linear", Value::F32(4.0))], linear),
+        (
+            vec![kind("yarn"), factor.clone(), original.clone()],
+            RopeScaling::Yarn(Yarn::new(4.0, 8)),
+        ),
+        (
+            vec![kind("yarn"), factor.clone()],
+            RopeScaling::Yarn(Yarn::new(4.0, 32)),
+        ),
+        (
+            vec![
+                kind("yarn"),
+                factor.clone(),
+                original.clone(),
+                ("llama.rope.scaling.yarn_beta_fast", Value::F32(16.0)),
+                ("llama.rope.scaling.yarn_beta_slow", Value::F32(2.0)),
+                ("llama.rope.scaling.yarn_attn_factor", Value::F32(0.75)),
+                ("llama.rope.scaling.yarn_ext_factor", Value::F32(1.0)),
+                ("llama.rope.scaling.yarn_log_multiplier", Value::F32(0.1)),
+            ],
+            RopeScaling::Yarn(Yarn {
+                beta_fast: 16.0,
+                beta_slow: 2.0,
+                attention_factor: Some(0.75),
+                ..Yarn::new(4.0, 8)
+            }),
+        ),
+    ] {
+        assert_eq!(read(&more).unwrap().rope_scaling, scaling, "{more:?}");
+    }
+    // It multiplies what follows from the factor: 0.5 · (1 + 0.1 ln 4).
+    let sharper = ("llama.rope.scaling.attn_factor", Value::F32(0.5));
+    let config = read(&[kind("yarn"), factor.clone(), original, sharper.clone()]).unwrap();
+    assert!((config.rope_attention_factor() - 0.569_314_718).abs() < 1e-9);
+    for (more, words) in [
+        (vec![kind("longrope")], "llama.rope.scaling.type = longrope"),
+        (
+            vec![kind("linear"), factor.clone(), sharper],
+            "attn_factor = 0.5",
+        ),
+        (
+            vec![
+                kind("yarn"),
+                ("llama.rope.scaling.factor", Value::F32(-1.0)),
+            ],
+            "llama.rope.scaling.factor is not a finite number above 0",
+        ),
+        (
+            vec![
+                kind("yarn"),
+                ("llama.rope.scaling.yarn_ext_factor", Value::F32(0.5)),
+            ],
+            "yarn_ext_factor = 0.5",
+        ),
+        (
+            vec![
+                kind("yarn"),
+                ("llama.rope.scaling.yarn_beta_fast", Value::F32(0.5)),
+            ],
+            "beta_fast = 0.5",
+        ),
+    ] {
+        let message = read(&more).unwrap_err().to_string();
+        assert!(message.contains(words), "{message} should contain {words}");
+    }
 }

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 
 use candle_core::{DType, Device, Tensor, Var};
 use modescope::lm::{
-    Family, Model, ModelConfig, RopeScaling,
+    Family, Model, ModelConfig, RopeScaling, Yarn,
     fast::{
         AdamW, AdamWSettings, Backward, Buffer, Choice, Layout, LoraLayout, LoraModule, Network,
         Tape, Trie,
@@ -38,6 +38,21 @@ fn config(family: Family, tied: bool, kv_heads: usize) -> ModelConfig {
 
 fn llama(tied: bool, kv_heads: usize) -> ModelConfig {
     config(Family::Llama, tied, kv_heads)
+}
+
+/// The same with slow, fast and middling frequencies and an attention factor that is not 1.
+fn yarn(config: ModelConfig) -> ModelConfig {
+    let scaling = Yarn {
+        beta_fast: 2.0,
+        beta_slow: 0.05,
+        attention_factor: Some(1.3),
+        truncate: false,
+        ..Yarn::new(4.0, 32)
+    };
+    ModelConfig {
+        rope_scaling: RopeScaling::Yarn(scaling),
+        ..config
+    }
 }
 
 fn random_weights(config: &ModelConfig, seed: u64) -> HashMap<String, Tensor> {
@@ -101,6 +116,10 @@ fn cases() -> Vec<Case> {
                 cases.push((name, config(family, tied, kv_heads), lora));
             }
         }
+    }
+    for family in [Family::Llama, Family::Qwen3] {
+        let name = format!("{family:?}, yarn");
+        cases.push((name, yarn(config(family, true, 2)), None));
     }
     cases
 }
@@ -338,7 +357,12 @@ fn gradients_equal_the_composed_path_for_every_tensor() {
 #[test]
 fn gradients_equal_finite_differences_for_every_single_parameter() {
     for family in [Family::Llama, Family::Qwen2, Family::Qwen3] {
-        for (tied, adapted) in [(true, false), (false, false), (true, true)] {
+        for (tied, adapted, scaled) in [
+            (true, false, false),
+            (false, false, false),
+            (true, true, false),
+            (true, false, true),
+        ] {
             let config = ModelConfig {
                 hidden_size: 8,
                 intermediate_size: 6,
@@ -347,6 +371,7 @@ fn gradients_equal_finite_differences_for_every_single_parameter() {
                 head_dim: 4,
                 ..config(family, tied, 1)
             };
+            let config = if scaled { yarn(config) } else { config };
             let weights = random_weights(&config, 12);
             let layout = Layout::new(&config).unwrap();
             let parameters = layout.flatten(&weights).unwrap();
@@ -380,7 +405,7 @@ fn gradients_equal_finite_differences_for_every_single_parameter() {
                 let own = f64::from(ours[name][index]);
                 assert!(
                     (own - slope).abs() < 1e-5 * size,
-                    "{family:?}, tied {tied}, adapted {adapted}: {name}[{index}] is {own}, the slope {slope}"
+                    "{family:?}, tied {tied}, adapted {adapted}, yarn {scaled}: {name}[{index}] is {own}, the slope {slope}"
                 );
             });
         }

@@ -10,10 +10,11 @@ use std::{
 };
 
 use candle_core::{Device, Tensor};
+use modescope::bandit::RunningAnchor;
 use modescope::experiment::{AnswerSpec, LanguageSpec, Matching, PromptTask, builtin_preset};
 use modescope::lm::{
     ChatTemplate, Family, LanguageModel, LmState, LoadedModel, Message, Model, ModelConfig,
-    ModelFile, ModelInfo, RopeScaling,
+    ModelFile, ModelInfo, RopeScaling, Yarn,
     checkpoint::{Checkpoint, CheckpointFolder, Experiment, load_checkpoint},
     embedded,
     export::{Adapter, HubFolder, config_json, loaded_tensors, save_adapter, save_hub_folder},
@@ -117,6 +118,23 @@ fn transformers_and_peft_load_what_is_written_and_agree_on_every_log_probability
         high_freq_factor: 4.0,
         original_context: 32.0,
     };
+    // Slow, fast and middling frequencies among the few that these models have.
+    let yarn = Yarn {
+        beta_fast: 2.0,
+        beta_slow: 0.05,
+        ..Yarn::new(4.0, 32)
+    };
+    let exact = Yarn {
+        attention_factor: Some(1.4),
+        truncate: false,
+        ..yarn
+    };
+    let weighted = Yarn {
+        mscale: Some(2.0),
+        mscale_all_dim: Some(0.5),
+        truncate: false,
+        ..yarn
+    };
     let sentence_piece = parent.path().join("sp.gguf");
     super::gguf::write_sentence_piece(&sentence_piece);
     let file = |path: PathBuf| load(&ModelFile::find(&path).unwrap(), &Device::Cpu).unwrap();
@@ -125,9 +143,13 @@ fn transformers_and_peft_load_what_is_written_and_agree_on_every_log_probability
         tiny(Family::Llama, false, RopeScaling::None),
         tiny(Family::Llama, true, llama3),
         tiny(Family::Llama, true, RopeScaling::Linear { factor: 2.0 }),
+        tiny(Family::Llama, true, RopeScaling::Dynamic { factor: 4.0 }),
+        tiny(Family::Llama, true, RopeScaling::Yarn(yarn)),
         tiny(Family::Qwen2, true, RopeScaling::None),
         tiny(Family::Qwen2, false, RopeScaling::None),
+        tiny(Family::Qwen2, true, RopeScaling::Yarn(exact)),
         tiny(Family::Qwen3, true, RopeScaling::None),
+        tiny(Family::Qwen3, true, RopeScaling::Yarn(weighted)),
         file(sentence_piece),
     ];
     models.extend(std::env::var_os("MODESCOPE_SMOLLM2_GGUF").map(|path| file(path.into())));
@@ -338,7 +360,15 @@ fn state(step: u64, count: usize) -> LmState {
             steps: step as u32,
         },
         drawn_words: ((1 << 68) - 5, 17),
-        anchors: vec![None, Some(3)],
+        // Numbers that a JSON reader may round.
+        anchors: vec![
+            None,
+            Some(RunningAnchor {
+                arm: 3,
+                reward: Some(0.1 + 0.2),
+                log_reference: Some(-1.0 / 3.0e5),
+            }),
+        ],
         known: Vec::new(),
     }
 }
@@ -616,6 +646,21 @@ fn numbers_that_no_run_leaves_in_a_checkpoint_are_refused_by_name() {
     for (field, value, says) in [
         ("anchors", json!([99, null]), "anchors.0 = 99"),
         ("anchors", json!([null]), "1 entries"),
+        (
+            "anchor_bits",
+            json!([[null, null]]),
+            "anchor_bits = 1 entries",
+        ),
+        (
+            "anchor_bits",
+            json!([[null, null], [f64::NAN.to_bits(), null]]),
+            "the bits of NaN",
+        ),
+        (
+            "anchor_bits",
+            json!([[null, f64::INFINITY.to_bits()], [null, null]]),
+            "anchor_bits.0 = the bits of inf",
+        ),
         ("known", json!([[2, [1], [minus]]]), "prompt 2"),
         ("known", json!([[0, [1_000_000], [minus]]]), "token 1000000"),
         ("known", json!([[0, [1], []]]), "0 log-probabilities"),

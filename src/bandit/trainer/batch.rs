@@ -5,7 +5,7 @@
 
 use super::{
     drive::Drive,
-    mara::BatchMara,
+    mara::{BatchMara, RunningAnchor},
     random::{Purpose, Stream},
     sampler::{BLOCK, Sampler, TREE_ARMS},
     signal::{self, Slots},
@@ -26,7 +26,7 @@ pub(super) struct Batch {
     reference: Option<Reference>,
     mara: Option<BatchMara>,
     /// MARA's best anchor so far.
-    pub(super) running_anchor: Option<u32>,
+    pub(super) running_anchor: Option<RunningAnchor>,
     /// How often each slot's arm came up.
     counts: Vec<f64>,
     /// What each sample's score is multiplied with, one per slot.
@@ -151,7 +151,10 @@ impl Batch {
             expected: false,
         };
         let slots = match &mut self.mara {
-            Some(mara) => mara.apply(&slots, |slot| slot, drive, &mut self.running_anchor),
+            Some(mara) => {
+                let answer_of = |slot: usize| RunningAnchor::of_arm(slot as u32);
+                mara.apply(&slots, answer_of, drive, &mut self.running_anchor)
+            }
             None => slots,
         };
         signal::weigh(softmax.simd, drive, update, &slots, &mut self.weights);
@@ -225,8 +228,8 @@ impl Batch {
         let arms = &self.arms;
         let drawn = match &mut self.mara {
             Some(mara) => {
-                let arm_of = |slot: usize| arms[slot] as usize;
-                mara.apply(&drawn, arm_of, drive, &mut self.running_anchor)
+                let answer_of = |slot: usize| RunningAnchor::of_arm(arms[slot]);
+                mara.apply(&drawn, answer_of, drive, &mut self.running_anchor)
             }
             None => drawn,
         };

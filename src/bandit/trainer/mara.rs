@@ -6,16 +6,44 @@ use crate::{
     bandit::Problem,
     theory::{
         Anchor, Divergence, Mara, MaraAlgorithm, Objective, Threshold,
-        mara::{self, Anchored},
+        mara::{self, AnchorAnswer, Anchored},
     },
 };
+
+/// The best anchor drawn so far, as it is kept between batches: by what does not change with the objective.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RunningAnchor {
+    /// The arm it counts as.
+    pub arm: u32,
+    /// Its raw reward where that is not its arm's, as a reward program pays it; otherwise the arm's present one counts.
+    pub reward: Option<f64>,
+    /// Its log π_ref in nats where that is not its arm's, as of a completion that counts as an answer.
+    pub log_reference: Option<f64>,
+}
+
+impl RunningAnchor {
+    /// The very answer that an arm stands for.
+    #[must_use]
+    pub fn of_arm(arm: u32) -> Self {
+        Self {
+            arm,
+            reward: None,
+            log_reference: None,
+        }
+    }
+
+    /// Whether they are the same answer, whatever it is paid.
+    fn is_same(self, other: Self) -> bool {
+        self.arm == other.arm && self.log_reference == other.log_reference
+    }
+}
 
 /// MARA as sampled training applies it. Not made where the anchor is exact: the drive holds the result then.
 #[derive(Debug, Clone)]
 pub(super) struct BatchMara {
     mara: Mara,
     algorithm: MaraAlgorithm,
-    beta: f64,
+    objective: Objective,
     /// log Σ π_ref over the good arms of each arm's class; none unless per class.
     class_logs: Option<Vec<f64>>,
     /// Rewards and log references after MARA, one per slot.
@@ -45,7 +73,7 @@ impl BatchMara {
         Some(Self {
             mara,
             algorithm: mara.algorithm_for(Divergence::from(objective.direction)),
-            beta: drive.beta,
+            objective: *objective,
             class_logs,
             rewards: Vec::new(),
             log_reference: Vec::new(),
@@ -55,20 +83,23 @@ impl BatchMara {
         })
     }
 
-    /// The slots with rewards and references of good arms replaced. `arm_of` names a slot's arm; `running` is the best
+    /// The slots with rewards and references of good arms replaced. `answer_of` names a slot's answer; `running` is the best
     /// anchor so far, and is kept up to date.
     pub(super) fn apply<'a>(
         &'a mut self,
         slots: &Slots<'a>,
-        arm_of: impl Fn(usize) -> usize,
+        answer_of: impl Fn(usize) -> RunningAnchor,
         drive: &Drive,
-        running: &mut Option<u32>,
+        running: &mut Option<RunningAnchor>,
     ) -> Slots<'a> {
         let tau = self.threshold(slots);
         self.support.clear();
         self.support.extend((0..slots.counts.len()).map(|slot| {
             let drawn = slots.counts[slot] > 0.0;
-            let class = self.class_logs.as_ref().map(|logs| logs[arm_of(slot)]);
+            let class = self
+                .class_logs
+                .as_ref()
+                .map(|logs| logs[answer_of(slot).arm as usize]);
             // Arms outside the support have the floor and are never good.
             let possible = slots.log_reference[slot] > super::drive::LOG_ZERO;
             if drawn && possible {
@@ -77,29 +108,35 @@ impl BatchMara {
                 f64::NEG_INFINITY
             }
         }));
-        let mut anchor = mara::find_anchor(slots.rewards, &self.support, tau);
-        if let Some(found) = &mut anchor {
-            found.index = arm_of(found.index);
-        }
-        if self.mara.anchor == Anchor::RunningMaximum {
-            let kept = running.map(|arm| {
-                let arm = arm as usize;
-                let logs = self.class_logs.as_deref().unwrap_or(&drive.log_reference);
-                mara::AnchorAnswer {
-                    index: arm,
-                    reward: drive.rewards[arm],
-                    log_reference: logs[arm],
-                }
+        let found = mara::find_anchor(slots.rewards, &self.support, tau).map(|found| {
+            let answer = answer_of(found.index);
+            let index = answer.arm as usize;
+            (AnchorAnswer { index, ..found }, answer)
+        });
+        let anchor = if self.mara.anchor == Anchor::RunningMaximum {
+            let drawn = (0..slots.counts.len()).filter(|&slot| slots.counts[slot] > 0.0);
+            let kept = running.map(|kept| {
+                // What it is paid may differ from draw to draw; the last time counts.
+                let again = match kept.reward {
+                    Some(_) => drawn.map(&answer_of).find(|answer| kept.is_same(*answer)),
+                    None => None,
+                };
+                let kept = again.unwrap_or(kept);
+                (self.present(kept, drive), kept)
             });
             // An edit may have made the old anchor a bad answer.
-            let kept = kept.filter(|kept| kept.reward >= tau);
-            anchor = match (kept, anchor) {
-                (Some(kept), Some(new)) if new.log_reference > kept.log_reference => Some(new),
+            let kept = kept.filter(|(present, _)| present.reward >= tau);
+            let best = match (kept, found) {
+                (Some(kept), Some(new)) if new.0.log_reference > kept.0.log_reference => Some(new),
                 (Some(kept), _) => Some(kept),
                 (None, new) => new,
             };
-            *running = anchor.map(|found| found.index as u32);
-        }
+            *running = best.map(|(_, answer)| answer);
+            best
+        } else {
+            found
+        };
+        let anchor = anchor.map(|(present, _)| present);
         self.last = None;
         let Some(anchor) = anchor else {
             return *slots;
@@ -107,7 +144,7 @@ impl BatchMara {
         let anchored = Anchored {
             algorithm: self.algorithm,
             threshold: tau,
-            beta: self.beta,
+            beta: drive.beta,
             anchor,
         };
         self.last = Some(anchored);
@@ -127,6 +164,21 @@ impl BatchMara {
             rewards: &self.rewards,
             log_reference: &self.log_reference,
             ..*slots
+        }
+    }
+
+    /// What a kept anchor is under the running objective.
+    fn present(&self, kept: RunningAnchor, drive: &Drive) -> AnchorAnswer {
+        let index = kept.arm as usize;
+        AnchorAnswer {
+            index,
+            reward: kept.reward.map_or(drive.rewards[index], |raw| {
+                self.objective.effective_reward(raw)
+            }),
+            log_reference: match &self.class_logs {
+                Some(of_class) => of_class[index],
+                None => kept.log_reference.unwrap_or(drive.log_reference[index]),
+            },
         }
     }
 

@@ -26,6 +26,7 @@ use serde::{Deserialize, Serialize};
 #[cfg(feature = "gui")]
 pub(crate) use causes::LARGEST as MOST_COMPARED_ARMS;
 pub use error::TrainError;
+pub use mara::RunningAnchor;
 pub(crate) use weigher::{Drawn, Weighed, Weigher};
 
 use self::{
@@ -514,7 +515,7 @@ impl Trainer {
         self.step = state.step;
         self.moments.clone_from(&state.moments);
         self.batch.seek(state.sampled_words, state.reference_words);
-        self.batch.running_anchor = state.running_anchor;
+        self.batch.running_anchor = state.running_anchor.map(RunningAnchor::of_arm);
         if let Some(family) = &mut self.family {
             family.parameters_mut().copy_from_slice(&state.parameters);
             family
@@ -540,7 +541,7 @@ impl Trainer {
         state.shift = self.softmax.shift;
         state.moments.clone_from(&self.moments);
         (state.sampled_words, state.reference_words) = self.batch.positions();
-        state.running_anchor = self.batch.running_anchor;
+        state.running_anchor = self.batch.running_anchor.map(|anchor| anchor.arm);
     }
 
     fn keep(&mut self) {

@@ -7,7 +7,7 @@
 use super::{
     drive::{Drive, LOG_ZERO, slope, weighted_slope},
     kernel::Simd,
-    mara::BatchMara,
+    mara::{BatchMara, RunningAnchor},
     signal::{self, Slots},
 };
 use crate::{
@@ -23,7 +23,7 @@ pub(crate) struct Drawn {
     pub(crate) arm: usize,
     /// How often it came up.
     pub(crate) count: u32,
-    /// Effective reward where it is not the arm's.
+    /// Raw reward where it is not the arm's.
     pub(crate) reward: Option<f64>,
     /// log π.
     pub(crate) log_prob: f64,
@@ -46,9 +46,10 @@ pub(crate) struct Weighed {
 #[derive(Debug, Clone)]
 pub(crate) struct Weigher {
     drive: Drive,
+    objective: Objective,
     mara: Option<BatchMara>,
     /// MARA's best anchor so far.
-    pub(crate) running_anchor: Option<u32>,
+    pub(crate) running_anchor: Option<RunningAnchor>,
     simd: Simd,
     counts: Vec<f64>,
     rewards: Vec<f64>,
@@ -64,6 +65,7 @@ impl Weigher {
         Self {
             mara: BatchMara::new(problem, objective, &drive),
             drive,
+            objective: *objective,
             running_anchor: None,
             simd: Simd::detect(),
             counts: Vec::new(),
@@ -83,11 +85,9 @@ impl Weigher {
         for drawn in batch {
             self.counts.push(f64::from(drawn.count));
             let lift = self.exact_lift(drawn.arm);
-            self.rewards.push(
-                drawn
-                    .reward
-                    .unwrap_or_else(|| self.drive.sampled_rewards()[drawn.arm]),
-            );
+            let of_arm = self.drive.sampled_rewards()[drawn.arm];
+            self.rewards
+                .push((drawn.reward).map_or(of_arm, |raw| self.objective.effective_reward(raw)));
             self.log_reference
                 .push((drawn.log_reference + lift).max(LOG_ZERO));
             self.log_masses.push(drawn.log_prob);
@@ -100,15 +100,23 @@ impl Weigher {
             log_masses: &self.log_masses,
             expected: false,
         };
-        let arm_of = |slot: usize| batch[slot].arm;
+        // A completion of its own, which may be all there ever is of its arm's reward.
+        let answer_of = |slot: usize| RunningAnchor {
+            arm: batch[slot].arm as u32,
+            reward: batch[slot].reward,
+            log_reference: Some(slots.log_reference[slot]),
+        };
         let slots = match &mut self.mara {
-            Some(mara) => mara.apply(&slots, arm_of, &self.drive, &mut self.running_anchor),
+            Some(mara) => mara.apply(&slots, answer_of, &self.drive, &mut self.running_anchor),
             None => slots,
         };
         self.weights.clear();
         self.weights.resize(batch.len(), 0.0);
         signal::weigh(self.simd, &self.drive, update, &slots, &mut self.weights);
-        let plain = |drawn: &Drawn| drawn.reward.unwrap_or(self.drive.rewards[drawn.arm]);
+        let plain = |drawn: &Drawn| {
+            let of_arm = self.drive.rewards[drawn.arm];
+            (drawn.reward).map_or(of_arm, |raw| self.objective.effective_reward(raw))
+        };
         (batch.iter().zip(slots.rewards).zip(&self.weights))
             .map(|((drawn, paid), weight)| Weighed {
                 reward: plain(drawn),
@@ -229,5 +237,122 @@ mod tests {
         assert!((weighed[0].weight - (1.0 - 0.5 * 1.0)).abs() < 1e-12);
         assert!((weighed[1].weight - (1.0 - 0.5 * -0.5)).abs() < 1e-12);
         assert_eq!((weighed[0].reward, weighed[0].bonus), (1.0, 0.0));
+    }
+
+    const UPDATE: Update = Update::Sampled {
+        batch: 4,
+        advantage: Advantage::MeanBaseline,
+        kl: KlPenalty::Matched,
+    };
+    const RUNNING: &str = "objective.mara=(threshold: Constant(0.5), anchor: RunningMaximum)";
+
+    /// A completion that a program pays.
+    fn paid(arm: usize, reward: f64, log_reference: f64) -> Drawn {
+        Drawn {
+            arm,
+            count: 1,
+            reward: Some(reward),
+            log_prob: -1.0,
+            log_reference,
+        }
+    }
+
+    /// One that earns what its arm does.
+    fn listed(arm: usize, log_reference: f64) -> Drawn {
+        Drawn {
+            reward: None,
+            ..paid(arm, 0.0, log_reference)
+        }
+    }
+
+    fn weigher(sets: &[&str]) -> Weigher {
+        let (problem, objective, analysis) = problem(&[&["objective.beta=0.5"], sets].concat());
+        Weigher::new(&problem, &objective, &analysis)
+    }
+
+    /// The same run under another objective or with other rewards.
+    fn edited(weigher: &Weigher, sets: &[&str]) -> Weigher {
+        Weigher {
+            running_anchor: weigher.running_anchor,
+            ..self::weigher(sets)
+        }
+    }
+
+    /// The reward after MARA of a batch's only completion.
+    fn levelled(weigher: &mut Weigher, drawn: Drawn) -> f64 {
+        let weighed = weigher.weigh(UPDATE, &[drawn]);
+        weighed[0].reward + weighed[0].bonus
+    }
+
+    /// R(z) + β (log π_ref(z) − log π_ref(y)), docs/math.md section 3, Algorithm 1, with β = 0.5. Arm 0 of Figure 4 earns
+    /// nothing by itself and stands for everything else here.
+    #[test]
+    fn the_running_anchor_keeps_its_own_reward_and_reference_from_batch_to_batch() {
+        let near = |found: f64, wanted: f64| {
+            assert!((found - wanted).abs() < 1e-12, "{found} against {wanted}");
+        };
+        let mut weigher = weigher(&[RUNNING]);
+        let weighed = weigher.weigh(UPDATE, &[paid(0, 2.0, -1.5), listed(1, -3.0)]);
+        near(weighed[0].bonus, 0.0);
+        near(weighed[1].reward + weighed[1].bonus, 2.0 + 0.5 * 1.5);
+        // The next batch has neither the anchor nor another completion of its arm.
+        near(levelled(&mut weigher, listed(1, -3.0)), 2.75);
+        // Another completion of its arm is not the anchor: neither its reward nor its log π_ref count.
+        near(levelled(&mut weigher, paid(0, 0.6, -4.0)), 2.0 + 0.5 * 2.5);
+        // A bad one is left alone, and one with less support does not take its place.
+        near(levelled(&mut weigher, paid(0, 0.1, -1.0)), 0.1);
+        near(levelled(&mut weigher, listed(2, -1.6)), 2.05);
+        // Drawn again it is what it is paid now; too little, and it is none any more.
+        near(levelled(&mut weigher, paid(0, 1.0, -1.5)), 1.0);
+        near(levelled(&mut weigher, listed(1, -3.0)), 1.75);
+        let mut fallen = weigher.clone();
+        near(levelled(&mut fallen, paid(0, 0.2, -1.5)), 0.2);
+        assert_eq!(fallen.running_anchor, None);
+        // Better support takes over for good.
+        near(levelled(&mut weigher, listed(2, -1.25)), 1.0);
+        near(levelled(&mut weigher, paid(0, 3.0, -1.5)), 1.0 + 0.5 * 0.25);
+    }
+
+    #[test]
+    fn the_running_anchor_follows_edits_of_scale_offset_threshold_and_rewards() {
+        let near = |found: f64, wanted: f64| {
+            assert!((found - wanted).abs() < 1e-12, "{found} against {wanted}");
+        };
+        let mut first = weigher(&[RUNNING]);
+        levelled(&mut first, paid(0, 2.0, -1.5));
+        let scaled = ["objective.reward_scale=0.25", "objective.reward_offset=0.4"];
+        let mut after = edited(&first, &[&[RUNNING], &scaled[..]].concat());
+        // R(z) = 0.25 · 2 + 0.4, and arm 1 earns 0.65.
+        near(levelled(&mut after, listed(1, -3.0)), 0.9 + 0.5 * 1.5);
+        near(
+            levelled(&mut edited(&after, &[RUNNING]), listed(1, -3.0)),
+            2.75,
+        );
+        let raised = "objective.mara=(threshold: Constant(2.5), anchor: RunningMaximum)";
+        let mut after = edited(&first, &[raised]);
+        near(levelled(&mut after, listed(1, -3.0)), 1.0);
+        assert_eq!(after.running_anchor, None);
+        // Of an answer that its arm pays, the arm's present reward counts.
+        let mut first = weigher(&[RUNNING]);
+        levelled(&mut first, listed(1, -0.75));
+        let mut after = edited(&first, &[RUNNING, "bandit.rewards=List([0.0, 0.7, 1.0])"]);
+        near(levelled(&mut after, listed(2, -3.0)), 0.7 + 0.5 * 2.25);
+        let mut after = edited(&first, &[RUNNING, "bandit.rewards=List([0.0, 0.3, 1.0])"]);
+        near(levelled(&mut after, listed(2, -3.0)), 1.0);
+        assert_eq!(
+            after.running_anchor,
+            Some(RunningAnchor {
+                arm: 2,
+                reward: None,
+                log_reference: Some(-3.0)
+            })
+        );
+        // A file of before there were such knows the arm only.
+        after.running_anchor = Some(RunningAnchor::of_arm(1));
+        after = edited(&after, &[RUNNING]);
+        near(
+            levelled(&mut after, listed(2, -3.0)),
+            1.0 + 0.5 * (0.3f64.ln() + 3.0),
+        );
     }
 }

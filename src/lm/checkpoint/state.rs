@@ -16,6 +16,7 @@ use super::{
     identity::{Experiment, Identity},
     tensors::TensorFile,
 };
+use crate::bandit::RunningAnchor;
 
 /// What `trainer.json` holds beside the tensors.
 #[derive(Debug, Serialize, Deserialize)]
@@ -29,6 +30,10 @@ struct Trainer {
     /// 128-bit counts as text: JSON's numbers do not hold them everywhere.
     drawn_words: (String, String),
     anchors: Vec<Option<u32>>,
+    /// The bits of each anchor's raw reward and log π_ref where they are not its arm's: JSON's reader rounds. None in files of
+    /// before there were such.
+    #[serde(default)]
+    anchor_bits: Vec<(Option<u64>, Option<u64>)>,
     /// What was asked of the reference: prompt, tokens, and the bits of each token's log-probability.
     known: Vec<(usize, Vec<u32>, Vec<u32>)>,
     experiment: Identity,
@@ -63,7 +68,17 @@ pub(super) fn trainer_json(checkpoint: &Checkpoint<'_>, by_hand: bool) -> Value 
             state.drawn_words.0.to_string(),
             state.drawn_words.1.to_string(),
         ),
-        anchors: state.anchors.clone(),
+        anchors: (state.anchors.iter())
+            .map(|anchor| anchor.map(|anchor| anchor.arm))
+            .collect(),
+        anchor_bits: (state.anchors.iter())
+            .map(|anchor| {
+                let bits = |value: Option<f64>| value.map(f64::to_bits);
+                anchor.map_or((None, None), |anchor| {
+                    (bits(anchor.reward), bits(anchor.log_reference))
+                })
+            })
+            .collect(),
         known: (state.known.iter())
             .map(|known| {
                 let bits = known.log_probs.iter().map(|p| p.to_bits());
@@ -137,7 +152,7 @@ pub(in crate::lm) struct StateRest {
     pub(in crate::lm) step: u64,
     pub(in crate::lm) optimiser_steps: u32,
     pub(in crate::lm) drawn_words: (u128, u128),
-    pub(in crate::lm) anchors: Vec<Option<u32>>,
+    pub(in crate::lm) anchors: Vec<Option<RunningAnchor>>,
     pub(in crate::lm) known: Vec<Arc<KnownReference>>,
 }
 
@@ -273,6 +288,15 @@ impl Trainer {
                 format!("{} are, one per prompt", spec.prompts.len()),
             ));
         }
+        let bits = match self.anchor_bits.len() {
+            0 => vec![(None, None); self.anchors.len()],
+            count if count == self.anchors.len() => self.anchor_bits,
+            count => {
+                let accepted = format!("none or {}, one per prompt, are", self.anchors.len());
+                return Err(refuse("anchor_bits", &format!("{count} entries"), accepted));
+            }
+        };
+        let mut anchors = Vec::with_capacity(self.anchors.len());
         for (prompt, (anchor, task)) in self.anchors.iter().zip(&spec.prompts).enumerate() {
             // The last arm is everything else.
             let last = task.answers.len();
@@ -280,6 +304,28 @@ impl Trainer {
                 let accepted = format!("null or an arm from 0 to {last} is");
                 return Err(refuse(&format!("anchors.{prompt}"), &anchor, accepted));
             }
+            let (reward, log_reference) = bits[prompt];
+            let number = |bits: Option<u64>, most: f64| {
+                let value = bits.map(f64::from_bits);
+                match value.filter(|value| !value.is_finite() || *value > most) {
+                    None => Ok(value),
+                    Some(value) => Err(refuse(
+                        &format!("anchor_bits.{prompt}"),
+                        &format!("the bits of {value}"),
+                        "the bits of a finite reward and of a finite log π_ref up to 0 are"
+                            .to_owned(),
+                    )),
+                }
+            };
+            let (reward, log_reference) = (
+                number(reward, f64::INFINITY)?,
+                number(log_reference, f64::from(LOG_SLACK))?,
+            );
+            anchors.push(anchor.map(|arm| RunningAnchor {
+                arm,
+                reward,
+                log_reference,
+            }));
         }
         let vocabulary = model.layout.config().vocab_size;
         let mut known = Vec::with_capacity(self.known.len());
@@ -321,7 +367,7 @@ impl Trainer {
             step: self.step,
             optimiser_steps: self.optimizer_steps,
             drawn_words,
-            anchors: self.anchors,
+            anchors,
             known,
         })
     }

@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use super::{
     super::{
         chat::ChatTemplate,
-        config::{Family, ModelConfig, RopeScaling},
+        config::{Family, ModelConfig},
         error::LmError,
+        rope::RopeScaling,
         tokenizer::LmTokenizer,
     },
     folder::FolderWriter,
@@ -147,32 +148,15 @@ pub fn config_json(
 }
 
 fn rope_scaling(config: &ModelConfig) -> Result<Value, LmError> {
-    Ok(match &config.rope_scaling {
-        RopeScaling::None => Value::Null,
-        RopeScaling::Linear { factor } => json!({"rope_type": "linear", "factor": factor}),
-        RopeScaling::Llama3 {
-            factor,
-            low_freq_factor,
-            high_freq_factor,
-            original_context,
-        } => json!({
-            "rope_type": "llama3", "factor": factor, "low_freq_factor": low_freq_factor,
-            "high_freq_factor": high_freq_factor,
-            "original_max_position_embeddings": *original_context as u64,
-        }),
-        RopeScaling::Divisors(_) => {
-            let named = known_scaling(config).ok_or_else(|| LmError::Unsupported {
-                field: "rope_freqs.weight".to_owned(),
-                value: "a list of divisors".to_owned(),
-                accepted:
-                    "one that Llama 3's scaling gives (config.json has no other words for it)"
-                        .to_owned(),
-            })?;
-            return rope_scaling(&ModelConfig {
-                rope_scaling: named,
-                ..config.clone()
-            });
-        }
+    let named = match config.rope_scaling.to_json() {
+        Some(json) => return Ok(json),
+        None => known_scaling(config).and_then(|named| named.to_json()),
+    };
+    named.ok_or_else(|| LmError::Unsupported {
+        field: "rope_freqs.weight".to_owned(),
+        value: "a list of divisors".to_owned(),
+        accepted: "one that Llama 3's scaling gives (config.json has no other words for it)"
+            .to_owned(),
     })
 }
 

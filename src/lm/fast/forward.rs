@@ -10,7 +10,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::{
-    super::error::LmError,
+    super::{error::LmError, rope::Rotary},
     asked::Asked,
     attention::{self, Heads},
     buffer::take,
@@ -417,14 +417,7 @@ impl Tape {
         let half = config.head_dim / 2;
         let known = self.cos.len() / half;
         if known < longest {
-            let frequencies = config.rope_frequencies();
-            for position in known..longest {
-                for frequency in &frequencies {
-                    let angle = position as f64 * frequency;
-                    self.cos.push(angle.cos() as f32);
-                    self.sin.push(angle.sin() as f32);
-                }
-            }
+            Rotary::new(config).extend(known..longest, &mut self.cos, &mut self.sin);
         }
     }
 

@@ -5,8 +5,9 @@ use std::{collections::HashSet, path::Path};
 use serde::Deserialize;
 
 use super::super::{
-    config::{Family, ModelConfig, RopeScaling},
+    config::{Family, ModelConfig},
     error::LmError,
+    rope::RopeScaling,
 };
 
 /// What a small model is to learn, from a grammar file such as `presets/grammars/embedded.ron`.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{error::LmTrainError, reference::KnownReference};
 use crate::{
+    bandit::RunningAnchor,
     experiment::{LoraModule, Tune},
     lm::{
         LanguageModel, LmError,
@@ -106,7 +107,7 @@ pub struct LmState {
     /// Words drawn from the streams of samples of the policy and of the reference.
     pub drawn_words: (u128, u128),
     /// MARA's best anchor so far, per prompt.
-    pub anchors: Vec<Option<u32>>,
+    pub anchors: Vec<Option<RunningAnchor>>,
     /// What was asked of the reference so far.
     pub known: Vec<Arc<KnownReference>>,
 }
@@ -123,7 +124,7 @@ pub struct LmStateRef<'a> {
     /// As [`LmState::drawn_words`].
     pub drawn_words: (u128, u128),
     /// As [`LmState::anchors`].
-    pub anchors: Vec<Option<u32>>,
+    pub anchors: Vec<Option<RunningAnchor>>,
     /// As [`LmState::known`].
     pub known: &'a [Arc<KnownReference>],
 }

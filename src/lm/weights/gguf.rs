@@ -16,8 +16,9 @@ use candle_core::{
 use super::{
     super::{
         chat::ChatTemplate,
-        config::{Family, ModelConfig, RopeScaling},
+        config::{Family, ModelConfig},
         error::LmError,
+        rope::{RopeScaling, Yarn},
         tokenizer::{GgufVocabulary, LmTokenizer},
     },
     LoadedModel, ModelInfo, Progress, check_dims, count_types,
@@ -185,20 +186,7 @@ fn info(path: &Path, content: &Content) -> Result<ModelInfo, LmError> {
             });
         }
     };
-    let factor = metadata.number(&format!("{arch}.rope.scaling.factor")).ok();
-    let rope_scaling = match metadata.text(&format!("{arch}.rope.scaling.type")).ok() {
-        None | Some("none") => RopeScaling::None,
-        Some("linear") => RopeScaling::Linear {
-            factor: factor.unwrap_or(1.0),
-        },
-        Some(other) => {
-            return Err(LmError::Unsupported {
-                field: format!("{arch}.rope.scaling.type"),
-                value: other.to_owned(),
-                accepted: "none or linear (or a rope_freqs.weight tensor)".to_owned(),
-            });
-        }
-    };
+    let context = count("context_length").unwrap_or(2048);
     let config = ModelConfig {
         family,
         vocab_size,
@@ -208,12 +196,12 @@ fn info(path: &Path, content: &Content) -> Result<ModelInfo, LmError> {
         heads,
         kv_heads: count("attention.head_count_kv").unwrap_or(heads),
         head_dim: count("attention.key_length").unwrap_or(hidden_size / heads.max(1)),
-        context: count("context_length").unwrap_or(2048),
+        context,
         norm_eps: metadata.number(&format!("{arch}.attention.layer_norm_rms_epsilon"))?,
         rope_theta: metadata
             .number(&format!("{arch}.rope.freq_base"))
             .unwrap_or(10_000.0),
-        rope_scaling,
+        rope_scaling: rope_scaling(&metadata, arch, context)?,
         tied_embeddings: !content.tensor_infos.contains_key("output.weight"),
         qkv_bias: family == Family::Qwen2,
     };
@@ -235,6 +223,67 @@ fn info(path: &Path, content: &Content) -> Result<ModelInfo, LmError> {
         ),
         file_bytes,
     })
+}
+
+/// What llama.cpp makes of the same metadata. It does not read `yarn_log_multiplier` for these architectures.
+fn rope_scaling(metadata: &Metadata, arch: &str, context: usize) -> Result<RopeScaling, LmError> {
+    let key = |name: &str| format!("{arch}.rope.scaling.{name}");
+    let number = |name: &str| metadata.positive(&key(name));
+    let factor = match number("factor")? {
+        Some(factor) => Some(factor),
+        // An older name of the same.
+        None => metadata.positive(&format!("{arch}.rope.scale_linear"))?,
+    };
+    let kind = metadata.text(&key("type")).ok();
+    let divided = (metadata.content.tensor_infos).contains_key("rope_freqs.weight");
+    let refuse = |name: &str, value: &str, accepted: &str| {
+        Err(LmError::Unsupported {
+            field: key(name),
+            value: value.to_owned(),
+            accepted: accepted.to_owned(),
+        })
+    };
+    let sharper = number("attn_factor")?.unwrap_or(1.0);
+    match (kind, factor) {
+        (Some("yarn"), _) if divided => refuse(
+            "type",
+            "yarn beside a rope_freqs.weight tensor",
+            "one of them",
+        ),
+        (Some("yarn"), factor) => {
+            let original = key("original_context_length");
+            let original_context = match metadata.content.metadata.contains_key(&original) {
+                true => metadata.count(&original)?,
+                false => context,
+            };
+            let plain = Yarn::new(factor.unwrap_or(1.0), original_context);
+            if let Ok(share) = metadata.number(&key("yarn_ext_factor"))
+                && share != 1.0
+                && share >= 0.0
+            {
+                return refuse("yarn_ext_factor", &share.to_string(), "1");
+            }
+            // What the converter takes from config.json stands for the derived factor; the other one multiplies it.
+            let given = number("yarn_attn_factor")?;
+            let attention_factor = given.unwrap_or(plain.attention_factor()) * sharper;
+            let is_derived = given.is_none() && sharper == 1.0;
+            Ok(RopeScaling::Yarn(Yarn {
+                beta_fast: number("yarn_beta_fast")?.unwrap_or(plain.beta_fast),
+                beta_slow: number("yarn_beta_slow")?.unwrap_or(plain.beta_slow),
+                attention_factor: (!is_derived).then_some(attention_factor),
+                ..plain
+            }))
+        }
+        _ if sharper != 1.0 => refuse("attn_factor", &sharper.to_string(), "1 without yarn"),
+        (Some("none") | None, None) | (Some("none"), Some(_)) => Ok(RopeScaling::None),
+        (Some("linear") | None, Some(factor)) => Ok(RopeScaling::Linear { factor }),
+        (Some("linear"), None) => Ok(RopeScaling::None),
+        (Some(other), _) => refuse(
+            "type",
+            other,
+            "none, linear or yarn (or a rope_freqs.weight tensor)",
+        ),
+    }
 }
 
 /// Looks whether every tensor lies within the file, and names the one that reaches furthest beyond it.
@@ -406,6 +455,16 @@ impl<'a> Metadata<'a> {
             Ok(value as usize)
         } else {
             Err(self.malformed(key, "a whole number from 0 to 4294967295"))
+        }
+    }
+
+    /// None where there is no such key.
+    fn positive(&self, key: &str) -> Result<Option<f64>, LmError> {
+        match self.content.metadata.get(key) {
+            None => Ok(None),
+            Some(value) => (number(value).filter(|x| x.is_finite() && *x > 0.0))
+                .map(Some)
+                .ok_or_else(|| self.malformed(key, "a finite number above 0")),
         }
     }
 

@@ -174,7 +174,7 @@ impl LmTrainer {
                 paid.map(|((_, reply), text)| (prompt, text.as_str().into(), reply.reward));
         }
         for (drawn, reply) in batch.iter_mut().zip(&replies) {
-            drawn.reward = Some(self.objective.effective_reward(reply.reward));
+            drawn.reward = Some(reply.reward);
         }
         Ok(replies
             .into_iter()
