@@ -24,7 +24,7 @@ use crate::{
         Action, Theme, View,
         chart::{Frame, Margins, decades, line, number, ticks, time_ticks},
         figures,
-        widgets::plot_menu,
+        widgets::{number::grouped, plot_menu},
     },
 };
 
@@ -254,7 +254,7 @@ impl TimeCharts {
                 }
             }
         }
-        self.title_ui(ui, index, place, &traces, &theme);
+        self.title_ui(ui, (index, place), &traces, view, &theme);
         self.view_by_pointer(ui, &response, x, scrolls, view);
         let step = response
             .hover_pos()
@@ -336,9 +336,9 @@ impl TimeCharts {
     fn title_ui(
         &mut self,
         ui: &mut Ui,
-        index: usize,
-        place: Rect,
+        (index, place): (usize, Rect),
         traces: &[Vec<Point>],
+        view: &View,
         theme: &Theme,
     ) {
         let chart = &CHARTS[index];
@@ -362,6 +362,17 @@ impl TimeCharts {
         ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
             if chart.lanes {
                 ui.label(RichText::new(chart.name).size(11.0));
+                // Large problems' companions are behind, and all rest some time after an edit.
+                if let Some(at) = view.snapshot.causes_at
+                    && at < view.snapshot.step
+                {
+                    let text = format!("compared up to step {}", grouped(at));
+                    let label = egui::Label::new(RichText::new(text).size(10.0).weak());
+                    ui.add(label.truncate()).on_hover_text(
+                        "Dynamics, sampling and the estimator's bias compare the run with others trained beside it, which \
+                         are behind it on large problems and rest some time after the last edit",
+                    );
+                }
                 return;
             }
             for (curve, points) in chart.curves.iter().zip(traces) {
