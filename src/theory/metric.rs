@@ -68,9 +68,9 @@ metrics! {
     CauseDynamics, "cause_dynamics", "cause: dynamics", "TV(exact-gradient run, mirror-descent run), up to 20,000 steps after an edit";
     /// Third cause: the sampled run against the exact-gradient run from the same start.
     CauseSampling, "cause_sampling", "cause: sampling", "TV(sampled run, exact-gradient run), up to 20,000 steps after an edit";
-    /// The part of the third cause that is the estimator's own and no batch size removes: a run on the expectation of the
+    /// What a batch without end would leave of the third cause, the estimator's own doing: a run on the expectation of the
     /// update against the exact-gradient run; 0 where the update is unbiased.
-    EstimatorBias, "estimator_bias", "estimator bias", "TV(run on the expected update, exact-gradient run), the part of sampling that no batch removes";
+    EstimatorBias, "estimator_bias", "estimator bias", "TV(run on the expected update, exact-gradient run), what a batch without end leaves of sampling";
     /// Fourth cause: the family's best fit to G, against G.
     CauseRepresentation, "cause_representation", "cause: representation", "TV(best fit in the family, G)";
     /// Norm of the sampled gradient before clipping; language models only.

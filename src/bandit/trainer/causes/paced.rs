@@ -20,7 +20,7 @@ use crate::{
 const SHARE: usize = 10;
 /// Companions are not compared more often than this, in their steps: the search for mirror descent's point costs as much as
 /// a dozen of them.
-const LEAST_STRIDE: u64 = 32;
+pub(super) const LEAST_STRIDE: u64 = 32;
 /// Comparisons for each doubling of the step, and from how many arms on one is enough: the run's masses at points that the
 /// companions have not reached wait in memory.
 const POINTS_PER_DOUBLING: u64 = 4;

@@ -22,9 +22,9 @@ use crate::{
     engine::{History, Series, Snapshot},
     ui::{
         Action, Theme, View,
-        chart::{Frame, Margins, decades, line, number, ticks, time_ticks},
+        chart::{Frame, Margins, decades, line, number, steps_label, ticks, time_ticks},
         figures,
-        widgets::{number::grouped, plot_menu},
+        widgets::plot_menu,
     },
 };
 
@@ -366,7 +366,7 @@ impl TimeCharts {
                 if let Some(at) = view.snapshot.causes_at
                     && at < view.snapshot.step
                 {
-                    let text = format!("compared up to step {}", grouped(at));
+                    let text = format!("compared up to step {}", steps_label(at as f64));
                     let label = egui::Label::new(RichText::new(text).size(10.0).weak());
                     ui.add(label.truncate()).on_hover_text(
                         "Dynamics, sampling and the estimator's bias compare the run with others trained beside it, which \
