@@ -507,7 +507,7 @@ fn causes_that_are_missing_or_of_an_earlier_step_say_so() {
     let said = |harness: &Harness<'_, Stage>, part: &'static str| {
         harness.query_all_by_label_contains(part).count()
     };
-    assert_eq!(said(&harness, "compared up to step 512"), 1);
+    assert_eq!(said(&harness, "to step 512"), 1);
     let chart = harness.get_by_label("Causes of collapse over time").rect();
     harness.hover_at(chart.center());
     harness.run_steps(3);

@@ -16,8 +16,9 @@ use crate::{
     experiment::{PolicyFamily, Training, Update},
 };
 
-/// What companions may cost, as a share of the run: one part in so many.
-const SHARE: usize = 10;
+/// What companions may cost by [`Cost`]'s estimate, as a share of the run: one part in so many. Their share of the caches and
+/// the comparisons make it a tenth.
+const SHARE: usize = 16;
 /// Companions are not compared more often than this, in their steps: the search for mirror descent's point costs as much as
 /// a dozen of them.
 pub(super) const LEAST_STRIDE: u64 = 32;
@@ -330,7 +331,7 @@ struct Cost {
 impl Cost {
     fn of(trainer: &Trainer, needed: &Needed) -> Self {
         /// A gradient that is written out arm by arm before the pass.
-        const DENSE: usize = 4;
+        const DENSE: usize = 6;
         /// A draw by binary search, and one of a small problem's tree.
         const DRAW: usize = 80;
         const TREE_DRAW: usize = 2;

@@ -366,11 +366,11 @@ impl TimeCharts {
                 if let Some(at) = view.snapshot.causes_at
                     && at < view.snapshot.step
                 {
-                    let text = format!("compared up to step {}", steps_label(at as f64));
+                    let text = format!("to step {}", steps_label(at as f64));
                     let label = egui::Label::new(RichText::new(text).size(10.0).weak());
                     ui.add(label.truncate()).on_hover_text(
-                        "Dynamics, sampling and the estimator's bias compare the run with others trained beside it, which \
-                         are behind it on large problems and rest some time after the last edit",
+                        "Dynamics, sampling and the estimator's bias compare the run with others trained beside it, up to \
+                         this step: they are behind it on large problems, and rest some time after the last edit",
                     );
                 }
                 return;
