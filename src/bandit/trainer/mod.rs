@@ -205,7 +205,7 @@ impl Trainer {
     /// [`TrainError::NotFinite`] if the parameters leave the finite numbers; the trainer is then back at a recent good
     /// state and can go on after an edit.
     pub fn step(&mut self) -> Result<StepReport, TrainError> {
-        if self.companions.begins {
+        if self.step == self.companions.begins_at {
             self.begin_paced();
         }
         // A companion that fails is given up.

@@ -54,8 +54,8 @@ pub(super) struct Companions {
     mirror: Arc<[f64]>,
     /// Where companions of a large problem stand, which the five fields above leave out; none where nothing is to be compared.
     paced: Option<Paced>,
-    /// The next step is the first since companions were to start anew.
-    pub(super) begins: bool,
+    /// Step of the run at which companions of a large problem are put where it is.
+    pub(super) begins_at: u64,
     /// Step of the run at which its masses are to be kept for companions.
     pub(super) keep_at: u64,
     /// Step of the run at which companions of a large problem are to do their next one.
@@ -138,6 +138,7 @@ impl Trainer {
         self.companions.rest_at = self.companions.edited + most;
         self.companions.keep_at = self.companions.rest_at;
         self.companions.follow_at = u64::MAX;
+        self.companions.begins_at = u64::MAX;
     }
 
     /// Keeps the policy that companions are compared with later.
@@ -322,8 +323,7 @@ impl Trainer {
             edited: companions.edited,
             rested: companions.rested.clone(),
             mirror: Arc::clone(&companions.mirror),
-            // A stretch that is still to begin does so wherever the state is restored.
-            paced: companions.paced.clone().filter(|_| !companions.begins),
+            paced: companions.paced.clone(),
         }
     }
 
@@ -358,7 +358,7 @@ impl Trainer {
                 (Some(companion), Some(saved)) => companion.restore(saved).is_ok(),
                 (Some(_), None) | (None, _) => false,
             };
-            if !fits && !companions.begins {
+            if !fits {
                 *companion = None;
             }
         }

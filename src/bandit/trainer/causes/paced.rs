@@ -1,7 +1,7 @@
 //! Companions of a problem too large to keep step with: they take one step to several of the run's, so that they cost about a
 //! tenth of it, and are compared at points of a fixed list with the masses that the run had there.
 //!
-//! A stretch begins at the start and at every edit, with the companions where the run is. After n steps of the run they have
+//! A stretch begins at the start and some steps after every edit, with the companions where the run is. After n steps of the run they have
 //! done n / pace, and what is known is the comparison at the last point up to there: so what is seen depends on the step alone,
 //! here too. Whoever looks only now and then makes them catch up at that moment; a session follows them at every step, so
 //! that no step takes long ([`Trainer::follow_in_time`]).
@@ -26,6 +26,9 @@ pub(super) const LEAST_STRIDE: u64 = 32;
 /// companions have not reached wait in memory.
 const POINTS_PER_DOUBLING: u64 = 4;
 const HUGE: usize = 1 << 17;
+/// Steps from an edit to the begin of its stretch: putting companions where the run is takes longer than a step, and every
+/// edit of a slider that is dragged would do it.
+pub(super) const SETTLE: u64 = 32;
 /// Steps after which companions rest, and what a stretch may cost if that is less, in multiples of one pass over an arm.
 const LAST: u64 = 20_000;
 const BUDGET: usize = 100_000_000_000;
@@ -107,7 +110,7 @@ impl Trainer {
         self.problem.arms() > LARGEST && !self.is_companion
     }
 
-    /// A stretch begins at the run's present policy: at its next step companions are put there.
+    /// A stretch begins shortly: companions are put where the run is then.
     pub(super) fn expect_paced(&mut self) {
         let needed = Needed::by(&self.training, self.drive.divergence);
         let table = self.training.policy == PolicyFamily::SoftmaxTable;
@@ -120,7 +123,7 @@ impl Trainer {
         let companions = &mut self.companions;
         companions.keep_at = u64::MAX;
         companions.follow_at = u64::MAX;
-        companions.begins = !alone;
+        companions.begins_at = u64::MAX;
         companions.paced = None;
         if alone {
             companions.exact = None;
@@ -131,8 +134,12 @@ impl Trainer {
         let arms = self.problem.arms();
         let cost = Cost::of(self, &needed);
         let points = if arms > HUGE { 1 } else { POINTS_PER_DOUBLING };
+        let begun = match self.step {
+            0 => 0,
+            step => step + SETTLE,
+        };
         let mut paced = Paced {
-            begun: self.step,
+            begun,
             pace: cost.pace(),
             last: u64::MAX,
             points,
@@ -143,13 +150,14 @@ impl Trainer {
             compared: Causes::none(table),
         };
         paced.last = paced.point_before(cost.most_steps()).max(LEAST_STRIDE);
+        self.companions.begins_at = begun;
         self.companions.paced = Some(paced);
     }
 
     /// Puts the companions where the run is, just before its next step.
     #[cold]
     pub(in super::super) fn begin_paced(&mut self) {
-        self.companions.begins = false;
+        self.companions.begins_at = u64::MAX;
         let Some(paced) = &self.companions.paced else {
             return;
         };
@@ -182,7 +190,7 @@ impl Trainer {
         let missing = (needed.exact && companions.exact.is_none())
             || (needed.expected && companions.expected.is_none());
         let goes_on = (companions.paced.as_ref()).is_some_and(|paced| !paced.is_over());
-        if missing && goes_on && !companions.begins {
+        if missing && goes_on && companions.begins_at == u64::MAX {
             self.lose_paced();
         }
     }
@@ -216,6 +224,9 @@ impl Trainer {
         let Some(paced) = &mut self.companions.paced else {
             return;
         };
+        if self.companions.begins_at != u64::MAX {
+            return;
+        }
         let due = paced.due(self.step);
         let mut reached = None;
         while paced.ahead.front().is_some_and(|(point, _)| *point <= due) {
@@ -309,11 +320,18 @@ impl Trainer {
 
     /// Goes on with a stretch that was saved at this step; from its companions' states `restore` makes them again.
     pub(super) fn restore_paced(&mut self, paced: &Paced, mirror: &Arc<[f64]>) {
-        self.companions.begins = false;
+        self.companions.begins_at = u64::MAX;
         self.companions.paced = Some(paced.clone());
         self.companions.mirror = Arc::clone(mirror);
         if paced.is_over() {
             self.rest_paced();
+            return;
+        }
+        if paced.begun >= self.step {
+            // It is still to begin.
+            self.companions.keep_at = u64::MAX;
+            self.companions.follow_at = u64::MAX;
+            self.companions.begins_at = paced.begun;
             return;
         }
         self.companions.keep_at = paced.next_kept(self.step);
