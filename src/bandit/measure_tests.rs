@@ -159,6 +159,7 @@ fn missing_support_is_infinite_not_nan() {
                 metric,
                 Metric::CauseDynamics
                     | Metric::CauseSampling
+                    | Metric::EstimatorBias
                     | Metric::CauseRepresentation
                     | Metric::GradientNorm
                     | Metric::ValidShare

@@ -18,7 +18,5 @@ pub use build::{ProblemError, ProblemSource};
 pub(crate) use csv_column::is_data;
 pub use measure::{measure, mode_masses, objective_value};
 pub use problem::{Mode, Problem, Shape};
-#[cfg(feature = "gui")]
-pub(crate) use trainer::MOST_COMPARED_ARMS;
 pub(crate) use trainer::{Drawn, Weighed, Weigher};
 pub use trainer::{RunningAnchor, StepReport, TrainError, Trainer, TrainerState};

@@ -444,7 +444,7 @@ fn write_table(out: &mut impl io::Write, session: &Session, summary: &Summary) -
     if let Some(step) = summary.causes_at_step.filter(|step| *step < summary.steps) {
         writeln!(
             out,
-            "causes dynamics and sampling as of step {step}, up to which they are followed"
+            "causes dynamics and sampling and the estimator bias as of step {step}, the last one compared"
         )?;
     }
     let grounds = session.grounds();

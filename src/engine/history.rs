@@ -1,11 +1,11 @@
 //! Metrics over time in bounded memory: every series is a list of at most [`BUCKETS`] buckets of equal width in steps,
 //! and when one would overflow, neighbours merge and the width doubles. Means are exact, minima and maxima are kept.
 
-use super::snapshot::{History, Series};
-use crate::{
-    bandit::StepReport,
-    theory::{Metric, Metrics},
+use super::{
+    session::Row,
+    snapshot::{History, Series},
 };
+use crate::{bandit::StepReport, theory::Metric};
 
 /// Most buckets per series; after a merge half as many.
 pub(crate) const BUCKETS: usize = 2048;
@@ -61,11 +61,16 @@ impl Recorder {
         self.fast[2].add(report.entropy);
     }
 
-    /// Records a full measurement; those of [`FAST`] come from [`Self::record_step`] but at step 0.
-    pub(crate) fn record_metrics(&mut self, step: u64, metrics: &Metrics) {
+    /// Records a full measurement; those of [`FAST`] come from [`Self::record_step`] but at step 0. What was compared at an
+    /// earlier step is recorded there: such steps do not descend from row to row either.
+    pub(crate) fn record_row(&mut self, row: &Row) {
         let mut full = false;
-        for (metric, value) in metrics.iter() {
-            if step == 0 || !FAST.contains(&metric) {
+        for (metric, value) in row.metrics.iter() {
+            if row.step == 0 || !FAST.contains(&metric) {
+                let step = match row.causes_at {
+                    Some(at) if Metric::COMPARED.contains(&metric) => at,
+                    Some(_) | None => row.step,
+                };
                 let mut bucket = Bucket::empty(step / self.width);
                 bucket.add(value);
                 full |= self.tracks[metric as usize].push(bucket);
@@ -76,7 +81,7 @@ impl Recorder {
         }
     }
 
-    /// The picture as it is now: a copy of at most 21 × 2048 buckets.
+    /// The picture as it is now: a copy of at most 2048 buckets of each metric.
     pub(crate) fn history(&self) -> History {
         let mut series: Vec<Series> = self.tracks.iter().map(|t| t.series(self.width)).collect();
         for (metric, open) in FAST
@@ -105,17 +110,17 @@ impl Recorder {
     }
 
     /// Starts over from the full measurements of a shorter run, after going back.
-    pub(crate) fn from_rows<'a>(rows: impl Iterator<Item = (u64, &'a Metrics)>) -> Self {
+    pub(crate) fn from_rows(rows: &[Row]) -> Self {
         let mut recorder = Self::new();
-        for (step, metrics) in rows {
-            recorder.record_metrics(step, metrics);
-            if step > 0 {
+        for row in rows {
+            recorder.record_row(row);
+            if row.step > 0 {
                 let report = StepReport {
-                    expected_reward: metrics.get(Metric::ExpectedReward),
-                    kl_to_target: metrics.get(Metric::KlToTarget),
-                    entropy: metrics.get(Metric::Entropy),
+                    expected_reward: row.metrics.get(Metric::ExpectedReward),
+                    kl_to_target: row.metrics.get(Metric::KlToTarget),
+                    entropy: row.metrics.get(Metric::Entropy),
                 };
-                recorder.record_step(step, &report);
+                recorder.record_step(row.step, &report);
             }
         }
         recorder
@@ -281,6 +286,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::theory::Metrics;
 
     fn report(value: f64) -> StepReport {
         StepReport {
@@ -290,11 +296,15 @@ mod tests {
         }
     }
 
-    fn metrics(value: f64) -> Metrics {
+    fn row(step: u64) -> Row {
         let mut metrics = Metrics::default();
-        metrics.set(Metric::TvToTarget, value);
-        metrics.set(Metric::ExpectedReward, value);
-        metrics
+        metrics.set(Metric::TvToTarget, value(step));
+        metrics.set(Metric::ExpectedReward, value(step));
+        Row {
+            step,
+            metrics,
+            causes_at: None,
+        }
     }
 
     /// A value for a step that is not monotone, sometimes not finite.
@@ -308,11 +318,11 @@ mod tests {
 
     fn recorded(steps: u64) -> Recorder {
         let mut recorder = Recorder::new();
-        recorder.record_metrics(0, &metrics(value(0)));
+        recorder.record_row(&row(0));
         for step in 1..=steps {
             recorder.record_step(step, &report(value(step)));
             if crate::engine::schedule::is_measured(step, 100) {
-                recorder.record_metrics(step, &metrics(value(step)));
+                recorder.record_row(&row(step));
             }
         }
         recorder
@@ -366,19 +376,42 @@ mod tests {
 
     #[test]
     fn after_going_back_every_full_measurement_is_still_there() {
-        let rows: Vec<(u64, Metrics)> = (0..=5000)
+        let rows: Vec<Row> = (0..=5000)
             .filter(|&step| crate::engine::schedule::is_measured(step, 100))
-            .map(|step| (step, metrics(value(step))))
+            .map(row)
             .collect();
-        let history = Recorder::from_rows(rows.iter().map(|(step, m)| (*step, m))).history();
+        let history = Recorder::from_rows(&rows).history();
         for metric in [Metric::TvToTarget, Metric::ExpectedReward] {
             let series = history.get(metric).unwrap();
-            for (step, row) in rows.iter().filter(|(step, _)| value(*step).is_finite()) {
-                let bucket = series.steps.partition_point(|&first| first <= *step as f64) - 1;
-                let value = row.get(metric) as f32;
+            for row in rows.iter().filter(|row| value(row.step).is_finite()) {
+                let bucket = series
+                    .steps
+                    .partition_point(|&first| first <= row.step as f64)
+                    - 1;
+                let value = row.metrics.get(metric) as f32;
                 assert!((series.min[bucket]..=series.max[bucket]).contains(&value));
             }
             assert!(series.steps.last().is_some_and(|&last| last <= 5000.0));
         }
+    }
+
+    #[test]
+    fn what_was_compared_at_an_earlier_step_is_recorded_there() {
+        let compared = [(0, 0), (1, 0), (64, 0), (128, 32), (512, 32), (1024, 96)];
+        let rows: Vec<Row> = (compared.iter())
+            .map(|&(step, at)| {
+                let mut row = row(step);
+                row.metrics.set(Metric::CauseSampling, at as f64 / 1000.0);
+                row.metrics.set(Metric::CauseRepresentation, 0.5);
+                row.causes_at = Some(at);
+                row
+            })
+            .collect();
+        let history = Recorder::from_rows(&rows).history();
+        let sampling = history.get(Metric::CauseSampling).unwrap();
+        assert_eq!(sampling.steps, [0.0, 32.0, 96.0]);
+        assert_eq!(sampling.mean, [0.0, 0.032, 0.096]);
+        let representation = history.get(Metric::CauseRepresentation).unwrap();
+        assert_eq!(representation.steps, compared.map(|(step, _)| step as f64));
     }
 }

@@ -36,7 +36,11 @@ impl LearnerState {
 impl Learner {
     pub(super) fn step(&mut self) -> Result<StepReport, SessionError> {
         Ok(match self {
-            Self::Bandit(trainer) => trainer.step()?,
+            Self::Bandit(trainer) => {
+                let report = trainer.step()?;
+                trainer.follow_in_time();
+                report
+            }
             Self::Language(trainer) => trainer.step()?,
         })
     }

@@ -340,6 +340,7 @@ fn last_row(session: &mut Session) -> Option<Row> {
     (!is_recorded).then(|| Row {
         step,
         metrics: session.metrics(),
+        causes_at: session.causes_at(),
     })
 }
 
@@ -350,7 +351,8 @@ fn header() -> String {
         header.push(',');
         header.push_str(metric.key());
     }
-    header.push('\n');
+    // The step that dynamics, sampling and the estimator's bias are of.
+    header.push_str(",causes_at_step\n");
     header
 }
 
@@ -414,6 +416,10 @@ fn push_row(lines: &mut String, row: &Row) {
     for (_, value) in row.metrics.iter() {
         lines.push(',');
         push_number(lines, value);
+    }
+    lines.push(',');
+    if let Some(step) = row.causes_at {
+        let _ = write!(lines, "{step}");
     }
     lines.push('\n');
 }

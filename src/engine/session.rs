@@ -142,6 +142,9 @@ pub struct Row {
     pub step: u64,
     /// All metrics then.
     pub metrics: Metrics,
+    /// The step that [`Metric::COMPARED`] are of: an earlier one where the runs beside this one are behind or rest. None where
+    /// nothing runs beside it, or they were not measured.
+    pub causes_at: Option<u64>,
 }
 
 /// A step of a language run: what it drew and how it went.
@@ -528,18 +531,20 @@ impl Session {
     fn at_boundary(&mut self) -> Result<(), SessionError> {
         let framed = self.keyframes.wants(self.step);
         if schedule::is_measured(self.step, self.problem.arms()) {
-            let metrics = if framed {
-                self.metrics()
+            let (metrics, causes_at) = if framed {
+                (self.metrics(), self.causes_at())
             } else {
                 // The causes cost as much as all others together many times.
-                self.trainer.measure_without_causes()
+                (self.trainer.measure_without_causes(), None)
             };
-            self.recorder.record_metrics(self.step, &metrics);
-            self.watch.look(self.step, &metrics, &self.grounds);
-            self.rows.push(Row {
+            let row = Row {
                 step: self.step,
                 metrics,
-            });
+                causes_at,
+            };
+            self.recorder.record_row(&row);
+            self.watch.look(self.step, &metrics, &self.grounds);
+            self.rows.push(row);
         }
         if self.stop.checks_distance(self.step) {
             let distance = self.distance();

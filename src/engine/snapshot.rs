@@ -40,6 +40,8 @@ pub struct Snapshot {
     pub best_fit: Option<Arc<[f64]>>,
     /// Metrics of `policy`.
     pub metrics: Metrics,
+    /// The step that [`Metric::COMPARED`] of `metrics` are of; none where nothing runs beside the run.
+    pub causes_at: Option<u64>,
     /// Mode masses of `policy`.
     pub policy_modes: Arc<[f64]>,
     /// Metrics over time.

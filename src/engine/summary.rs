@@ -43,7 +43,8 @@ pub struct Summary {
     pub standard_errors: BTreeMap<&'static str, f64>,
     /// What the coverage metrics count by: `epsilon` of the covered modes, `draws` of coverage@n.
     pub coverage: CoverageRule,
-    /// The step at which the causes dynamics and sampling were last compared; absent where nothing runs beside the run.
+    /// The step that the causes dynamics and sampling and the estimator's bias are of, an earlier one than `steps` where the
+    /// runs beside the run are behind or rest; absent where nothing runs beside it.
     pub causes_at_step: Option<u64>,
     /// What is known of the arms; left out where there are several prompts, each with its own.
     #[serde(flatten)]

@@ -224,7 +224,10 @@ pub(super) const PRESET: Shape = Shape::Struct(&[
     may("training", TRAINING),
     may(
         "coverage",
-        Shape::Struct(&[may("epsilon", Shape::Number), may("draws", count(MOST_DRAWS))]),
+        Shape::Struct(&[
+            may("epsilon", Shape::Number),
+            may("draws", count(MOST_DRAWS)),
+        ]),
     ),
     may("expectations", Shape::List(&EXPECTATION)),
 ]);

@@ -70,8 +70,11 @@ metrics! {
     CauseTarget, "cause_target", "cause: target", "KL(G‖uniform over good answers)";
     /// Second cause: softmax policy gradient against the natural gradient from the same start; 0 for a run that is one.
     CauseDynamics, "cause_dynamics", "cause: dynamics", "TV(exact-gradient run, mirror-descent run), up to 20,000 steps after an edit";
-    /// Third cause: the sampled run against a run on the expectation of its update from the same start.
-    CauseSampling, "cause_sampling", "cause: sampling", "TV(sampled run, run on its expected gradient), up to 20,000 steps after an edit";
+    /// Third cause: the sampled run against the exact-gradient run from the same start.
+    CauseSampling, "cause_sampling", "cause: sampling", "TV(sampled run, exact-gradient run), up to 20,000 steps after an edit";
+    /// What a batch without end would leave of the third cause, the estimator's own doing: a run on the expectation of the
+    /// update against the exact-gradient run; 0 where the update is unbiased.
+    EstimatorBias, "estimator_bias", "estimator bias", "TV(run on the expected update, exact-gradient run), what a batch without end leaves of sampling";
     /// Fourth cause: the family's best fit to G, against G.
     CauseRepresentation, "cause_representation", "cause: representation", "TV(best fit in the family, G)";
     /// Norm of the sampled gradient before clipping; language models only.
@@ -100,6 +103,14 @@ impl Metric {
             _ => self.formula().into(),
         }
     }
+
+    /// Those that compare the run with others that go beside it from the same start, and may be of an earlier step than the
+    /// run's present one.
+    pub const COMPARED: [Self; 3] = [
+        Self::CauseDynamics,
+        Self::CauseSampling,
+        Self::EstimatorBias,
+    ];
 }
 
 /// A value for every [`Metric`]; NaN where one is not defined (no modes, say) or not measured.

@@ -848,6 +848,7 @@ fn before_training(document: &Document) -> Snapshot {
         policy,
         best_fit: None,
         metrics: Metrics::clone(&document.analysis().reference_metrics),
+        causes_at: None,
         policy_modes: document.analysis().reference_modes.clone().into(),
         history: Arc::new(History::default()),
         keyframes: Arc::new([]),

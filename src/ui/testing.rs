@@ -255,6 +255,7 @@ fn snapshot(preset: &Preset, problem: &Arc<Problem>, analysis: &Arc<Analysis>) -
         samples,
         best_fit: None,
         metrics: measure(problem, &preset.objective, analysis, &log_policy),
+        causes_at: None,
         policy_modes: mode_masses(problem, &policy).into(),
         policy: policy.into(),
         history: Arc::new(history),

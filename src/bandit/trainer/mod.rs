@@ -23,8 +23,6 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-#[cfg(feature = "gui")]
-pub(crate) use causes::LARGEST as MOST_COMPARED_ARMS;
 pub use error::TrainError;
 pub use mara::RunningAnchor;
 pub(crate) use weigher::{Drawn, Weighed, Weigher};
@@ -75,7 +73,7 @@ impl TrainerState {
     #[must_use]
     pub fn bytes(&self) -> usize {
         // Parameters and the optimiser's two moments of each, as many again in two companions, the mirror's logits and the
-        // masses compared with companions at rest.
+        // masses compared with companions at rest or of a slower pace.
         11 * size_of::<f64>() * self.parameters.len() + size_of::<Self>()
     }
 }
@@ -87,7 +85,7 @@ pub struct Trainer {
     objective: Objective,
     analysis: Arc<Analysis>,
     training: Arc<Training>,
-    drive: Drive,
+    drive: Arc<Drive>,
     softmax: Softmax,
     moments: Moments,
     /// ∂J/∂logit, where an update needs it for every arm.
@@ -104,7 +102,7 @@ pub struct Trainer {
     /// A recent sound state, without companions.
     good: TrainerState,
     companions: Companions,
-    /// It runs beside a run: batches are replaced by what is expected of them.
+    /// It goes beside a run: batches are replaced by what is expected of them.
     is_companion: bool,
     /// What is expected of each arm's count in a batch; companions only.
     expected_counts: Vec<f64>,
@@ -130,20 +128,22 @@ impl Trainer {
         analysis: Arc<Analysis>,
         training: Arc<Training>,
     ) -> Result<Self, TrainError> {
-        Self::build(problem, objective, analysis, training, false)
+        Self::build(problem, objective, analysis, training, None)
     }
 
+    /// A companion is given the drive of the run that it goes beside, and is put where that run is afterwards.
     fn build(
         problem: Arc<Problem>,
         objective: Objective,
         analysis: Arc<Analysis>,
         training: Arc<Training>,
-        is_companion: bool,
+        beside: Option<Arc<Drive>>,
     ) -> Result<Self, TrainError> {
         check_lengths(&problem, &analysis)?;
         check_training(&problem, &training)?;
         let arms = problem.arms();
-        let drive = Drive::new(&problem, &objective, &analysis);
+        let is_companion = beside.is_some();
+        let drive = beside.unwrap_or_else(|| Arc::new(Drive::new(&problem, &objective, &analysis)));
         let mut family = family::new(&problem, &training.policy, training.seed)?;
         let (mut logits, ruled_out) = start_logits(&problem, &training.start);
         if let Some(family) = &mut family {
@@ -151,7 +151,7 @@ impl Trainer {
             let start = Softmax::normalise(&logits);
             let uniform = start.iter().all(|&mass| mass == start[0]);
             // A new network is uniform as it is.
-            if !uniform || family.fits_by_moments() {
+            if !is_companion && (!uniform || family.fits_by_moments()) {
                 fit::to_masses(family.as_mut(), &start).map_err(failed)?;
             }
             family.fill_logits(&mut logits).map_err(failed)?;
@@ -168,7 +168,7 @@ impl Trainer {
             gradient: vec![0.0; arms],
             log_masses: vec![0.0; arms],
             masses: vec![0.0; arms],
-            batch: Batch::new(arms, training.seed),
+            batch: Batch::new(if is_companion { 0 } else { arms }, training.seed),
             parameter_gradient: vec![0.0; if family.is_some() { parameters } else { 0 }],
             ruled_out: if family.is_some() {
                 Vec::new()
@@ -186,9 +186,11 @@ impl Trainer {
             analysis,
             training,
         };
-        trainer.prepare_batches();
-        trainer.keep();
-        trainer.start_companions();
+        if !is_companion {
+            trainer.prepare_batches();
+            trainer.keep();
+            trainer.start_companions();
+        }
         Ok(trainer)
     }
 
@@ -204,7 +206,11 @@ impl Trainer {
     /// [`TrainError::NotFinite`] if the parameters leave the finite numbers; the trainer is then back at a recent good
     /// state and can go on after an edit.
     pub fn step(&mut self) -> Result<StepReport, TrainError> {
-        if self.step.is_multiple_of(KEEP_EVERY) {
+        if self.step == self.companions.begins_at {
+            self.begin_paced();
+        }
+        // A companion that fails is given up.
+        if self.step.is_multiple_of(KEEP_EVERY) && !self.is_companion {
             self.keep();
         }
         let outcome = match self.family {
@@ -212,7 +218,7 @@ impl Trainer {
             Some(_) => self.step_family(),
         };
         self.step += 1;
-        if self.step == self.companions.rest_at {
+        if self.step == self.companions.keep_at {
             self.keep_for_companions();
         }
         match outcome {
@@ -358,7 +364,7 @@ impl Trainer {
             });
         }
         self.settle_companions();
-        self.drive = Drive::new(&problem, &objective, &analysis);
+        self.drive = Arc::new(Drive::new(&problem, &objective, &analysis));
         self.problem = problem;
         self.objective = objective;
         self.analysis = analysis;
@@ -382,7 +388,7 @@ impl Trainer {
                 self.objective,
                 Arc::clone(&self.analysis),
                 training,
-                self.is_companion,
+                self.is_companion.then(|| Arc::clone(&self.drive)),
             )?;
             return Ok(());
         }
@@ -412,15 +418,15 @@ impl Trainer {
 
     /// Metrics of the policy as it is, causes of collapse included.
     ///
-    /// The causes cost a few milliseconds after an edit and little otherwise; they are NaN on problems too large for
-    /// them (more than 2,000 arms, say).
+    /// The causes cost a few milliseconds after an edit and little otherwise. On more than 2,000 arms they cost up to a tenth
+    /// of the steps since the last look, and are those of an earlier step ([`Self::causes_at`]).
     pub fn measure(&mut self) -> Metrics {
         let mut metrics = self.measure_without_causes();
         self.measure_causes(&mut metrics);
         metrics
     }
 
-    /// As [`Self::measure`], with the three causes that need companions left out (NaN), at a fraction of the cost.
+    /// As [`Self::measure`], with the causes that need companions left out (NaN), at a fraction of the cost.
     pub fn measure_without_causes(&mut self) -> Metrics {
         self.fill_masses();
         let mut metrics = super::measure(
@@ -433,6 +439,7 @@ impl Trainer {
         for cause in [
             Metric::CauseDynamics,
             Metric::CauseSampling,
+            Metric::EstimatorBias,
             Metric::CauseRepresentation,
         ] {
             metrics.set(cause, f64::NAN);
@@ -457,7 +464,8 @@ impl Trainer {
     }
 
     /// The step at which dynamics and sampling as causes of collapse were last compared with the runs beside this one: the
-    /// present step, or an earlier one where those rest some time after the last edit. None where there are none.
+    /// present step, or an earlier one where those rest some time after the last edit or, on more than 2,000 arms, follow at
+    /// a slower pace. None where there are none.
     #[must_use]
     pub fn causes_at(&self) -> Option<u64> {
         self.compared_until()
@@ -562,6 +570,9 @@ impl Trainer {
 
     /// Everything that batches need to know of the problem and the objective.
     fn prepare_batches(&mut self) {
+        if self.is_companion {
+            return;
+        }
         self.batch
             .set_mara(BatchMara::new(&self.problem, &self.objective, &self.drive));
         if self.training.update.draws_from_reference() {

@@ -27,6 +27,13 @@ impl Moments {
         }
     }
 
+    /// Becomes the moments of as many parameters elsewhere.
+    pub(super) fn go_to(&mut self, other: &Self) {
+        self.first.clone_from(&other.first);
+        self.second.clone_from(&other.second);
+        self.age = other.age;
+    }
+
     /// The rule of the next step.
     pub(super) fn advance(&mut self, optimizer: Optimizer, rate: f64) -> Rule {
         self.age += 1;

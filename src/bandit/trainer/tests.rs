@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// A problem on a line, its modes the runs of arms with reward ≥ ½.
-fn problem(reference: &[f64], rewards: &[f64]) -> Arc<Problem> {
+pub(super) fn problem(reference: &[f64], rewards: &[f64]) -> Arc<Problem> {
     let mut modes: Vec<Mode> = Vec::new();
     for (arm, _) in rewards.iter().enumerate().filter(|(_, r)| **r >= 0.5) {
         match modes
@@ -37,16 +37,16 @@ fn problem(reference: &[f64], rewards: &[f64]) -> Arc<Problem> {
     })
 }
 
-fn objective(direction: Direction, beta: f64) -> Objective {
+pub(super) fn objective(direction: Direction, beta: f64) -> Objective {
     Objective::new(direction, Beta::new(beta).unwrap())
 }
 
-fn trainer(problem: &Arc<Problem>, objective: Objective, training: Training) -> Trainer {
+pub(super) fn trainer(problem: &Arc<Problem>, objective: Objective, training: Training) -> Trainer {
     let analysis = Arc::new(Analysis::new(problem, &objective).unwrap());
     Trainer::new(Arc::clone(problem), objective, analysis, Arc::new(training)).unwrap()
 }
 
-fn sampled(batch: usize, advantage: Advantage, kl: KlPenalty) -> Update {
+pub(super) fn sampled(batch: usize, advantage: Advantage, kl: KlPenalty) -> Update {
     Update::Sampled {
         batch,
         advantage,
@@ -940,7 +940,7 @@ fn a_natural_gradient_run_has_no_dynamics() {
 }
 
 #[test]
-fn the_bias_of_an_estimator_is_no_sampling_drift() {
+fn what_a_large_batch_leaves_of_sampling_drift_is_the_bias_of_the_estimator() {
     let problem = problem(&[0.6, 0.3, 0.1], &[0.0, 0.7, 1.0]);
     let penalties = [
         KlPenalty::Matched,
@@ -978,11 +978,23 @@ fn the_bias_of_an_estimator_is_no_sampling_drift() {
             let moved: f64 = (run.masses().iter().zip(&start))
                 .map(|(now, then)| 0.5 * (now - then).abs())
                 .sum();
-            let sampling = run.measure().get(Metric::CauseSampling);
+            let metrics = run.measure();
+            let [sampling, bias] =
+                [Metric::CauseSampling, Metric::EstimatorBias].map(|metric| metrics.get(metric));
+            let drift = (sampling - bias).abs();
             assert!(
-                sampling < 0.01 && sampling < 0.2 * moved + 1e-3,
-                "{update:?} {optimizer:?}: {sampling} of {moved}"
+                drift < 0.01 && drift < 0.2 * moved + 1e-3,
+                "{update:?} {optimizer:?}: {sampling} and {bias} of {moved}"
             );
+            let unbiased = matches!(
+                update,
+                Update::Sampled {
+                    kl: KlPenalty::Matched,
+                    advantage: Advantage::None | Advantage::MeanBaseline | Advantage::LeaveOneOut,
+                    ..
+                }
+            );
+            assert_eq!(bias == 0.0, unbiased, "{update:?} {optimizer:?}: {bias}");
         }
     }
 }

@@ -173,6 +173,7 @@ fn metric_of(
         | Metric::CauseTarget
         | Metric::CauseDynamics
         | Metric::CauseSampling
+        | Metric::EstimatorBias
         | Metric::CauseRepresentation
         | Metric::GradientNorm
         | Metric::ValidShare => Analysis::without_ties(problem, objective)

@@ -57,7 +57,7 @@ impl PhaseQuantity {
     ];
 
     /// What a trained policy has, in the order of a menu: that and everything that compares it with the target.
-    pub const OF_POLICY: [Self; 24] = [
+    pub const OF_POLICY: [Self; 25] = [
         Self::Metric(Metric::EffectiveModes),
         Self::Metric(Metric::LargestShare),
         Self::Metric(Metric::Balance),
@@ -81,6 +81,7 @@ impl PhaseQuantity {
         Self::Metric(Metric::CauseDynamics),
         Self::Metric(Metric::CauseSampling),
         Self::Metric(Metric::CauseRepresentation),
+        Self::Metric(Metric::EstimatorBias),
         Self::PairRatio,
     ];
 

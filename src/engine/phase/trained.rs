@@ -156,9 +156,10 @@ impl PhaseRequest {
 /// One metric, without the cost of the causes where none is asked for.
 fn metric_of(metric: Metric, trainer: &mut Trainer) -> f64 {
     let metrics = match metric {
-        Metric::CauseDynamics | Metric::CauseSampling | Metric::CauseRepresentation => {
-            trainer.measure()
-        }
+        Metric::CauseDynamics
+        | Metric::CauseSampling
+        | Metric::CauseRepresentation
+        | Metric::EstimatorBias => trainer.measure(),
         Metric::ExpectedReward
         | Metric::Objective
         | Metric::OptimalObjective

@@ -290,7 +290,7 @@ impl Session {
         self.failed = false;
         self.replay.clear();
         self.rows.retain(|row| row.step <= step);
-        self.recorder = Recorder::from_rows(self.rows.iter().map(|row| (row.step, &row.metrics)));
+        self.recorder = Recorder::from_rows(&self.rows);
         self.keyframes.truncate(step);
         self.states.truncate(step);
         self.checkpoints.retain(|(at, ..)| *at <= step);

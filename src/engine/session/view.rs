@@ -78,6 +78,7 @@ impl Session {
             sample_count,
             best_fit: self.trainer.best_fit(),
             metrics,
+            causes_at: self.trainer.causes_at(),
             history: Arc::clone(&self.shown.history),
             keyframes: Arc::clone(keyframes),
             marks: Arc::clone(marks),

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use egui::{Event, Modifiers, MouseWheelUnit, Pos2, Rect, TouchPhase, Vec2, pos2, vec2};
 use egui_kittest::{Harness, kittest::Queryable as _};
@@ -13,6 +13,7 @@ use super::{
     time_charts::TimeCharts,
 };
 use crate::{
+    engine::Series,
     experiment::Edit,
     figure::{Figure, MarkKind, SpanNames, save, to_csv, to_svg},
     theory::Metric,
@@ -476,8 +477,8 @@ fn time_charts_are_chosen_and_put_on_a_log_axis() {
         .click();
     harness.run();
     let figure = export(&mut harness, "Export time charts");
-    // Six charts with one pair of axes, and the four lanes of the causes.
-    assert_eq!(figure.axes.len(), 6 + 4);
+    // Six charts with one pair of axes, and the five lanes of the causes.
+    assert_eq!(figure.axes.len(), 6 + 5);
     let expected = figure.axes.iter().find(|a| a.y.label == "Expected reward");
     assert!(expected.unwrap().y.log10);
 }
@@ -492,6 +493,36 @@ fn a_chart_tells_the_values_at_the_pointer_and_the_edit_there() {
     harness.run_steps(3);
     assert!(harness.query_by_label("β 0.1 → 0.05").is_some());
     assert!(harness.query_by_label("J*").is_some());
+}
+
+#[test]
+fn causes_that_are_missing_or_of_an_earlier_step_say_so() {
+    let mut world = World::builtin("figure-1a-reverse");
+    let mut history = (*world.snapshot.history).clone();
+    history.series[Metric::CauseDynamics as usize] = Series::default();
+    world.snapshot.history = Arc::new(history);
+    world.snapshot.causes_at = Some(512);
+    let mut harness = harness(world, Panel::Time, (900.0, 300.0));
+    harness.run();
+    let said = |harness: &Harness<'_, Stage>, part: &'static str| {
+        harness.query_all_by_label_contains(part).count()
+    };
+    assert_eq!(said(&harness, "to step 512"), 1);
+    let chart = harness.get_by_label("Causes of collapse over time").rect();
+    harness.hover_at(chart.center());
+    harness.run_steps(3);
+    assert_eq!(
+        said(
+            &harness,
+            "cause: dynamics: defined for the softmax table only"
+        ),
+        1
+    );
+    assert_eq!(said(&harness, "are those of step 512"), 1);
+    // To the left of that step every value is its own step's.
+    harness.hover_at(chart.left_center() + vec2(4.0, 0.0));
+    harness.run_steps(3);
+    assert_eq!(said(&harness, "are those of step"), 0);
 }
 
 #[test]

@@ -54,6 +54,7 @@ impl Stage {
                 &analysis,
                 problem.reference.log_masses(),
             ),
+            causes_at: None,
             policy_modes: mode_masses(&problem, &masses).into(),
             policy: masses.into(),
             history: Arc::new(History::default()),

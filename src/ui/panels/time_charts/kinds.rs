@@ -221,6 +221,7 @@ pub(crate) const CHARTS: [Chart; 17] = [
             curve(Metric::CauseTarget, Pen::Solid, target),
             curve(Metric::CauseDynamics, Pen::Solid, policy),
             curve(Metric::CauseSampling, Pen::Solid, reward),
+            curve(Metric::EstimatorBias, Pen::Dashed, reward),
             curve(Metric::CauseRepresentation, Pen::Solid, best_fit),
         ],
         lanes: true,

@@ -21,10 +21,9 @@ pub(crate) use self::{
 };
 use crate::{
     engine::{History, Series, Snapshot},
-    theory::CoverageRule,
     ui::{
         Action, Theme, View,
-        chart::{Frame, Margins, decades, ticks, time_ticks},
+        chart::{Frame, Margins, decades, steps_label, ticks, time_ticks},
         figures,
         widgets::plot_menu,
     },
@@ -256,7 +255,7 @@ impl TimeCharts {
                 }
             }
         }
-        self.title_ui(ui, (index, view.problem.coverage), place, &traces, &theme);
+        self.title_ui(ui, (index, place), &traces, view, &theme);
         self.view_by_pointer(ui, &response, x, scrolls, view);
         let step = response
             .hover_pos()
@@ -338,9 +337,9 @@ impl TimeCharts {
     fn title_ui(
         &mut self,
         ui: &mut Ui,
-        (index, rule): (usize, CoverageRule),
-        place: Rect,
+        (index, place): (usize, Rect),
         traces: &[Vec<Point>],
+        view: &View,
         theme: &Theme,
     ) {
         let chart = &CHARTS[index];
@@ -364,8 +363,20 @@ impl TimeCharts {
         ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
             if chart.lanes {
                 ui.label(RichText::new(chart.name).size(11.0));
+                // Large problems' companions are behind, and all rest some time after an edit.
+                if let Some(at) = view.snapshot.causes_at
+                    && at < view.snapshot.step
+                {
+                    let text = format!("to step {}", steps_label(at as f64));
+                    let label = egui::Label::new(RichText::new(text).size(10.0).weak());
+                    ui.add(label.truncate()).on_hover_text(
+                        "Dynamics, sampling and the estimator's bias compare the run with others trained beside it, up to \
+                         this step: they are behind it on large problems, and rest some time after the last edit",
+                    );
+                }
                 return;
             }
+            let rule = view.problem.coverage;
             legend::curves_ui(ui, (chart, rule), traces, self.hovered, theme);
         });
     }

@@ -4,12 +4,12 @@ use egui::{Color32, Response, RichText, Sense, Ui, vec2};
 
 use super::{Chart, PinTraces, Point, Shows, averaged, trace};
 use crate::{
-    bandit,
+    experiment::PolicyFamily,
+    theory::Metric,
     ui::{
         Theme, View,
         chart::{align, elide, number, steps_label},
         panels::main_plot::pin_color,
-        widgets::number::grouped,
     },
 };
 
@@ -47,12 +47,20 @@ impl Readout<'_> {
                 .spacing([14.0, 2.0])
                 .min_col_width(0.0)
                 .show(ui, |ui| self.rows(ui, view));
-            if self.chart.lanes && view.problem.arms() > bandit::MOST_COMPARED_ARMS {
-                let most = grouped(bandit::MOST_COMPARED_ARMS as u64);
-                let text = format!("dynamics and sampling are measured on up to {most} arms");
+            if self.shows_compared()
+                && let Some(at) = view.snapshot.causes_at.map(|at| at as f64)
+                && at < self.step
+            {
+                let at = steps_label(at);
+                let text = format!(
+                    "dynamics, sampling and estimator bias are those of step {at}, the last one compared"
+                );
                 ui.label(RichText::new(text).small());
             }
             let rule = view.problem.coverage;
+            for (name, reason) in self.missing(view) {
+                ui.label(RichText::new(format!("{name}: {reason}")).small());
+            }
             for curve in self.chart.curves {
                 let (label, formula) = (curve.shows.label_by(rule), curve.shows.formula_by(rule));
                 let text = format!("{label} = {formula}");
@@ -80,6 +88,23 @@ impl Readout<'_> {
         }
     }
 
+    fn shows_compared(&self) -> bool {
+        let mut curves = self.chart.curves.iter();
+        curves.any(|curve| matches!(curve.shows, Shows::Metric(metric) if Metric::COMPARED.contains(&metric)))
+    }
+
+    /// Curves that have no value in this run, with the reason.
+    fn missing(&self, view: &View) -> Vec<(&'static str, &'static str)> {
+        let empty =
+            (self.chart.curves.iter().zip(self.traces)).filter(|(_, points)| points.is_empty());
+        empty
+            .filter_map(|(curve, _)| match curve.shows {
+                Shows::Metric(metric) => Some((metric.label(), why_missing(metric, view)?)),
+                Shows::Part(_) | Shows::TokensPerSecond => None,
+            })
+            .collect()
+    }
+
     fn row(
         &self,
         ui: &mut Ui,
@@ -88,19 +113,49 @@ impl Readout<'_> {
         (shows, points): (Shows, &[Point]),
         batch: Option<usize>,
     ) {
-        let Some(point) = trace::at(points, self.step) else {
+        let point = trace::at(points, self.step);
+        // A lane stays there without a value: why it has none is said below.
+        if point.is_none() && !self.chart.lanes {
             return;
-        };
+        }
         ui.horizontal(|ui| {
             let (rect, _) = ui.allocate_exact_size(vec2(8.0, 8.0), Sense::hover());
             ui.painter().rect_filled(rect, 2.0, color);
             ui.label(name);
         });
-        let value = number(shows.value(point.mean));
+        let value = point.map_or_else(|| "–".to_owned(), |p| number(shows.value(p.mean)));
         ui.label(RichText::new(align(&value, 11)).monospace());
-        if let Some(error) = shows.error(point.mean, batch) {
+        if let Some(error) = point.and_then(|point| shows.error(point.mean, batch)) {
             ui.label(RichText::new(format!("± {} of one batch", number(error))).monospace());
         }
         ui.end_row();
+    }
+}
+
+/// Why a cause of collapse has no value in this run, if that is known.
+fn why_missing(metric: Metric, view: &View) -> Option<&'static str> {
+    let compared = Metric::COMPARED.contains(&metric);
+    if view.snapshot.language.is_some() && (compared || metric == Metric::CauseRepresentation) {
+        return Some("compared for bandits only; beside a language model nothing else is trained");
+    }
+    if view
+        .snapshot
+        .history
+        .series
+        .iter()
+        .all(|series| series.steps.is_empty())
+    {
+        return Some("nothing is recorded yet");
+    }
+    match metric {
+        Metric::CauseTarget => Some("the problem has no modes, so no answer counts as good"),
+        Metric::CauseDynamics if view.snapshot.training.policy != PolicyFamily::SoftmaxTable => {
+            Some(
+                "defined for the softmax table only; this policy family does not reach every point of mirror descent's path",
+            )
+        }
+        Metric::CauseRepresentation => Some("no best fit within the family was found"),
+        _ if compared => Some("the run beside this one left the finite numbers"),
+        _ => None,
     }
 }

@@ -1,47 +1,44 @@
 //! Causes of collapse that only a trainer can see (docs/math.md section 4), as divergences between two policies.
 //!
-//! - Sampling: the run against a companion that follows the expectation of the run's own update from the same start with
-//!   the same optimiser. Where an estimator is biased that is not the objective's gradient; its bias is none of the causes.
-//! - Dynamics: a companion on the exact gradient against mirror descent from the same start, at the point of its path
+//! - Sampling: the run against a companion on the exact gradient from the same start with the same optimiser. The part of it
+//!   that the estimator's own bias makes is told apart: a companion on the expectation of the run's update against the one on
+//!   the exact gradient; none where the update is unbiased.
+//! - Dynamics: the companion on the exact gradient against mirror descent from the same start, at the point of its path
 //!   that is equally far from the target, TV(·, G) being the clock: so that the path counts and not the speed, and nothing
 //!   is left of it once the run is at the target. Under `Reverse` mirror descent's path is π₀^{1−s} G^s; that path is used
 //!   for every direction. A run that is mirror descent itself has none.
 //! - Representation: the best fit within the family against G.
 //!
-//! A companion is stepped only when somebody looks, up to the step of the run, and rests after a number of steps since
-//! the last edit that depends on the problem alone: what is seen depends on the step, never on when one looked. While
-//! companions rest, they are compared with what the run was when they went to rest; an edit then starts them anew at the
-//! run's policy. The training loop itself pays for one comparison of two numbers.
+//! Up to [`LARGEST`] arms a companion is stepped only when somebody looks, up to the step of the run; on larger problems it
+//! follows at a slower pace ([`paced`]). It rests after a number of steps since the last edit that depends on the problem
+//! alone: what is seen depends on the step, never on when one looked. While companions rest, they are compared with what the
+//! run was when they went to rest; an edit then starts them anew at the run's policy. The training loop itself pays for two
+//! comparisons of two numbers.
+
+mod best_fit;
+mod paced;
+mod path;
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Trainer, TrainerState,
-    fit::{self, Fit},
-    kernel::{self, Simd},
-};
+use self::{paced::Paced, path::Path};
+use super::{Trainer, TrainerState, fit::Fit};
 use crate::{
     experiment::{Advantage, KlEstimator, KlPenalty, PolicyFamily, Training, Update},
     theory::{Divergence, Metric, Metrics},
 };
 
-/// Companions exist up to so many arms.
-pub(crate) const LARGEST: usize = 2_000;
-/// Multiplications that a companion may spend after each edit.
+/// Companions keep step with the run up to so many arms.
+const LARGEST: usize = 2_000;
+/// Multiplications that a companion may spend after each edit there.
 const BUDGET: usize = 500_000_000;
-/// How finely the point of mirror descent's path is sought, its whole length being 1.
-const PATH_STEP: f64 = 1e-6;
-/// Peaks of the target that a best fit starts from, besides the whole of it.
-const PEAK_STARTS: usize = 3;
-/// A peak ends where the target falls below this share of its top.
-const PEAK_EDGE: f64 = 0.1;
 
 /// What runs beside the run.
 #[derive(Debug, Default)]
 pub(super) struct Companions {
-    /// The exact-gradient run; none while the run itself is one, or on large problems.
+    /// The exact-gradient run; none while the run itself is one.
     exact: Option<Box<Trainer>>,
     /// The run on the expectation of the update, where that is another direction than the exact gradient.
     expected: Option<Box<Trainer>>,
@@ -50,11 +47,19 @@ pub(super) struct Companions {
     /// Step of the run at the last edit.
     edited: u64,
     /// Step of the run at which companions go to rest; 0 without companions.
-    pub(super) rest_at: u64,
+    rest_at: u64,
     /// Masses of the run at that step; empty before.
     rested: Vec<f64>,
-    /// Log masses at which mirror descent stood at the last edit; empty on large problems and restricted families.
-    mirror: Vec<f64>,
+    /// Log masses at which mirror descent stood at the last edit; empty on restricted families.
+    mirror: Arc<[f64]>,
+    /// Where companions of a large problem stand, which the five fields above leave out; none where nothing is to be compared.
+    paced: Option<Paced>,
+    /// Step of the run at which companions of a large problem are put where it is.
+    pub(super) begins_at: u64,
+    /// Step of the run at which its masses are to be kept for companions.
+    pub(super) keep_at: u64,
+    /// Step of the run at which companions of a large problem are to do their next one.
+    follow_at: u64,
     /// Best fit to the target, if one was found; outer none is not looked for since the last edit.
     fit: Option<Option<Fit>>,
     /// Parameters of the last fit, a start for the next.
@@ -71,7 +76,30 @@ pub(super) struct CompanionState {
     edited: u64,
     #[serde(default)]
     rested: Vec<f64>,
-    mirror: Vec<f64>,
+    mirror: Arc<[f64]>,
+    #[serde(default)]
+    paced: Option<Paced>,
+}
+
+/// The causes that companions tell, as total variations.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+struct Causes {
+    sampling: f64,
+    /// The part of sampling that the estimator's bias makes; none where its companion has left the finite numbers.
+    bias: Option<f64>,
+    /// None for restricted families.
+    dynamics: Option<f64>,
+}
+
+impl Causes {
+    /// Nothing has come apart yet.
+    fn none(table: bool) -> Self {
+        Self {
+            sampling: 0.0,
+            bias: Some(0.0),
+            dynamics: table.then_some(0.0),
+        }
+    }
 }
 
 impl Trainer {
@@ -82,12 +110,16 @@ impl Trainer {
             last_fit,
             ..Companions::default()
         };
-        self.begin_stretch();
-        if self.problem.arms() > LARGEST || self.is_companion {
+        if self.is_companion {
             return;
         }
+        if self.is_paced() {
+            self.expect_paced();
+            return;
+        }
+        self.begin_stretch();
         if self.training.policy == PolicyFamily::SoftmaxTable {
-            self.companions.mirror = self.log_masses().to_vec();
+            self.companions.mirror = self.log_masses().into();
         }
         self.add_companions();
     }
@@ -103,51 +135,78 @@ impl Trainer {
     fn set_rest(&mut self) {
         let cost = self.family.as_ref().map_or(0, |family| family.cost());
         let most = (BUDGET / (40 * self.problem.arms() + 4 * cost)).clamp(100, 20_000) as u64;
-        self.companions.rest_at = if self.problem.arms() > LARGEST || self.is_companion {
-            0
-        } else {
-            self.companions.edited + most
-        };
+        self.companions.rest_at = self.companions.edited + most;
+        self.companions.keep_at = self.companions.rest_at;
+        self.companions.follow_at = u64::MAX;
+        self.companions.begins_at = u64::MAX;
     }
 
-    /// Keeps the policy that resting companions are compared with.
+    /// Keeps the policy that companions are compared with later.
     #[cold]
     pub(super) fn keep_for_companions(&mut self) {
-        self.companions.rested = self.masses().to_vec();
+        if self.is_paced() {
+            self.keep_paced();
+        } else if !self.is_companion {
+            self.companions.rested = self.masses().to_vec();
+        }
     }
 
     /// Adds the companions that the run needs and does not have, at the run's present policy.
     fn add_companions(&mut self) {
-        if self.problem.arms() > LARGEST || self.is_companion {
+        if self.is_companion {
             return;
         }
         let needed = Needed::by(&self.training, self.drive.divergence);
         if needed.exact && self.companions.exact.is_none() {
-            self.companions.exact = self.companion(exactly(&self.training));
+            self.companions.exact = self.companion(exactly(&self.training), None);
         }
         if !needed.expected {
             self.companions.expected = None;
         } else if self.companions.expected.is_none() {
-            self.companions.expected = self.companion(self.training.as_ref().clone());
+            self.companions.expected = self.companion(self.training.as_ref().clone(), None);
         }
     }
 
-    /// A companion of this training at the run's present policy.
-    fn companion(&self, training: Training) -> Option<Box<Trainer>> {
-        let mut companion = Trainer::build(
-            Arc::clone(&self.problem),
-            self.objective,
-            Arc::clone(&self.analysis),
-            Arc::new(training),
-            true,
-        )
-        .ok()?;
-        let state = TrainerState {
-            companions: CompanionState::default(),
-            ..self.save_state()
+    /// A companion of this training at the run's present policy; `old` is one of this run to make it of.
+    fn companion(&self, training: Training, old: Option<Box<Trainer>>) -> Option<Box<Trainer>> {
+        let training = Arc::new(training);
+        let mut companion = match old {
+            Some(mut old) => {
+                old.problem = Arc::clone(&self.problem);
+                old.objective = self.objective;
+                old.analysis = Arc::clone(&self.analysis);
+                old.drive = Arc::clone(&self.drive);
+                old.training = training;
+                old
+            }
+            None => Box::new(
+                Trainer::build(
+                    Arc::clone(&self.problem),
+                    self.objective,
+                    Arc::clone(&self.analysis),
+                    training,
+                    Some(Arc::clone(&self.drive)),
+                )
+                .ok()?,
+            ),
         };
-        companion.restore(&state).ok()?;
-        Some(Box::new(companion))
+        companion.stand_where(self).ok()?;
+        Some(companion)
+    }
+
+    /// Goes to the policy and the optimiser's state of a run on the same problem and family.
+    fn stand_where(&mut self, run: &Trainer) -> Result<(), String> {
+        self.step = run.step;
+        self.moments.go_to(&run.moments);
+        match (&mut self.family, &run.family) {
+            (Some(family), Some(other)) => {
+                family.parameters_mut().copy_from_slice(other.parameters());
+                family.fill_logits(&mut self.softmax.logits)?;
+            }
+            (None, _) | (_, None) => self.softmax.logits.copy_from_slice(&run.softmax.logits),
+        }
+        self.softmax.refresh_at(&self.drive, run.softmax.shift);
+        Ok(())
     }
 
     /// Brings the companions up to the run, or to their rest.
@@ -166,6 +225,9 @@ impl Trainer {
 
     /// The last step at which run and companions were compared; none without companions.
     pub(super) fn compared_until(&self) -> Option<u64> {
+        if self.is_paced() {
+            return self.paced_until();
+        }
         let companions = &self.companions;
         if companions.exact.is_some() || companions.expected.is_some() {
             Some(self.step.min(companions.rest_at))
@@ -180,6 +242,9 @@ impl Trainer {
         if let Some(Some(fit)) = self.companions.fit.take() {
             self.companions.last_fit = Some(fit.parameters);
         }
+        if self.is_companion || self.is_paced() {
+            return;
+        }
         if self.compared_until().is_some_and(|until| until < self.step) {
             self.start_companions();
             return;
@@ -188,9 +253,12 @@ impl Trainer {
         if self.training.update == Update::NaturalGradient {
             // The run is its own mirror descent.
             if !self.companions.mirror.is_empty() {
-                self.companions.mirror = self.log_masses().to_vec();
+                self.companions.mirror = self.log_masses().into();
             }
-        } else if let Some(point) = self.mirror_point() {
+        } else if let Some(point) = self
+            .exact_masses()
+            .and_then(|exact| self.mirror_point(&exact))
+        {
             self.companions.mirror = point.into_iter().map(f64::ln).collect();
         }
         self.begin_stretch();
@@ -198,6 +266,10 @@ impl Trainer {
 
     /// After problem or objective changed.
     pub(super) fn retarget_companions(&mut self) {
+        if self.is_paced() {
+            self.expect_paced();
+            return;
+        }
         let (problem, analysis) = (&self.problem, &self.analysis);
         for companion in [&mut self.companions.exact, &mut self.companions.expected] {
             let follows = |companion: &mut Box<Trainer>| {
@@ -218,6 +290,10 @@ impl Trainer {
 
     /// After the training description changed, with the policy going on.
     pub(super) fn retrain_companions(&mut self) {
+        if self.is_paced() {
+            self.expect_paced();
+            return;
+        }
         let exact = Arc::new(exactly(&self.training));
         let expected = Arc::clone(&self.training);
         let companions = &mut self.companions;
@@ -246,21 +322,33 @@ impl Trainer {
             reached: companions.reached,
             edited: companions.edited,
             rested: companions.rested.clone(),
-            mirror: companions.mirror.clone(),
+            mirror: Arc::clone(&companions.mirror),
+            paced: companions.paced.clone(),
         }
     }
 
     pub(super) fn restore_companions(&mut self, state: &CompanionState) {
-        if !state.mirror.is_empty() {
-            self.companions.mirror.clone_from(&state.mirror);
+        if self.is_companion {
+            return;
         }
-        self.companions.edited = state.edited;
-        self.set_rest();
-        self.companions.rested.clone_from(&state.rested);
-        if self.companions.rested.len() != self.problem.arms() {
-            self.companions.rested.clear();
+        if self.is_paced() {
+            match &state.paced {
+                Some(paced) => self.restore_paced(paced, &state.mirror),
+                None => self.expect_paced(),
+            }
+        } else {
+            if !state.mirror.is_empty() {
+                self.companions.mirror.clone_from(&state.mirror);
+            }
+            self.companions.edited = state.edited;
+            self.set_rest();
+            self.companions.rested.clone_from(&state.rested);
+            if self.companions.rested.len() != self.problem.arms() {
+                self.companions.rested.clear();
+            }
+            self.companions.reached = state.reached;
+            self.add_companions();
         }
-        self.add_companions();
         let companions = &mut self.companions;
         for (companion, saved) in [
             (&mut companions.exact, &state.exact),
@@ -274,33 +362,28 @@ impl Trainer {
                 *companion = None;
             }
         }
-        self.companions.reached = state.reached;
+        if self.is_paced() {
+            self.lose_paced_if_incomplete();
+        }
     }
 
-    /// Sets the three causes that need a trainer; NaN where a problem is too large for companions.
+    /// Sets the causes that need a trainer; NaN where a family has none, or a companion has left the finite numbers.
     pub(super) fn measure_causes(&mut self, metrics: &mut Metrics) {
-        self.follow();
-        let sampled = match self.training.update {
-            Update::Exact | Update::NaturalGradient => false,
-            Update::Sampled { .. } | Update::Dap { .. } => true,
-        };
-        let sampling = match (self.expected_masses(), sampled) {
-            (_, false) => 0.0,
-            (Some(expected), true) => total_variation(self.compared_masses(), &expected),
-            (None, true) => f64::NAN,
-        };
-        metrics.set(Metric::CauseSampling, sampling);
-        let dynamics = if self.companions.mirror.is_empty() {
-            f64::NAN
-        } else if self.training.update == Update::NaturalGradient {
-            0.0
+        let causes = if self.is_paced() {
+            self.paced_causes()
         } else {
-            match (self.exact_masses(), self.mirror_point()) {
-                (Some(exact), Some(mirror)) => total_variation(&exact, &mirror),
-                _ => f64::NAN,
-            }
+            self.follow();
+            self.causes_now()
         };
-        metrics.set(Metric::CauseDynamics, dynamics);
+        let table = self.training.policy == PolicyFamily::SoftmaxTable;
+        let causes = causes.or_else(|| (!self.is_sampled()).then(|| Causes::none(table)));
+        let or_nan = |value: Option<f64>| value.unwrap_or(f64::NAN);
+        metrics.set(Metric::CauseSampling, or_nan(causes.map(|c| c.sampling)));
+        metrics.set(Metric::EstimatorBias, or_nan(causes.and_then(|c| c.bias)));
+        metrics.set(
+            Metric::CauseDynamics,
+            or_nan(causes.and_then(|c| c.dynamics)),
+        );
         let representation = if self.family.is_none() {
             0.0
         } else {
@@ -313,6 +396,40 @@ impl Trainer {
         metrics.set(Metric::CauseRepresentation, representation);
     }
 
+    /// Whether updates are made from samples.
+    fn is_sampled(&self) -> bool {
+        match self.training.update {
+            Update::Exact | Update::NaturalGradient => false,
+            Update::Sampled { .. } | Update::Dap { .. } => true,
+        }
+    }
+
+    /// The causes as companions tell them that keep step with the run; none where one of them is missing.
+    fn causes_now(&mut self) -> Option<Causes> {
+        let exact = self.exact_masses()?;
+        let needed = Needed::by(&self.training, self.drive.divergence);
+        let bias = match (&mut self.companions.expected, needed.expected) {
+            (_, false) => Some(0.0),
+            (expected, true) => {
+                (expected.as_mut()).map(|expected| total_variation(expected.masses(), &exact))
+            }
+        };
+        Some(Causes {
+            sampling: if self.is_sampled() {
+                total_variation(self.compared_masses(), &exact)
+            } else {
+                0.0
+            },
+            bias,
+            dynamics: match self.training.update {
+                Update::NaturalGradient => (!self.companions.mirror.is_empty()).then_some(0.0),
+                Update::Exact | Update::Sampled { .. } | Update::Dap { .. } => {
+                    self.mirror_distance(&exact)
+                }
+            },
+        })
+    }
+
     /// Masses of the run at the last step that companions have reached.
     fn compared_masses(&mut self) -> &[f64] {
         if self.step > self.companions.rest_at && !self.companions.rested.is_empty() {
@@ -320,15 +437,6 @@ impl Trainer {
         } else {
             self.masses()
         }
-    }
-
-    /// Masses of the run on the expectation of the update.
-    fn expected_masses(&mut self) -> Option<Vec<f64>> {
-        if Needed::by(&self.training, self.drive.divergence).expected {
-            let expected = self.companions.expected.as_mut()?;
-            return Some(expected.masses().to_vec());
-        }
-        self.exact_masses()
     }
 
     /// The best fit found at the last look.
@@ -346,105 +454,25 @@ impl Trainer {
         }
     }
 
-    /// The point of mirror descent's path that is as far from the target as the exact-gradient run.
-    fn mirror_point(&mut self) -> Option<Vec<f64>> {
+    /// The point of mirror descent's path that is as far from the target as the masses of the exact-gradient run; none for
+    /// restricted families.
+    fn mirror_point(&self, exact: &[f64]) -> Option<Vec<f64>> {
         if self.companions.mirror.is_empty() {
             return None;
         }
-        let exact = self.exact_masses()?;
-        let masses = &self.analysis.target.masses;
-        let wanted = total_variation(&exact, masses);
-        let (target, rewards) = (&self.drive.log_target, &self.drive.rewards);
-        let arms = target.len();
-        let (mut logits, mut point) = (vec![0.0; arms], vec![0.0; arms]);
-        let mut go_to = |s: f64, point: &mut Vec<f64>| {
-            let mut max = f64::NEG_INFINITY;
-            let ends = self.companions.mirror.iter().zip(target);
-            for (logit, (from, to)) in logits.iter_mut().zip(ends) {
-                let from = from.max(super::LOGIT_FLOOR);
-                *logit = from + s * (to - from);
-                max = max.max(*logit);
-            }
-            let simd = Simd::detect();
-            let sums = kernel::exponentiate(simd, &logits, max, target, rewards, point);
-            point.iter_mut().for_each(|mass| *mass /= sums.mass);
-            total_variation(point, masses)
-        };
-        let (mut low, mut high) = (0.0, 1.0);
-        if go_to(0.0, &mut point) <= wanted {
-            high = 0.0;
-        }
-        while high - low > PATH_STEP {
-            let middle = 0.5 * (low + high);
-            if go_to(middle, &mut point) > wanted {
-                low = middle;
-            } else {
-                high = middle;
-            }
-        }
-        go_to(high, &mut point);
-        Some(point)
-    }
-
-    /// Looks for the best fit to the target unless that was done since the last edit.
-    fn find_fit(&mut self) {
-        if self.companions.fit.is_some() {
-            return;
-        }
-        let family = super::family::new(&self.problem, &self.training.policy, self.training.seed);
-        let Ok(Some(mut family)) = family else {
-            self.companions.fit = Some(None);
-            return;
-        };
         let target = &self.analysis.target.masses;
-        let parts = self.peaks();
-        let mut starts = vec![fit::Start::Masses(target)];
-        starts.extend(parts.iter().map(|part| fit::Start::Masses(part)));
-        if let Some(last) = &self.companions.last_fit {
-            starts.push(fit::Start::Parameters(last));
-        }
-        let found = fit::to_objective(family.as_mut(), &self.drive, &starts).unwrap_or_default();
-        self.companions.fit = Some(found);
+        let path = Path {
+            from: &self.companions.mirror,
+            to: &self.drive.log_target,
+            target,
+            rewards: &self.drive.rewards,
+        };
+        Some(path.point(total_variation(exact, target)))
     }
 
-    /// The target's mass on each of its largest modes, or, where no modes are known, on the runs of arms around its highest
-    /// peaks; normalised. Nothing if there is only one.
-    fn peaks(&self) -> Vec<Vec<f64>> {
-        let masses = &self.analysis.target.masses;
-        let mut parts: Vec<Vec<f64>> = Vec::new();
-        if self.problem.modes.len() > 1 {
-            for mode in &self.problem.modes {
-                let mut part = vec![0.0; masses.len()];
-                for &arm in &mode.arms {
-                    part[arm as usize] = masses[arm as usize];
-                }
-                parts.push(part);
-            }
-        } else {
-            let mut left = masses.clone();
-            for _ in 0..PEAK_STARTS {
-                let Some(top) = (0..left.len()).max_by(|&a, &b| left[a].total_cmp(&left[b])) else {
-                    break;
-                };
-                let edge = PEAK_EDGE * left[top];
-                let below = |arm: &usize| left[*arm] < edge;
-                let from = (0..top).rev().find(below).map_or(0, |arm| arm + 1);
-                let to = (top..left.len()).find(below).unwrap_or(left.len());
-                let mut part = vec![0.0; left.len()];
-                part[from..to].copy_from_slice(&left[from..to]);
-                left[from..to].fill(0.0);
-                parts.push(part);
-            }
-        }
-        let sum = |part: &Vec<f64>| part.iter().sum::<f64>();
-        parts.retain(|part| sum(part) > 0.0);
-        parts.sort_by(|a, b| sum(b).total_cmp(&sum(a)));
-        parts.truncate(PEAK_STARTS);
-        for part in &mut parts {
-            let total = sum(part);
-            part.iter_mut().for_each(|mass| *mass /= total);
-        }
-        if parts.len() > 1 { parts } else { Vec::new() }
+    /// How far the exact-gradient run is from that point.
+    fn mirror_distance(&self, exact: &[f64]) -> Option<f64> {
+        Some(total_variation(exact, &self.mirror_point(exact)?))
     }
 }
 
@@ -496,5 +524,13 @@ impl Needed {
 }
 
 fn total_variation(a: &[f64], b: &[f64]) -> f64 {
-    0.5 * a.iter().zip(b).map(|(a, b)| (a - b).abs()).sum::<f64>()
+    distance(a.iter().copied(), b.iter().copied())
 }
+
+/// ½ Σ |a − b|.
+fn distance(a: impl Iterator<Item = f64>, b: impl Iterator<Item = f64>) -> f64 {
+    0.5 * a.zip(b).map(|(a, b)| (a - b).abs()).sum::<f64>()
+}
+
+#[cfg(test)]
+mod tests;
