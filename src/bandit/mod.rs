@@ -9,6 +9,7 @@ mod modes;
 mod problem;
 mod sentence;
 mod source;
+mod tie_ground;
 mod trainer;
 
 pub use analysis::Analysis;
@@ -21,4 +22,5 @@ pub use problem::{Mode, Problem, Shape};
 #[cfg(feature = "gui")]
 pub(crate) use trainer::MOST_COMPARED_ARMS;
 pub(crate) use trainer::{Drawn, Weighed, Weigher};
+pub use tie_ground::TieGround;
 pub use trainer::{StepReport, TrainError, Trainer, TrainerState};

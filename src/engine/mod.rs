@@ -25,6 +25,7 @@ mod stop;
 mod summary;
 mod tensorboard;
 mod thread;
+mod tie_search;
 
 pub use expectation::{CheckError, Checked, check_expectations};
 pub use keeping::{Keeping, KeptCheckpoint, KeptCheckpoints};
@@ -42,3 +43,4 @@ pub use snapshot::{
 pub use summary::{Ended, ModeSummary, Outcome, PromptSummary, Summary};
 pub use tensorboard::{EventWriter, now_secs};
 pub use thread::{Engine, SendRefused};
+pub use tie_search::{TieRequest, TieSearch, TiesFound};

@@ -13,7 +13,7 @@ use std::{
 
 use arc_swap::ArcSwapOption;
 
-use super::{PhaseRequest, Scratch};
+use super::{PhaseRequest, Scratch, boundary::refined_boundary};
 
 /// A phase diagram as far as it is computed.
 #[derive(Debug, Clone)]
@@ -27,6 +27,8 @@ pub struct PhaseMap {
     pub values: Vec<f32>,
     /// The pair's natural-log ratio, likewise.
     pub log_ratios: Vec<f32>,
+    /// The pair's tie boundary with its crossings solved for, where there is no closed form and was time.
+    pub boundary: Option<Vec<[(f64, f64); 2]>>,
     /// Edge of the blocks that are complete; 1 is full resolution.
     pub stride: usize,
     /// Cells computed.
@@ -180,6 +182,7 @@ impl PhaseMap {
             generation,
             values: vec![f32::NAN; total],
             log_ratios: vec![f32::NAN; total],
+            boundary: None,
             stride: usize::MAX,
             done: 0,
             total,
@@ -247,7 +250,19 @@ fn fill(map: &mut PhaseMap, shared: &Shared, wake: &dyn Fn()) {
             publish(map, shared, wake);
         }
     }
-    finish(map, start, shared, wake);
+    publish(map, shared, wake);
+    let mut is_current = true;
+    map.boundary = refined_boundary(map, &mut || {
+        if worked_from.elapsed() > WORK {
+            std::thread::sleep(REST);
+            worked_from = Instant::now();
+        }
+        is_current = shared.generation.load(Ordering::Relaxed) == map.generation;
+        is_current && start.elapsed().as_secs_f64() <= map.request.budget_secs
+    });
+    if is_current {
+        finish(map, start, shared, wake);
+    }
 }
 
 fn finish(map: &mut PhaseMap, start: Instant, shared: &Shared, wake: &dyn Fn()) {

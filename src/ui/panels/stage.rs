@@ -7,6 +7,7 @@ use crate::{
     bandit::{Analysis, Problem, ProblemSource, measure, mode_masses},
     engine::{History, Snapshot, Status},
     experiment::{Preset, builtin_preset},
+    theory::TieList,
 };
 
 /// Everything a [`View`] borrows.
@@ -17,6 +18,7 @@ pub(crate) struct Stage {
     pub(crate) snapshot: Snapshot,
     pub(crate) selection: Selection,
     pub(crate) loading: Option<Loading>,
+    pub(crate) ties: Option<Arc<TieList>>,
 }
 
 impl Stage {
@@ -65,6 +67,7 @@ impl Stage {
             snapshot,
             selection: Selection::default(),
             loading: None,
+            ties: None,
         }
     }
 
@@ -74,6 +77,7 @@ impl Stage {
             preset: &self.preset,
             problem: &self.problem,
             analysis: &self.analysis,
+            ties: self.ties.as_ref(),
             snapshot: &self.snapshot,
             scrub: None,
             pins: &[],
