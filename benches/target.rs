@@ -5,8 +5,8 @@ use divan::{Bencher, black_box};
 use modescope::{
     bandit::{Analysis, Mode, Problem, Shape},
     theory::{
-        Anchor, Beta, Direction, Distribution, Mara, Objective, Target, Threshold, TieProgress, Ties,
-        kernels, solve, solve_into,
+        Anchor, Beta, Direction, Distribution, Mara, Objective, Target, Threshold, TieProgress,
+        Ties, kernels, solve, solve_into,
     },
 };
 

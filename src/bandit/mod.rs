@@ -19,8 +19,8 @@ pub use check::check_file;
 pub(crate) use csv_column::is_data;
 pub use measure::{measure, mode_masses, objective_value};
 pub use problem::{Mode, Problem, Shape};
+pub use tie_ground::TieGround;
 #[cfg(feature = "gui")]
 pub(crate) use trainer::MOST_COMPARED_ARMS;
 pub(crate) use trainer::{Drawn, Weighed, Weigher};
-pub use tie_ground::TieGround;
 pub use trainer::{StepReport, TrainError, Trainer, TrainerState};

@@ -29,7 +29,5 @@ pub use metric::{Metric, Metrics};
 pub use objective::{Anchor, Beta, Direction, Mara, MaraAlgorithm, NotABeta, Objective, Threshold};
 pub use target::{Divergence, Target, TargetError, Tie, solve, solve_into, solve_weights};
 pub use tie_beta::tie_beta;
-pub use ties::{
-    ListedTie, TieColumns, TieCount, TieEffort, TieList, TieProgress, TieScope, Ties,
-};
+pub use ties::{ListedTie, TieColumns, TieCount, TieEffort, TieList, TieProgress, TieScope, Ties};
 pub use written::Written;

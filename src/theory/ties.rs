@@ -36,8 +36,8 @@ const FRAME_BUDGET: f64 = 1.2e6;
 const THOROUGH_ARMS: usize = 300;
 /// Up to this many pairs of arms that differ, all ties are listed where there is time.
 const THOROUGH_PAIRS: usize = 500_000;
-/// Columns that a decade of β has where ties are thinned to one per column, from 10⁻⁶ to 10⁶.
-const COLUMNS_PER_DECADE: u32 = 100;
+/// Columns of β from 10⁻⁶ to 10⁶ where ties are thinned to one per column: a hundred to the decade.
+const THOROUGH_COLUMNS: usize = 1200;
 
 /// How much time there is to list ties.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -208,7 +208,10 @@ impl<'a> Ties<'a> {
             };
         }
         if effort == TieEffort::Thorough {
-            let mut columns = self.columns(&decades(), THOROUGH_PAIRS);
+            let mut columns = self.columns(
+                &decades(self.affordable_columns(THOROUGH_COLUMNS)),
+                THOROUGH_PAIRS,
+            );
             while columns.advance(&|| false) == TieProgress::More {}
             return columns.list();
         }
@@ -550,10 +553,10 @@ fn listed(ties: Vec<Tie>, corners: &[(usize, usize)]) -> Vec<ListedTie> {
         .collect()
 }
 
-/// Edges of equal columns of log β from 10⁻⁶ to 10⁶.
-fn decades() -> Vec<f64> {
-    (0..=12 * COLUMNS_PER_DECADE)
-        .map(|edge| 10f64.powf(f64::from(edge) / f64::from(COLUMNS_PER_DECADE) - 6.0))
+/// Edges of so many equal columns of log β from 10⁻⁶ to 10⁶.
+fn decades(columns: usize) -> Vec<f64> {
+    (0..=columns)
+        .map(|edge| 10f64.powf(12.0 * edge as f64 / columns as f64 - 6.0))
         .collect()
 }
 

@@ -583,7 +583,12 @@ impl Workbench {
             Some((problem, analysis)) => (problem, analysis),
             None => (self.document.problem(), self.document.analysis()),
         };
-        (self.tie_marks).follow(problem, &self.document.preset().objective, analysis, &self.ctx);
+        (self.tie_marks).follow(
+            problem,
+            &self.document.preset().objective,
+            analysis,
+            &self.ctx,
+        );
         let view = View {
             preset: self.document.preset(),
             problem,

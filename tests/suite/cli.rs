@@ -927,7 +927,9 @@ fn of_many_arms_the_target_lists_the_ties_that_it_says() {
             assert_eq!(answer["tying_pairs"], arms * (arms - 1) / 2);
             assert!(ties.iter().any(|tie| tie["changes_winner"] == false));
             assert!(
-                table.contains("and one of each hundredth of a decade of β (509545 pairs tie;"),
+                table.contains(
+                    "and one of each of 1200 columns of log β from 1e-6 to 1e6 (509545 pairs tie;"
+                ),
                 "{table}"
             );
         }

@@ -289,8 +289,8 @@ pub(super) struct AnswerJson<'a> {
     effective_modes: f64,
     ties: Vec<TieJson>,
     /// Which ties these are: "all", "one_of_alike" (of arms alike in reward and reference the first stands for all),
-    /// "one_per_column" (winner changes and one of each hundredth of a decade of β), "winner_changes",
-    /// "some_winner_changes", or "none" where rewards move with β.
+    /// "one_per_column" (winner changes, and one of each of up to 1,200 equal columns of log β from 1e-6 to 1e6),
+    /// "winner_changes", "some_winner_changes", or "none" where rewards move with β.
     ties_listed: &'static str,
     /// How many pairs tie, where more do than are listed.
     tying_pairs: Option<u64>,

@@ -141,12 +141,12 @@ fn ties(answer: &Answer, out: &mut impl Write) -> io::Result<()> {
             "\nTies of {pairs} pairs (of arms alike in reward and reference the first stands for all; the better reward wins \
              below, the better support above)"
         )?,
-        TieScope::Columns { pairs, .. } => {
+        TieScope::Columns { columns, pairs } => {
             let pairs = pairs.map_or_else(String::new, |pairs| format!("{pairs} pairs tie; "));
             writeln!(
                 out,
-                "\nTies at which the likeliest arm changes, and one of each hundredth of a decade of β ({pairs}the better reward \
-                 wins below, the better support above)"
+                "\nTies at which the likeliest arm changes, and one of each of {columns} columns of log β from 1e-6 to 1e6 \
+                 ({pairs}the better reward wins below, the better support above)"
             )?;
         }
         TieScope::WinnerChanges { total } => {

@@ -55,7 +55,12 @@ pub(super) fn refined_boundary(
     let mut known: HashMap<[usize; 4], f64> = HashMap::new();
     let (columns, rows) = (request.columns, request.rows);
     let outcome = lines(&cells(map), columns, rows, &mut |from, to, ends| {
-        let side = [from.0.min(to.0), from.1.min(to.1), from.0.max(to.0), from.1.max(to.1)];
+        let side = [
+            from.0.min(to.0),
+            from.1.min(to.1),
+            from.0.max(to.0),
+            from.1.max(to.1),
+        ];
         let turned = side != [from.0, from.1, to.0, to.1];
         // Two cells share the side.
         let part = match known.get(&side) {

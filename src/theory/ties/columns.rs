@@ -13,8 +13,10 @@ const COARSEST: usize = 512;
 const FINER: usize = 8;
 /// Up to so many pairs are counted column by column.
 const COUNTED_PAIRS: usize = 10_000_000;
-/// What finding β of the ties of all columns may take, in nanoseconds, before there are fewer columns.
+/// What passes from places to β may take, in nanoseconds, before there are fewer columns.
 const PASSES_BUDGET: f64 = 12e9;
+/// What the ties of every pair may take, likewise, before there are columns instead.
+const PAIRS_BUDGET: f64 = 2e9;
 /// Columns there are at the least.
 const FEWEST: usize = 256;
 
@@ -72,7 +74,7 @@ impl<'a> Ties<'a> {
     pub fn columns(&self, betas: &[f64], most: usize) -> TieColumns<'a> {
         let arms = Arms::distinct(self);
         let pairs = pairs_of(arms.len());
-        let few = pairs <= most && pairs as f64 * self.pair_cost() <= PASSES_BUDGET;
+        let few = pairs <= most && pairs as f64 * self.pair_cost() <= PAIRS_BUDGET;
         let columns = betas.len().saturating_sub(1);
         TieColumns {
             ties: *self,
@@ -94,7 +96,7 @@ impl<'a> Ties<'a> {
     /// How many columns, at most `wanted`, [`Self::columns`] finds the ties of within some ten seconds.
     #[must_use]
     pub fn affordable_columns(&self, wanted: usize) -> usize {
-        let affordable = PASSES_BUDGET / (1.3 * self.pass_cost()).max(1.0);
+        let affordable = PASSES_BUDGET / (2.0 * self.pass_cost()).max(1.0);
         (affordable as usize).max(FEWEST).min(wanted)
     }
 }
@@ -164,9 +166,13 @@ impl TieColumns<'_> {
         weights.sort_unstable();
         let weight = |arm: usize| {
             let place = weights.binary_search_by_key(&arm, |&(id, _)| id).ok();
-            place.and_then(|place| weights.get(place)).map_or(1, |&(_, weight)| weight)
+            place
+                .and_then(|place| weights.get(place))
+                .map_or(1, |&(_, weight)| weight)
         };
-        let pairs = ties.iter().map(|tie| weight(tie.better_reward) * weight(tie.better_support));
+        let pairs = ties
+            .iter()
+            .map(|tie| weight(tie.better_reward) * weight(tie.better_support));
         self.pairs = Some(pairs.sum());
         self.every = Some(listed(ties, &self.corners));
         Some(Pass::Done)
@@ -198,7 +204,9 @@ impl TieColumns<'_> {
     /// The column that holds a place: above its lower edge, up to its upper one.
     pub(super) fn column(&self, place: f64) -> Option<usize> {
         let above = self.edges.partition_point(|&edge| edge < place);
-        (above < self.edges.len()).then(|| above.checked_sub(1)).flatten()
+        (above < self.edges.len())
+            .then(|| above.checked_sub(1))
+            .flatten()
     }
 
     fn compare(&mut self, count: usize, stop: &dyn Fn() -> bool) -> Option<Pass> {
@@ -253,7 +261,10 @@ impl TieColumns<'_> {
         self.counts = (counts.into_iter().zip(self.betas.windows(2)))
             .filter(|&(pairs, _)| pairs > 0)
             .filter_map(|(pairs, edges)| match *edges {
-                [low, high] => Some(TieCount { between: (low, high), pairs }),
+                [low, high] => Some(TieCount {
+                    between: (low, high),
+                    pairs,
+                }),
                 _ => None,
             })
             .collect();

@@ -62,15 +62,12 @@ fn problem() -> impl Strategy<Value = (Vec<f64>, Vec<f64>)> {
     })
 }
 
-/// Columns that hold `betas`. With `width` both neighbours of an edge that is that near, relative to β, count.
-fn columns_of(betas: impl Iterator<Item = f64>, edges: &[f64], width: f64) -> BTreeSet<usize> {
-    let column = |beta: f64| {
-        let above = edges.partition_point(|&edge| edge < beta);
-        (1..edges.len()).contains(&above).then(|| above - 1)
-    };
-    betas
-        .flat_map(|beta| [beta * (1.0 - width), beta * (1.0 + width)])
-        .filter_map(column)
+/// Columns in which any of all pairs ties, by their places.
+fn tying_columns(ties: &Ties, columns: &TieColumns) -> BTreeSet<usize> {
+    let arms = ties.rewards.len();
+    let pairs = (0..arms).flat_map(|a| (0..a).map(move |b| (a, b)));
+    pairs
+        .filter_map(|(a, b)| columns.column(ties.place_of(ties.crossing(a, b)?)?))
         .collect()
 }
 
@@ -83,26 +80,15 @@ proptest! {
         for objective in objectives() {
             let ties = Ties::of(&log_reference, &rewards, &objective);
             let columns = search(&ties, &edges(count));
-            let scratch = &mut Scratch::default();
-            let sides: Vec<f64> = columns.edges().iter().map(|&place| ties.beta_at(place, scratch)).collect();
-            let all: Vec<usize> = (0..rewards.len()).collect();
-            let pairs = ties.pairwise(&all);
-            let betas = || pairs.iter().map(|tie| tie.beta);
+            let found: BTreeSet<usize> = (0..count as usize).filter(|&c| columns.has_tie(c)).collect();
+            prop_assert_eq!(found, tying_columns(&ties, &columns), "{:?}", objective);
+            let pairs = ties.pairwise(&(0..rewards.len()).collect::<Vec<_>>());
             let list = columns.list();
-            let marked = columns_of(list.ties.iter().map(|listed| listed.tie.beta), &sides, 0.0);
-            let (sure, possible) = (columns_of(betas(), &sides, -1e-9), columns_of(betas(), &sides, 1e-9));
-            // What lies on an edge may be either neighbour's, and one of them has it.
-            let exact = columns_of(betas(), &sides, 0.0);
-            let near: BTreeSet<usize> = possible.iter().flat_map(|&c| [c.saturating_sub(1), c, c + 1]).collect();
-            prop_assert!(marked.is_subset(&near), "{objective:?}: {marked:?} but {possible:?}");
-            let on_edges = |c: &usize| betas().filter(|&beta| columns_of([beta].into_iter(), &sides, 0.0).contains(c))
-                .all(|beta| sides.iter().any(|side| (beta / side - 1.0).abs() < 1e-9));
-            for column in exact.difference(&marked) {
-                prop_assert!(on_edges(column), "{objective:?}: column {column} of {sure:?} is not in {marked:?}");
-            }
-            for column in marked.difference(&exact) {
-                prop_assert!(list.ties.iter().any(|listed| sides.iter().any(|side| (listed.tie.beta / side - 1.0).abs() < 1e-9)),
-                    "{objective:?}: column {column} holds no tie");
+            // By β alone, whatever places are: no tie is farther from a tick than edges can be off.
+            let width = 10f64.powf(12.0 / f64::from(count) * 2.5) * (1.0 + 1e-9);
+            for tie in pairs.iter().filter(|tie| (1e-6..=1e6).contains(&tie.beta)) {
+                let is_near = |listed: &ListedTie| (tie.beta / listed.tie.beta).ln().abs() <= width.ln();
+                prop_assert!(list.ties.iter().any(is_near), "{objective:?}: nothing near {tie:?}");
             }
             // Each is a tie, and each change of the winner is among them.
             for listed in &list.ties {
@@ -112,14 +98,16 @@ proptest! {
             }
             let winners = ties.envelope(usize::MAX);
             prop_assert_eq!(list.ties.iter().filter(|listed| listed.changes_winner).count(), winners.len());
-            // So many pairs tie within the columns.
-            let (Some(&low), Some(&high)) = (sides.first(), sides.last()) else { continue };
-            let within = betas().filter(|&beta| low < beta && beta <= high).count() as u64;
-            let TieScope::Columns { pairs: Some(found), .. } = list.scope else { panic!("{:?}", list.scope) };
-            let fuzzy = betas().filter(|beta| [low, high].iter().any(|side| (beta / side - 1.0).abs() < 1e-6)).count() as u64;
-            prop_assert!(found.abs_diff(within) <= fuzzy, "{objective:?}: {found} against {within}");
-            let (counted, merged) = (found, sweep::pairs_between(&ties, &sweep::Arms::distinct(&ties), columns.edges()[0], columns.edges()[sides.len() - 1]));
-            prop_assert!(counted.abs_diff(merged) <= fuzzy, "{objective:?}: {counted} one by one, {merged} by order");
+            // So many pairs tie within the columns, counted one by one and by sorting.
+            let TieScope::Columns { pairs: Some(counted), .. } = list.scope else { panic!("{:?}", list.scope) };
+            prop_assert_eq!(counted, list.counts.iter().map(|count| count.pairs).sum::<u64>());
+            let (low, high) = (columns.edges()[0], columns.edges()[count as usize]);
+            let sorted = sweep::pairs_between(&ties, &sweep::Arms::distinct(&ties), low, high);
+            prop_assert_eq!(counted, sorted, "{:?}", objective);
+            let within = pairs.iter().filter(|tie| (1e-6..=1e6).contains(&tie.beta)).count() as u64;
+            let near = |tie: &&Tie| tie.beta < 1.1e-6 || tie.beta > 0.9e6;
+            let outside = pairs.iter().filter(near).count() as u64;
+            prop_assert!(counted.abs_diff(within) <= outside, "{objective:?}: {counted} against {within}");
         }
     }
 
@@ -165,13 +153,7 @@ fn thousands_of_arms_have_the_columns_of_all_their_pairs() {
     for objective in objectives() {
         let ties = Ties::of(&log_reference, &rewards, &objective);
         let columns = search(&ties, &edges(700));
-        let mut wanted = BTreeSet::new();
-        for a in 0..rewards.len() {
-            for b in 0..a {
-                let crossing = ties.crossing(a, b);
-                wanted.extend(crossing.and_then(|c| columns.column(ties.place_of(c)?)));
-            }
-        }
+        let wanted = tying_columns(&ties, &columns);
         let found: BTreeSet<usize> = (0..700).filter(|&c| columns.has_tie(c)).collect();
         assert!(wanted.len() > 20 && wanted.len() < 700, "{}", wanted.len());
         assert_eq!(found, wanted, "{objective:?}");

@@ -3,9 +3,10 @@
 
 use super::{Divergence, Scratch, Ties};
 
-/// Columns between neighbours of the table, at the most.
-const SPACING: usize = 16;
-/// By how much of a column edges may be off halfway between neighbours of the table.
+/// Columns between every other knot of the table, at the most: what a kink between them, where α > 1 cuts arms, can put an
+/// edge off by.
+const SPACING: usize = 4;
+/// By how much of a column edges may be off halfway between knots.
 const ERROR: f64 = 0.2;
 /// Halvings after which neighbours of the table count as one.
 const DEEPEST: u32 = 60;
@@ -61,7 +62,11 @@ impl Ties<'_> {
                 Some(_) | None => (low, high),
             };
             let part = (log_beta - a.log_beta) / (b.log_beta - a.log_beta);
-            let part = if part.is_finite() { part.clamp(0.0, 1.0) } else { 0.0 };
+            let part = if part.is_finite() {
+                part.clamp(0.0, 1.0)
+            } else {
+                0.0
+            };
             let place = self.place_at(a.at + part * (b.at - a.at));
             places.push(places.last().map_or(place, |&before| place.max(before)));
         }
@@ -106,7 +111,7 @@ impl Table<'_, '_> {
     }
 
     /// Adds knots after `low` up to `high`, near enough for straight lines between them: β may stay where it is over many
-    /// decades of the place and then jump.
+    /// decades of places and then leap.
     fn between(&mut self, low: Knot, high: Knot, depth: u32) {
         let below = |knot: Knot| self.betas.partition_point(|beta| beta.ln() < knot.log_beta);
         let columns = below(high).saturating_sub(below(low));

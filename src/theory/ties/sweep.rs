@@ -52,7 +52,8 @@ impl Arms {
             arms.rewards.push(reward - ties.top);
             arms.logs.push(log);
             arms.ids.push(arm);
-            arms.weights.push(u32::try_from(alike.len()).unwrap_or(u32::MAX));
+            arms.weights
+                .push(u32::try_from(alike.len()).unwrap_or(u32::MAX));
         }
         arms
     }
@@ -199,7 +200,9 @@ impl<'s, 'a> Sweep<'s, 'a> {
         if (self.stop)() {
             return false;
         }
-        let open = found.get(from..to).is_some_and(|columns| columns.iter().any(Option::is_none));
+        let open = found
+            .get(from..to)
+            .is_some_and(|columns| columns.iter().any(Option::is_none));
         let (Some(&low), Some(&high)) = (self.edges.get(from), self.edges.get(to)) else {
             return true;
         };
@@ -211,7 +214,10 @@ impl<'s, 'a> Sweep<'s, 'a> {
             return true;
         };
         // A column has the places above its lower edge up to its upper one.
-        let column = self.edges.partition_point(|&edge| edge < place).saturating_sub(1);
+        let column = self
+            .edges
+            .partition_point(|&edge| edge < place)
+            .saturating_sub(1);
         if let Some(place) = found.get_mut(column) {
             place.get_or_insert(crossing);
         }

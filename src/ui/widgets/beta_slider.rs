@@ -51,11 +51,7 @@ pub(crate) struct BetaChange {
 /// Draws the slider over the available width with a field for typing at its right. Alt snaps to tie points; arrow keys step
 /// (Shift: larger steps, Alt: from tie to tie), Page Up and Page Down go by decades. Without problem and analysis, which a
 /// model that is not there yet leaves unknown, there are no ties.
-pub(crate) fn beta_slider(
-    ui: &mut Ui,
-    beta: Beta,
-    ground: Option<Ground>,
-) -> BetaChange {
+pub(crate) fn beta_slider(ui: &mut Ui, beta: Beta, ground: Option<Ground>) -> BetaChange {
     let before = beta.get();
     let mut after = before;
     let mut done = false;
@@ -369,13 +365,7 @@ fn declare(ui: &Ui, response: &Response, beta: f64) {
     });
 }
 
-fn explain(
-    ui: &Ui,
-    response: Response,
-    rail: &Rail,
-    ties: &[Tick],
-    ground: Option<Ground>,
-) {
+fn explain(ui: &Ui, response: Response, rail: &Rail, ties: &[Tick], ground: Option<Ground>) {
     let Some(pointer) = response.hover_pos() else {
         return;
     };
@@ -406,7 +396,9 @@ fn explain(
         for tick in reach.iter().take(6) {
             ui.label(tie_text(&tick.tie, tick.weight == Weight::Modes, problem));
         }
-        let pairs = counted(&known.counts, |beta| (rail.x_of(beta) - pointer.x).abs() <= REACH);
+        let pairs = counted(&known.counts, |beta| {
+            (rail.x_of(beta) - pointer.x).abs() <= REACH
+        });
         if pairs > 6 {
             ui.weak(format!("of {} pairs that tie here", grouped(pairs)));
         } else if reach.len() > 6 {
@@ -637,14 +629,21 @@ mod tests {
     fn the_tooltip_says_which_ties_are_missing() {
         for (name, said) in [("figure-5", false), ("many-arms", true)] {
             let scope = Stage::of(name).analysis.ties.scope;
-            assert_eq!(scope_text(scope).contains("being looked for"), said, "{name}");
+            assert_eq!(
+                scope_text(scope).contains("being looked for"),
+                said,
+                "{name}"
+            );
         }
         let columns = TieScope::Columns {
             columns: 9,
             pairs: Some(12_345_678),
         };
         let text = scope_text(columns);
-        assert!(text.contains("12\u{2009}345\u{2009}678 pairs tie; each column"), "{text}");
+        assert!(
+            text.contains("12\u{2009}345\u{2009}678 pairs tie; each column"),
+            "{text}"
+        );
         let ties = known_ticks(&Stage::of("step-reference"));
         assert!(ties.iter().any(|tick| tick.weight == Weight::Order));
         assert!(attracting(&ties).all(|tick| tick.weight > Weight::Order));

@@ -140,13 +140,10 @@ impl Canvas {
     }
 
     fn paint_boundary(&mut self, painter: &Painter, plot: Rect, map: &Arc<PhaseMap>) {
-        let fresh = self
-            .boundary
-            .as_ref()
-            .is_some_and(|b| {
-                (b.generation, b.done, b.is_refined)
-                    == (map.generation, map.done, map.boundary.is_some())
-            });
+        let fresh = self.boundary.as_ref().is_some_and(|b| {
+            (b.generation, b.done, b.is_refined)
+                == (map.generation, map.done, map.boundary.is_some())
+        });
         if !fresh {
             self.boundary = Some(Boundary {
                 generation: map.generation,
