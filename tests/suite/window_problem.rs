@@ -398,7 +398,7 @@ fn the_beta_slider_of_many_arms_marks_all_columns_with_ties() {
     harness.hover_at(slider.left_top() + egui::vec2(9.0, 30.0));
     while !says(
         &harness,
-        "each column of pixels in which any does has a mark",
+        "columns of the rail, each in which any does has a mark",
     ) {
         assert!(std::time::Instant::now() < end, "the search never ends");
         harness.run_steps(1);
@@ -409,7 +409,7 @@ fn the_beta_slider_of_many_arms_marks_all_columns_with_ties() {
     harness.run_steps(2);
     harness.hover_at(slider.left_top() + egui::vec2(9.0, 31.0));
     let mut frames = 0;
-    while !says(&harness, "each column of pixels") && frames < 100 {
+    while !says(&harness, "each in which any does has a mark") && frames < 100 {
         assert!(
             !says(&harness, "is being looked for"),
             "ties do not depend on β"

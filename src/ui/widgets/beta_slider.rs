@@ -2,18 +2,19 @@
 //! target is a tick on it, so that a user sees before dragging where the winner changes. Of ties that share a column of
 //! pixels one is known at the least.
 
+mod words;
+
 use egui::{
     DragValue, EventFilter, FontId, Key, Rect, Response, Sense, Stroke, Ui, WidgetInfo, accesskit,
     pos2, vec2,
 };
 
+use words::{counted, scope_text, tie_text};
+
 use crate::{
     bandit::{Analysis, Problem},
-    theory::{Beta, Tie, TieCount, TieList, TieScope},
-    ui::{
-        Theme,
-        widgets::number::{grouped, number},
-    },
+    theory::{Beta, Tie, TieList},
+    ui::{Theme, widgets::number::number},
 };
 
 /// Smallest and largest β the slider reaches.
@@ -411,57 +412,6 @@ fn explain(ui: &Ui, response: Response, rail: &Rail, ties: &[Tick], ground: Opti
     });
 }
 
-/// Pairs that tie in columns within reach, where they were counted.
-fn counted(counts: &[TieCount], is_near: impl Fn(f64) -> bool) -> u64 {
-    let near = |count: &&TieCount| is_near((count.between.0 * count.between.1).sqrt());
-    counts.iter().filter(near).map(|count| count.pairs).sum()
-}
-
-/// Which ties are marked, in words; empty if all are.
-fn scope_text(scope: TieScope) -> String {
-    match scope {
-        TieScope::All => String::new(),
-        TieScope::Alike { pairs } => format!(
-            " {} pairs tie; arms alike in reward and reference share a mark.",
-            grouped(pairs)
-        ),
-        TieScope::Columns {
-            pairs: Some(pairs), ..
-        } => format!(
-            " {} pairs tie; each column of pixels in which any does has a mark.",
-            grouped(pairs)
-        ),
-        TieScope::Columns { pairs: None, .. } | TieScope::WinnerChanges { .. } => {
-            " Marked so far are the ties at which the likeliest arm changes, and some of the others; the rest is being looked for."
-                .to_owned()
-        }
-        TieScope::Unknown => {
-            " No ties are marked: under Algorithm 1 of MARA with this divergence, rewards move with β."
-                .to_owned()
-        }
-    }
-}
-
-/// A tie in words.
-fn tie_text(tie: &Tie, of_modes: bool, problem: &Problem) -> String {
-    let name = |index: usize| {
-        if of_modes {
-            problem
-                .modes
-                .get(index)
-                .map_or_else(|| format!("mode {index}"), |mode| mode.label.clone())
-        } else {
-            format!("arm {}", problem.arm_label(index))
-        }
-    };
-    format!(
-        "β* = {} {} (better reward) wins below, {} (better support) wins above",
-        number(tie.beta),
-        name(tie.better_reward),
-        name(tie.better_support)
-    )
-}
-
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
@@ -470,6 +420,7 @@ mod tests {
     use egui_kittest::{Harness, kittest::Queryable};
 
     use super::*;
+    use crate::theory::TieScope;
     use crate::ui::{
         Loading,
         panels::stage::{Played, Stage, play},
@@ -543,16 +494,6 @@ mod tests {
         assert_eq!(ticks.len(), before + 2);
         let orders = ticks.iter().filter(|tick| tick.weight == Weight::Order);
         assert_eq!(orders.count(), 2);
-    }
-
-    #[test]
-    fn pairs_within_reach_are_counted() {
-        let count = |from: f64, pairs| TieCount {
-            between: (from, 1.1 * from),
-            pairs,
-        };
-        let counts = [count(0.1, 5), count(0.2, 7), count(3.0, 100)];
-        assert_eq!(counted(&counts, |beta| beta < 1.0), 12);
     }
 
     #[test]
@@ -641,7 +582,7 @@ mod tests {
         };
         let text = scope_text(columns);
         assert!(
-            text.contains("12\u{2009}345\u{2009}678 pairs tie; each column"),
+            text.contains("12\u{2009}345\u{2009}678 pairs tie; of 9 columns"),
             "{text}"
         );
         let ties = known_ticks(&Stage::of("step-reference"));
