@@ -14,7 +14,10 @@ use words::{counted, scope_text, tie_text};
 use crate::{
     bandit::{Analysis, Problem},
     theory::{Beta, Tie, TieList},
-    ui::{Theme, widgets::number::number},
+    ui::{
+        Theme,
+        widgets::number::{grouped, number},
+    },
 };
 
 /// Smallest and largest β the slider reaches.
