@@ -5,8 +5,8 @@ use divan::{Bencher, black_box};
 use modescope::{
     bandit::{Analysis, Mode, Problem, Shape},
     theory::{
-        Anchor, Beta, Direction, Distribution, Mara, Objective, Target, Threshold, kernels, solve,
-        solve_into,
+        Anchor, Beta, Direction, Distribution, Mara, Objective, Target, Threshold, TieProgress,
+        Ties, kernels, solve, solve_into,
     },
 };
 
@@ -203,4 +203,44 @@ fn drag_mara_forward(bencher: Bencher, count: usize) {
 #[divan::bench(args = SIZES)]
 fn drag_mara_forward_with_entropy(bencher: Bencher, count: usize) {
     drag(bencher, count, with_mara(with_entropy()));
+}
+
+/// One tie of each column that the β slider divides into, found to the end: what a thread does beside the window.
+fn tick_search(bencher: Bencher, count: usize, objective: Objective) {
+    let problem = problem(count);
+    bencher.bench_local(|| {
+        let ties = Ties::of(problem.reference.log_masses(), &problem.rewards, &objective);
+        let columns = ties.affordable_columns(2048);
+        let edges: Vec<f64> = (0..=columns)
+            .map(|edge| 10f64.powf(12.0 * edge as f64 / columns as f64 - 6.0))
+            .collect();
+        let mut search = ties.columns(&edges, 20_000);
+        while search.advance(&|| false) == TieProgress::More {}
+        black_box(search.list().ties.len())
+    });
+}
+
+#[divan::bench(args = SIZES, sample_count = 1)]
+fn ticks_reverse(bencher: Bencher, count: usize) {
+    tick_search(bencher, count, objective(Direction::Reverse));
+}
+
+#[divan::bench(args = SIZES, sample_count = 1)]
+fn ticks_forward(bencher: Bencher, count: usize) {
+    tick_search(bencher, count, objective(Direction::Forward));
+}
+
+#[divan::bench(args = SIZES, sample_count = 1)]
+fn ticks_alpha_half(bencher: Bencher, count: usize) {
+    tick_search(bencher, count, objective(Direction::Alpha(0.5)));
+}
+
+#[divan::bench(args = SIZES, sample_count = 1)]
+fn ticks_alpha_two(bencher: Bencher, count: usize) {
+    tick_search(bencher, count, objective(Direction::Alpha(2.0)));
+}
+
+#[divan::bench(args = SIZES, sample_count = 1)]
+fn ticks_forward_with_entropy(bencher: Bencher, count: usize) {
+    tick_search(bencher, count, with_entropy());
 }

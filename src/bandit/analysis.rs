@@ -179,8 +179,8 @@ impl Analysis {
                 .is_some_and(|mara| moves_with_beta(mara, objective)) =>
             {
                 let none = TieList {
-                    ties: Vec::new(),
                     scope: TieScope::Unknown,
+                    ..TieList::default()
                 };
                 (none, Vec::new())
             }
@@ -216,13 +216,13 @@ impl Analysis {
 }
 
 /// MARA's Algorithm 1 adds β times a number to rewards; only under reverse KL that is the same as another reference.
-fn moves_with_beta(mara: &Augmentation, objective: &Objective) -> bool {
+pub(super) fn moves_with_beta(mara: &Augmentation, objective: &Objective) -> bool {
     mara.anchored.algorithm == MaraAlgorithm::AugmentReward
         && Divergence::from(objective.direction) != Divergence::Reverse
 }
 
 /// Ties follow from reference, effective rewards, divergence, entropy bonus and MARA's settings alone.
-fn same_ties(old: &Objective, new: &Objective) -> bool {
+pub(super) fn same_ties(old: &Objective, new: &Objective) -> bool {
     old.direction == new.direction
         && old.entropy == new.entropy
         && old.reward_scale == new.reward_scale
@@ -397,7 +397,7 @@ mod tests {
                     assert_eq!(total, winners.len());
                     assert!(few.ties.iter().eq(winners));
                 }
-                TieScope::Unknown => panic!("ties of {direction:?} are known"),
+                other => panic!("ties of {direction:?} are {other:?}"),
             }
             if entropy == 0.0 || direction == Direction::Reverse {
                 assert_eq!(few.scope, TieScope::All, "{direction:?}");

@@ -10,6 +10,7 @@ mod modes;
 mod problem;
 mod sentence;
 mod source;
+mod tie_ground;
 mod trainer;
 
 pub use analysis::Analysis;
@@ -18,5 +19,6 @@ pub use build::{ProblemError, ProblemSource};
 pub(crate) use csv_column::is_data;
 pub use measure::{measure, mode_masses, objective_value};
 pub use problem::{Mode, Problem, Shape};
+pub use tie_ground::TieGround;
 pub(crate) use trainer::{Drawn, Weighed, Weigher};
 pub use trainer::{RunningAnchor, StepReport, TrainError, Trainer, TrainerState};

@@ -27,6 +27,7 @@ mod stop;
 mod summary;
 mod tensorboard;
 mod thread;
+mod tie_search;
 
 pub use check::check_file;
 #[cfg(feature = "gui")]
@@ -48,3 +49,4 @@ pub use snapshot::{
 pub use summary::{Ended, ModeSummary, Outcome, PromptSummary, Summary};
 pub use tensorboard::{EventWriter, now_secs};
 pub use thread::{Engine, SendRefused};
+pub use tie_search::{TieRequest, TieSearch, TiesFound};

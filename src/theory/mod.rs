@@ -32,5 +32,5 @@ pub use mode_ratio::{decompose_modes, mode_tie_betas};
 pub use objective::{Anchor, Beta, Direction, Mara, MaraAlgorithm, NotABeta, Objective, Threshold};
 pub use target::{Divergence, Target, TargetError, Tie, solve, solve_into, solve_weights};
 pub use tie_beta::tie_beta;
-pub use ties::{ListedTie, TieEffort, TieList, TieScope, Ties};
+pub use ties::{ListedTie, TieColumns, TieCount, TieEffort, TieList, TieProgress, TieScope, Ties};
 pub use written::Written;

@@ -5,6 +5,17 @@
 //! from them alone, and β* from μ* by one pass over all arms. An entropy bonus leaves reverse ties where they are. Under
 //! forward KL two arms of one mass π tie where β/π = (R₁−R₂)/(π_ref₂−π_ref₁), with or without a bonus; with one, π/β of
 //! every arm follows from that, and β* from their sum being 1/β*.
+//!
+//! So two arms tie at most once, at a *place* that follows from them alone, on an axis that grows with β: β itself, the
+//! multiplier's distance from the best reward, or the multiplier of the entropic equation. [`TieColumns`] rests on that.
+
+mod columns;
+#[cfg(test)]
+mod columns_tests;
+mod scale;
+mod sweep;
+
+pub use columns::{TieColumns, TieProgress};
 
 use super::{
     Divergence, Objective, Tie,
@@ -21,8 +32,12 @@ const MODE_TIES: usize = 48;
 const WINNERS: usize = 1024;
 /// What the ties of all pairs may cost inside a frame, in nanoseconds.
 const FRAME_BUDGET: f64 = 1.2e6;
-/// Up to this many arms the ties of all pairs are listed where there is time.
+/// Up to this many arms the ties of all pairs are listed where there is time, arms alike included.
 const THOROUGH_ARMS: usize = 300;
+/// Up to this many pairs of arms that differ, all ties are listed where there is time.
+const THOROUGH_PAIRS: usize = 500_000;
+/// Columns of β from 10⁻⁶ to 10⁶ where ties are thinned to one per column: a hundred to the decade.
+const THOROUGH_COLUMNS: usize = 1200;
 
 /// How much time there is to list ties.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +46,7 @@ pub enum TieEffort {
     Skip,
     /// Under a millisecond on problems of some hundred arms, so that a frame waits for it.
     Frame,
-    /// All pairs of up to 300 arms, whatever that takes (well under a second).
+    /// All pairs of up to 300 arms, or 1000 that differ; beyond it a [`TieColumns`] search to its end, which takes seconds.
     Thorough,
 }
 
@@ -45,6 +60,19 @@ pub enum TieScope {
     WinnerChanges {
         /// How many of these there are; more than are listed where the list is thinned.
         total: usize,
+    },
+    /// Every β at which any pair ties: of arms alike in reward and reference, the first stands for all.
+    Alike {
+        /// How many pairs tie, each arm counted.
+        pairs: u64,
+    },
+    /// Those at which the likeliest arm changes, and one of each column of β in which any pair ties.
+    Columns {
+        /// Into how many columns β was divided.
+        columns: usize,
+        /// How many pairs tie within the columns, each arm counted; none as long as the search goes on, when columns may
+        /// still lack their tie.
+        pairs: Option<u64>,
     },
     /// None: the rewards themselves move with β (MARA's Algorithm 1 under a divergence other than reverse KL), or ties were
     /// not asked for.
@@ -67,6 +95,17 @@ pub struct TieList {
     pub ties: Vec<ListedTie>,
     /// Whether they are all there are.
     pub scope: TieScope,
+    /// How many pairs tie in each column that has ties, ascending; empty where that was not counted.
+    pub counts: Vec<TieCount>,
+}
+
+/// How many pairs of arms tie in a column of β.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TieCount {
+    /// Its smallest and largest β.
+    pub between: (f64, f64),
+    /// How many pairs, each arm counted.
+    pub pairs: u64,
 }
 
 /// A reference (natural-log weights), effective rewards and a divergence: what ties depend on.
@@ -151,8 +190,8 @@ impl<'a> Ties<'a> {
         let all = match effort {
             TieEffort::Skip => {
                 return TieList {
-                    ties: Vec::new(),
                     scope: TieScope::Unknown,
+                    ..TieList::default()
                 };
             }
             TieEffort::Frame => {
@@ -161,24 +200,22 @@ impl<'a> Ties<'a> {
             }
             TieEffort::Thorough => arms <= THOROUGH_ARMS,
         };
-        let corners = self.corners();
         if all {
-            let mut winners: Vec<(usize, usize)> =
-                corners.iter().map(|&(a, b)| (a.min(b), a.max(b))).collect();
-            winners.sort_unstable();
             let ties = self.pairwise(&(0..arms).collect::<Vec<_>>());
-            let listed = ties.into_iter().map(|tie| {
-                let (a, b) = (tie.better_reward, tie.better_support);
-                ListedTie {
-                    tie,
-                    changes_winner: winners.binary_search(&(a.min(b), a.max(b))).is_ok(),
-                }
-            });
             return TieList {
-                ties: listed.collect(),
-                scope: TieScope::All,
+                ties: listed(ties, &self.corners()),
+                ..TieList::default()
             };
         }
+        if effort == TieEffort::Thorough {
+            let mut columns = self.columns(
+                &decades(self.affordable_columns(THOROUGH_COLUMNS)),
+                THOROUGH_PAIRS,
+            );
+            while columns.advance(&|| false) == TieProgress::More {}
+            return columns.list();
+        }
+        let corners = self.corners();
         let limit = match (effort, self.divergence) {
             (TieEffort::Frame, Divergence::Forward | Divergence::Alpha(_)) if arms > MANY_ARMS => {
                 FEW
@@ -197,17 +234,27 @@ impl<'a> Ties<'a> {
             scope: TieScope::WinnerChanges {
                 total: corners.len(),
             },
+            counts: Vec::new(),
         }
     }
 
     /// Nanoseconds that a pair takes, one in two of which have a tie; sorting the list and drawing it included.
     fn pair_cost(&self) -> f64 {
+        let own = match self.divergence {
+            Divergence::Reverse | Divergence::Forward => 60.0,
+            Divergence::Alpha(_) => 20.0,
+        };
+        own + self.pass_cost()
+    }
+
+    /// Nanoseconds from a place to its β.
+    fn pass_cost(&self) -> f64 {
         let arms = self.rewards.len() as f64;
         match self.divergence {
-            Divergence::Reverse => 60.0,
-            Divergence::Forward if self.entropy > 0.0 => 50.0 + 17.0 * arms,
-            Divergence::Forward => 60.0 + 0.3 * arms,
-            Divergence::Alpha(_) => 20.0 + 2.0 * arms,
+            Divergence::Reverse => 0.0,
+            Divergence::Forward if self.entropy > 0.0 => 17.0 * arms,
+            Divergence::Forward => 0.3 * arms,
+            Divergence::Alpha(_) => 2.0 * arms,
         }
     }
 
@@ -413,14 +460,7 @@ impl<'a> Ties<'a> {
 
     /// β at a crossing.
     fn at(&self, crossing: Crossing, scratch: &mut Scratch) -> Option<Tie> {
-        let place = crossing.place;
-        let beta = match self.divergence {
-            Divergence::Reverse => place,
-            Divergence::Forward if self.entropy > 0.0 => self.entropic_beta(crossing, scratch)?,
-            Divergence::Forward => self.family_beta(0.0, place, scratch),
-            Divergence::Alpha(alpha) if alpha < 1.0 => self.family_beta(alpha, place, scratch),
-            Divergence::Alpha(alpha) => self.family_beta(alpha, -place, scratch),
-        };
+        let beta = self.beta_at(self.place_of(crossing)?, scratch);
         (beta > 0.0 && beta.is_finite()).then_some(Tie {
             beta,
             better_reward: crossing.better_reward,
@@ -457,24 +497,67 @@ impl<'a> Ties<'a> {
         (kernels::log_sum_exp(logs) * (alpha - 1.0)).exp()
     }
 
-    /// The β of a crossing under forward KL with an entropy bonus. With w = β/π at the tie, each arm's s = π/β solves
-    /// R + π_ref/s − η log s = R₁ + w π_ref₁ + η log w, where β does not appear; masses sum to one at β = 1/Σs.
-    fn entropic_beta(&self, crossing: Crossing, scratch: &mut Scratch) -> Option<f64> {
+    /// A crossing's place on the axis of [`Self::beta_at`]. Under forward KL with an entropy bonus, with w = β/π at the tie,
+    /// each arm's s = π/β solves R + π_ref/s − η log s = R₁ + w π_ref₁ + η log w, where β does not appear.
+    fn place_of(&self, crossing: Crossing) -> Option<f64> {
+        if self.divergence != Divergence::Forward || self.entropy <= 0.0 {
+            return Some(crossing.place);
+        }
         let (better, supported) = (crossing.better_reward, crossing.better_support);
         let gap = self.rewards.get(better)? - self.rewards.get(supported)?;
         let log_mass = *self.log_reference.get(better)?;
         let support = self.log_reference.get(supported)? - log_mass;
         let log_w = gap.ln() - log_mass - (support + (-(-support).exp_m1()).ln());
-        let by = Entropic {
+        Some(crossing.place / self.entropy + log_w)
+    }
+
+    /// The β whose target is at this place; grows with it. 0 where no β has it. A pass over all arms, but for reverse.
+    fn beta_at(&self, place: f64, scratch: &mut Scratch) -> f64 {
+        match self.divergence {
+            Divergence::Reverse => place,
+            Divergence::Forward if self.entropy > 0.0 => {
+                // With s = π/β as in `place_of`, masses sum to one at β = 1/Σs.
+                scratch.logs.resize(self.rewards.len(), 0.0);
+                let inputs = (self.log_reference, self.rewards);
+                let by = self.entropic_at(place, self.top);
+                1.0 / kernels::entropic_sums(by, None, inputs, &mut scratch.logs).mass
+            }
+            Divergence::Forward => self.family_beta(0.0, place, scratch),
+            Divergence::Alpha(alpha) if alpha < 1.0 => self.family_beta(alpha, place, scratch),
+            Divergence::Alpha(alpha) => self.family_beta(alpha, -place, scratch),
+        }
+    }
+
+    /// The entropic equation for s = π/β.
+    fn entropic_at(&self, place: f64, top: f64) -> Entropic {
+        Entropic {
             log_scale: -self.entropy.ln(),
             rate: 1.0 / self.entropy,
-            top: self.top,
-            offset: crossing.place / self.entropy + log_w,
-        };
-        scratch.logs.resize(self.rewards.len(), 0.0);
-        let inputs = (self.log_reference, self.rewards);
-        Some(1.0 / kernels::entropic_sums(by, None, inputs, &mut scratch.logs).mass)
+            top,
+            offset: place,
+        }
     }
+}
+
+/// Ties as a list says them; `corners` are the pairs at whose ties the winner changes.
+fn listed(ties: Vec<Tie>, corners: &[(usize, usize)]) -> Vec<ListedTie> {
+    let mut winners: Vec<(usize, usize)> =
+        corners.iter().map(|&(a, b)| (a.min(b), a.max(b))).collect();
+    winners.sort_unstable();
+    let changes = |a: usize, b: usize| winners.binary_search(&(a.min(b), a.max(b))).is_ok();
+    ties.into_iter()
+        .map(|tie| ListedTie {
+            changes_winner: changes(tie.better_reward, tie.better_support),
+            tie,
+        })
+        .collect()
+}
+
+/// Edges of so many equal columns of log β from 10⁻⁶ to 10⁶.
+fn decades(columns: usize) -> Vec<f64> {
+    (0..=columns)
+        .map(|edge| 10f64.powf(12.0 * edge as f64 / columns as f64 - 6.0))
+        .collect()
 }
 
 /// Buffers of one number per arm, filled where a divergence needs them.

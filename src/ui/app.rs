@@ -42,6 +42,7 @@ use super::{
     prompt_picture::PromptPicture,
     session::{Session, SessionStore},
     theme::{self, ThemeChoice},
+    tie_marks::TieMarks,
     toasts::Toasts,
     view::{Loading, Selection, View},
 };
@@ -125,6 +126,7 @@ pub struct Workbench {
     pub(super) toasts: Toasts,
     pub(super) dialogs: Dialogs,
     pub(super) background: Background,
+    tie_marks: TieMarks,
     pub(super) store: SessionStore,
     pub(super) theme: ThemeChoice,
     pub(super) recent: Vec<PathBuf>,
@@ -288,6 +290,7 @@ impl Workbench {
             toasts: Toasts::default(),
             dialogs: Dialogs::new(options.plain_dialogs),
             background: Background::new(),
+            tie_marks: TieMarks::default(),
             store,
             theme,
             recent: session.recent,
@@ -581,10 +584,17 @@ impl Workbench {
             Some((problem, analysis)) => (problem, analysis),
             None => (self.document.problem(), self.document.analysis()),
         };
+        (self.tie_marks).follow(
+            problem,
+            &self.document.preset().objective,
+            analysis,
+            &self.ctx,
+        );
         let view = View {
             preset: self.document.preset(),
             problem,
             analysis,
+            ties: self.tie_marks.found(),
             snapshot: &self.snapshot,
             scrub: self.scrub.as_ref(),
             pins: &self.pins,

@@ -29,6 +29,7 @@ mod session;
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod testing;
 mod theme;
+mod tie_marks;
 mod toasts;
 mod view;
 mod widgets;

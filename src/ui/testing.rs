@@ -131,6 +131,7 @@ impl World {
             preset: &self.preset,
             problem: &self.problem,
             analysis: &self.analysis,
+            ties: None,
             snapshot: &self.snapshot,
             scrub: self.scrub.as_ref(),
             pins: &self.pins,

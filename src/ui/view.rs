@@ -7,7 +7,7 @@ use crate::{
     bandit::{Analysis, Problem},
     engine::{Keyframe, ProbeAnswer, Snapshot},
     experiment::Preset,
-    theory::{Metrics, Objective},
+    theory::{Metrics, Objective, TieList},
 };
 
 /// One frame's picture of the world. Panels read it and push [`super::Action`]s; they change nothing else but their own
@@ -19,6 +19,8 @@ pub struct View<'a> {
     pub problem: &'a Arc<Problem>,
     /// What it asks for: computed by the window in the same frame as the edit.
     pub analysis: &'a Arc<Analysis>,
+    /// Its ties as far as a search found them, where the analysis lists those of too few pairs.
+    pub ties: Option<&'a Arc<TieList>>,
     /// The latest picture from the trainer.
     pub snapshot: &'a Snapshot,
     /// The keyframe shown instead of the latest policy while the user scrubs.
@@ -105,10 +107,11 @@ impl View<'_> {
         self.loading.is_some()
     }
 
-    /// Problem and analysis, unless the model that they follow from is not there yet.
+    /// Problem, analysis and all ties that are known, unless the model that they follow from is not there yet.
     #[must_use]
-    pub fn known(&self) -> Option<(&Problem, &Analysis)> {
-        (!self.waits_for_model()).then_some((&**self.problem, &**self.analysis))
+    pub fn known(&self) -> Option<(&Problem, &Analysis, &TieList)> {
+        let ties = self.ties.map_or(&self.analysis.ties, |found| found);
+        (!self.waits_for_model()).then_some((&**self.problem, &**self.analysis, ties))
     }
 
     /// The masses to draw as the policy: the scrubbed ones, or the latest.

@@ -385,3 +385,37 @@ fn a_saved_run_with_edits_of_the_problem_repeats_headless() {
     let bits = |masses: &[f64]| masses.iter().map(|mass| mass.to_bits()).collect::<Vec<_>>();
     assert_eq!(bits(&snapshot.policy), bits(headless.policy()));
 }
+
+/// Pairs of a hundred thousand arms are too many for a frame; the slider's ticks come from a thread, and stay while β moves.
+#[test]
+fn the_beta_slider_of_many_arms_marks_all_columns_with_ties() {
+    let mut harness = open(WorkbenchOptions {
+        open: Some("many-arms".to_owned()),
+        ..quiet()
+    });
+    let slider = harness.get_by_role_and_label(Widget::Slider, "β").rect();
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    harness.hover_at(slider.left_top() + egui::vec2(9.0, 30.0));
+    while !says(
+        &harness,
+        "columns of the rail, each in which any does has a mark",
+    ) {
+        assert!(std::time::Instant::now() < end, "the search never ends");
+        harness.run_steps(1);
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    harness.get_by_role_and_label(Widget::Slider, "β").focus();
+    harness.key_press(Key::ArrowRight);
+    harness.run_steps(2);
+    harness.hover_at(slider.left_top() + egui::vec2(9.0, 31.0));
+    let mut frames = 0;
+    while !says(&harness, "each in which any does has a mark") && frames < 100 {
+        assert!(
+            !says(&harness, "is being looked for"),
+            "ties do not depend on β"
+        );
+        harness.run_steps(1);
+        frames += 1;
+    }
+    assert!(frames < 100, "the tooltip does not come back");
+}

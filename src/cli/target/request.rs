@@ -294,9 +294,12 @@ pub(super) struct AnswerJson<'a> {
     modes: Vec<ModeJson<'a>>,
     effective_modes: f64,
     ties: Vec<TieJson>,
-    /// Which ties these are: "all", "winner_changes" (of too many arms for all pairs), "some_winner_changes", or "none" where
-    /// rewards move with β.
+    /// Which ties these are: "all", "one_of_alike" (of arms alike in reward and reference the first stands for all),
+    /// "one_per_column" (winner changes, and one of each of up to 1,200 equal columns of log β from 1e-6 to 1e6),
+    /// "winner_changes", "some_winner_changes", or "none" where rewards move with β.
     ties_listed: &'static str,
+    /// How many pairs tie, where more do than are listed.
+    tying_pairs: Option<u64>,
     outside_support: f64,
     sentence: &'a str,
 }
@@ -352,11 +355,18 @@ impl Answer {
                 .collect(),
             ties_listed: match analysis.ties.scope {
                 TieScope::All => "all",
+                TieScope::Alike { .. } => "one_of_alike",
+                TieScope::Columns { .. } => "one_per_column",
                 TieScope::WinnerChanges { total } if total <= analysis.ties.ties.len() => {
                     "winner_changes"
                 }
                 TieScope::WinnerChanges { .. } => "some_winner_changes",
                 TieScope::Unknown => "none",
+            },
+            tying_pairs: match analysis.ties.scope {
+                TieScope::Alike { pairs } => Some(pairs),
+                TieScope::Columns { pairs, .. } => pairs,
+                TieScope::All | TieScope::WinnerChanges { .. } | TieScope::Unknown => None,
             },
             outside_support: analysis.target.outside_support,
             sentence: &analysis.sentence,

@@ -129,13 +129,26 @@ fn facts(answer: &Answer, out: &mut impl Write) -> io::Result<()> {
 }
 
 fn ties(answer: &Answer, out: &mut impl Write) -> io::Result<()> {
-    let TieList { ties, scope } = &answer.analysis.ties;
+    let TieList { ties, scope, .. } = &answer.analysis.ties;
     match scope {
         TieScope::All if ties.is_empty() => return Ok(()),
         TieScope::All => writeln!(
             out,
             "\nTies (the better reward wins below, the better support above)"
         )?,
+        TieScope::Alike { pairs } => writeln!(
+            out,
+            "\nTies of {pairs} pairs (of arms alike in reward and reference the first stands for all; the better reward wins \
+             below, the better support above)"
+        )?,
+        TieScope::Columns { columns, pairs } => {
+            let pairs = pairs.map_or_else(String::new, |pairs| format!("{pairs} pairs tie; "));
+            writeln!(
+                out,
+                "\nTies at which the likeliest arm changes, and one of each of {columns} columns of log β from 1e-6 to 1e6 \
+                 ({pairs}the better reward wins below, the better support above)"
+            )?;
+        }
         TieScope::WinnerChanges { total } => {
             let count = if ties.len() < *total {
                 format!("{} of {total}", ties.len())

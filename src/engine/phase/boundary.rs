@@ -1,7 +1,10 @@
 //! The boundary on which two answers tie: exact for the reverse direction, where the log-ratio of two arms has a closed form,
-//! and from the computed cells otherwise. Lines come from marching squares.
+//! and from the computed cells otherwise, with the crossing between two cells found by solving for targets in between.
+//! Lines come from marching squares.
 
-use super::{Parameter, PhaseMap, PhaseRequest};
+use std::{collections::HashMap, ops::ControlFlow};
+
+use super::{Parameter, PhaseMap, PhaseQuantity, PhaseRequest, Scratch};
 use crate::theory::Direction;
 
 /// Cells of the fine grid on which the closed form is contoured.
@@ -28,11 +31,108 @@ pub fn tie_boundary(request: &PhaseRequest, map: Option<&PhaseMap>) -> Vec<[(f64
         return contour(&values, FINE, FINE);
     }
     map.filter(|map| map.stride == 1)
-        .map_or_else(Vec::new, |map| {
-            let mut values: Vec<f64> = map.log_ratios.iter().map(|&v| f64::from(v)).collect();
-            leave_out_plateaus(&mut values, map.request.columns, map.request.rows);
-            contour(&values, map.request.columns, map.request.rows)
+        .map_or_else(Vec::new, |map| match &map.boundary {
+            Some(boundary) => boundary.clone(),
+            None => contour(&cells(map), map.request.columns, map.request.rows),
         })
+}
+
+/// The boundary of a map that has all its cells, with each crossing where the pair's target masses are equal, not where a
+/// straight line between two cells says. None where there is a closed form or no pair, and where `keep_going` says no.
+pub(super) fn refined_boundary(
+    map: &PhaseMap,
+    keep_going: &mut dyn FnMut() -> bool,
+) -> Option<Vec<[(f64, f64); 2]>> {
+    map.request.pair?;
+    if closed_form(&map.request) {
+        return None;
+    }
+    let request = PhaseRequest {
+        quantity: PhaseQuantity::PairRatio,
+        ..(*map.request).clone()
+    };
+    let mut scratch = Scratch::default();
+    let mut known: HashMap<[usize; 4], f64> = HashMap::new();
+    let (columns, rows) = (request.columns, request.rows);
+    let outcome = lines(&cells(map), columns, rows, &mut |from, to, ends| {
+        let side = [
+            from.0.min(to.0),
+            from.1.min(to.1),
+            from.0.max(to.0),
+            from.1.max(to.1),
+        ];
+        let turned = side != [from.0, from.1, to.0, to.1];
+        // Two cells share the side.
+        let part = match known.get(&side) {
+            Some(&part) if turned => 1.0 - part,
+            Some(&part) => part,
+            None => {
+                let ratio_at = |part: f64| {
+                    let along = |a: usize, b: usize, cells: usize| {
+                        let (a, b) = (fraction(a, cells), fraction(b, cells));
+                        a + part * (b - a)
+                    };
+                    let x = request.x.value_at(along(from.0, to.0, columns));
+                    let y = request.y.value_at(along(from.1, to.1, rows));
+                    let (_, ratio) = request.evaluate(x, y, &mut scratch);
+                    keep_going().then_some(ratio)
+                };
+                let Some(part) = zero_between(ends, ratio_at) else {
+                    return ControlFlow::Break(());
+                };
+                known.insert(side, if turned { 1.0 - part } else { part });
+                part
+            }
+        };
+        ControlFlow::Continue(part)
+    });
+    match outcome {
+        ControlFlow::Continue(segments) => Some(segments),
+        ControlFlow::Break(()) => None,
+    }
+}
+
+/// Where between 0 and 1 a function of these ends' values changes its sign, to a millionth: regula falsi (Illinois), which
+/// falls back on halving. None as soon as the function has no more answer.
+fn zero_between(ends: (f64, f64), mut value_at: impl FnMut(f64) -> Option<f64>) -> Option<f64> {
+    let ((mut low, mut at_low), (mut high, mut at_high)) = ((0.0, ends.0), (1.0, ends.1));
+    let mut kept = 0;
+    for round in 0..60 {
+        let straight = low + (high - low) * at_low / (at_low - at_high);
+        if high - low < 1e-6 || at_low == 0.0 || at_high == 0.0 {
+            return Some(straight);
+        }
+        // Ratios that jump, where MARA takes another anchor, have no slope to follow.
+        let middle = if round % 4 == 3 || !(low < straight && straight < high) {
+            0.5 * (low + high)
+        } else {
+            straight
+        };
+        let value = value_at(middle)?;
+        if !value.is_finite() {
+            return Some(straight);
+        }
+        if value.abs() < 1e-12 {
+            return Some(middle);
+        }
+        if (value > 0.0) == (at_low > 0.0) {
+            (low, at_low) = (middle, value);
+            at_high *= if kept > 0 { 0.5 } else { 1.0 };
+            kept = 1;
+        } else {
+            (high, at_high) = (middle, value);
+            at_low *= if kept < 0 { 0.5 } else { 1.0 };
+            kept = -1;
+        }
+    }
+    Some(0.5 * (low + high))
+}
+
+/// The pair's log-ratio in each cell, without areas that tie everywhere.
+fn cells(map: &PhaseMap) -> Vec<f64> {
+    let mut values: Vec<f64> = map.log_ratios.iter().map(|&v| f64::from(v)).collect();
+    leave_out_plateaus(&mut values, map.request.columns, map.request.rows);
+    values
 }
 
 /// Reverse everywhere on the diagram, and no MARA.
@@ -133,6 +233,23 @@ fn fraction(cell: usize, cells: usize) -> f64 {
 /// are left out.
 #[must_use]
 pub fn contour(values: &[f64], columns: usize, rows: usize) -> Vec<[(f64, f64); 2]> {
+    let straight = &mut |_, _, (v, w): (f64, f64)| ControlFlow::Continue(v / (v - w));
+    match lines(values, columns, rows, straight) {
+        ControlFlow::Continue(segments) => segments,
+        ControlFlow::Break(()) => Vec::new(),
+    }
+}
+
+/// Column and row.
+type Cell = (usize, usize);
+
+/// As [`contour`], with `crossing` to say at which part of the way between two cells of these values the zero is.
+fn lines(
+    values: &[f64],
+    columns: usize,
+    rows: usize,
+    crossing: &mut dyn FnMut(Cell, Cell, (f64, f64)) -> ControlFlow<(), f64>,
+) -> ControlFlow<(), Vec<[(f64, f64); 2]>> {
     let mut segments = Vec::new();
     let at = |column: usize, row: usize| {
         values
@@ -154,7 +271,7 @@ pub fn contour(values: &[f64], columns: usize, rows: usize) -> Vec<[(f64, f64); 
                 let (from, to) = (corners[side], corners[(side + 1) % 4]);
                 let (v, w) = (at(from.0, from.1), at(to.0, to.1));
                 if (v > 0.0) != (w > 0.0) && v.is_finite() && w.is_finite() {
-                    let part = v / (v - w);
+                    let part = crossing(from, to, (v, w))?;
                     let along = |a: usize, b: usize, cells: usize| {
                         let (a, b) = (fraction(a, cells), fraction(b, cells));
                         a + part * (b - a)
@@ -167,5 +284,5 @@ pub fn contour(values: &[f64], columns: usize, rows: usize) -> Vec<[(f64, f64); 
             }
         }
     }
-    segments
+    ControlFlow::Continue(segments)
 }

@@ -9,7 +9,7 @@ use super::*;
 use crate::{
     bandit::ProblemSource,
     experiment::{apply, builtin_preset},
-    theory::Beta,
+    theory::{Beta, Direction},
 };
 
 fn preset(name: &str) -> (crate::experiment::Preset, Arc<Problem>) {
@@ -110,6 +110,52 @@ fn the_boundary_of_the_cells_agrees_with_the_closed_form() {
         let tie = request.y.value_at(from.1) / (logs[21] - logs[80]);
         let off = request.x.fraction_of(tie) - from.0;
         assert!(off.abs() < 1.0 / 48.0, "half a cell is the most: {off}");
+    }
+}
+
+/// Between cells, where a straight line through the log-ratio misses, the boundary still is where the two arms tie.
+#[test]
+fn a_finished_boundary_runs_through_the_ties_in_every_direction() {
+    let worker = PhaseWorker::spawn(|| {}).unwrap();
+    for direction in [
+        Direction::Forward,
+        Direction::Alpha(0.5),
+        Direction::Alpha(1.5),
+    ] {
+        for entropy in [0.0, 0.05] {
+            if entropy > 0.0 && direction != Direction::Forward {
+                continue;
+            }
+            let coarse = figure_2();
+            let objective = Objective {
+                direction,
+                entropy,
+                ..coarse.objective
+            };
+            let request = PhaseRequest {
+                objective,
+                columns: 12,
+                rows: 8,
+                ..coarse
+            };
+            let map = finished(&worker, worker.start(request.clone()));
+            let segments = tie_boundary(&request, Some(&map));
+            assert!(!segments.is_empty(), "{direction:?}");
+            for (x, y) in segments.into_iter().flatten() {
+                let (beta, gap) = (request.x.value_at(x), request.y.value_at(y));
+                let (problem, _) = request.at(beta, gap);
+                let rewards: Vec<f64> = (problem.rewards.iter())
+                    .map(|&raw| objective.effective_reward(raw))
+                    .collect();
+                let logs = problem.reference.log_masses();
+                let tie = crate::theory::tie_beta(80, 21, logs, &rewards, &objective).unwrap();
+                let off = request.x.fraction_of(tie.get()) - x;
+                assert!(
+                    off.abs() < 1e-5,
+                    "{direction:?} at gap {gap}: {beta} against {tie:?}"
+                );
+            }
+        }
     }
 }
 

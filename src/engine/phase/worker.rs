@@ -14,7 +14,7 @@ use std::{
 
 use arc_swap::ArcSwapOption;
 
-use super::{PhaseOf, PhaseRequest, PhaseTraining, Scratch};
+use super::{PhaseOf, PhaseRequest, PhaseTraining, Scratch, boundary::refined_boundary};
 use crate::engine::priority::stand_back;
 
 /// A phase diagram as far as it is computed.
@@ -29,6 +29,8 @@ pub struct PhaseMap {
     pub values: Vec<f32>,
     /// The pair's natural-log ratio, likewise.
     pub log_ratios: Vec<f32>,
+    /// The pair's tie boundary with its crossings solved for, where there is no closed form and was time.
+    pub boundary: Option<Vec<[(f64, f64); 2]>>,
     /// Edge of the blocks that are complete; 1 is full resolution.
     pub stride: usize,
     /// Cells computed.
@@ -195,6 +197,7 @@ impl PhaseMap {
             generation,
             values: vec![f32::NAN; total],
             log_ratios: vec![f32::NAN; total],
+            boundary: None,
             stride: usize::MAX,
             done: 0,
             total,
@@ -293,8 +296,18 @@ fn fill(map: &mut PhaseMap, shared: &Shared, wake: &dyn Fn()) {
             filling.publish(map);
         }
     }
-    map.finished = true;
     filling.publish(map);
+    let mut breath = Breath::new();
+    let mut is_current = true;
+    map.boundary = refined_boundary(map, &mut || {
+        breath.take();
+        is_current = !filling.is_dropped(map);
+        is_current && start.elapsed().as_secs_f64() <= map.request.budget_secs
+    });
+    if is_current {
+        map.finished = true;
+        filling.publish(map);
+    }
 }
 
 impl Filling<'_> {

@@ -331,7 +331,7 @@ pub const NEAR: f64 = 0.01;
 /// (log π, ω) of an arm, c = (λ'−R)/η + ln(β π_ref/η). `before` is ω where t was smaller by `moved`, |moved| ≤ [`NEAR`];
 /// without `NEARBY` it is not read.
 #[inline(always)]
-fn entropic_one<A: super::Arith, const NEARBY: bool>(
+pub(super) fn entropic_one<A: super::Arith, const NEARBY: bool>(
     by: Entropic,
     moved: f64,
     x: f64,

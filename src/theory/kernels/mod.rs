@@ -11,6 +11,7 @@ mod family;
 mod halves;
 mod logarithm;
 mod measuring;
+mod ordering;
 mod passes;
 mod prefetch;
 mod solving;
@@ -32,6 +33,7 @@ pub use halves::{
 };
 pub use logarithm::{ln_and_inverse, ln_one};
 pub use measuring::{Compared, Comparison, Faced, Facing, compare};
+pub use ordering::{entropic_keys, line_keys, power_keys};
 pub use passes::{
     BLOCK, Compensated, LANES, add_lanes, block_sum, dot, dot_exp, exp, exp_in_place, exp_shifted,
     fold, ln, log_sum_exp, max, normalise_log, scale, softmax, subtract, sum, sum_exp_above,

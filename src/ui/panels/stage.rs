@@ -10,6 +10,7 @@ use crate::{
     bandit::{Analysis, Problem, ProblemSource, measure, mode_masses},
     engine::{History, Snapshot, Status},
     experiment::{Preset, builtin_preset},
+    theory::TieList,
 };
 
 /// Everything a [`View`] borrows.
@@ -20,6 +21,7 @@ pub(crate) struct Stage {
     pub(crate) snapshot: Snapshot,
     pub(crate) selection: Selection,
     pub(crate) loading: Option<Loading>,
+    pub(crate) ties: Option<Arc<TieList>>,
 }
 
 impl Stage {
@@ -70,6 +72,7 @@ impl Stage {
             snapshot,
             selection: Selection::default(),
             loading: None,
+            ties: None,
         }
     }
 
@@ -79,6 +82,7 @@ impl Stage {
             preset: &self.preset,
             problem: &self.problem,
             analysis: &self.analysis,
+            ties: self.ties.as_ref(),
             snapshot: &self.snapshot,
             scrub: None,
             pins: &[],

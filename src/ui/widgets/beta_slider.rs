@@ -1,15 +1,23 @@
 //! The β slider: logarithmic from 1e-6 to 1e6, the decades that matter take most of the width, and every tie point of the
-//! target is a tick on it, so that a user sees before dragging where the winner changes.
+//! target is a tick on it, so that a user sees before dragging where the winner changes. Of ties that share a column of
+//! pixels one is known at the least.
+
+mod words;
 
 use egui::{
     DragValue, EventFilter, FontId, Key, Rect, Response, Sense, Stroke, Ui, WidgetInfo, accesskit,
     pos2, vec2,
 };
 
+use words::{counted, scope_text, tie_text};
+
 use crate::{
     bandit::{Analysis, Problem},
-    theory::{Beta, Tie, TieScope},
-    ui::{Theme, widgets::number::number},
+    theory::{Beta, Tie, TieList},
+    ui::{
+        Theme,
+        widgets::number::{grouped, number},
+    },
 };
 
 /// Smallest and largest β the slider reaches.
@@ -30,6 +38,9 @@ const LABELS: [(f64, &str); 8] = [
 /// Ticks within this many points of the pointer answer a hover and attract with Alt.
 const REACH: f32 = 5.0;
 
+/// What the slider draws its ticks from: problem, target and the ties that are known.
+pub(crate) type Ground<'a> = (&'a Problem, &'a Analysis, &'a TieList);
+
 /// What the user did with the slider in this frame.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct BetaChange {
@@ -44,11 +55,7 @@ pub(crate) struct BetaChange {
 /// Draws the slider over the available width with a field for typing at its right. Alt snaps to tie points; arrow keys step
 /// (Shift: larger steps, Alt: from tie to tie), Page Up and Page Down go by decades. Without problem and analysis, which a
 /// model that is not there yet leaves unknown, there are no ties.
-pub(crate) fn beta_slider(
-    ui: &mut Ui,
-    beta: Beta,
-    ground: Option<(&Problem, &Analysis)>,
-) -> BetaChange {
+pub(crate) fn beta_slider(ui: &mut Ui, beta: Beta, ground: Option<Ground>) -> BetaChange {
     let before = beta.get();
     let mut after = before;
     let mut done = false;
@@ -59,7 +66,7 @@ pub(crate) fn beta_slider(
         let (rect, response) =
             ui.allocate_exact_size(vec2(rail_width, 40.0), Sense::click_and_drag());
         let rail = Rail::new(rect);
-        let ties = ground.map_or_else(Vec::new, |(_, analysis)| ticks(analysis));
+        let ties = ground.map_or_else(Vec::new, |(_, analysis, ties)| ticks(analysis, ties));
         if let Some(value) = pointed_at(ui, &response, &rail, &ties) {
             after = value;
         }
@@ -124,18 +131,29 @@ impl Rail {
 
     fn beta_at(&self, x: f32) -> f64 {
         let fraction = ((x - self.left) / (self.right - self.left)).clamp(0.0, 1.0);
-        let log = STOPS
-            .windows(2)
-            .find(|pair| fraction <= pair[1].0)
-            .map_or(6.0, |pair| {
-                let (low, high) = (pair[0], pair[1]);
-                low.1 + (high.1 - low.1) * f64::from((fraction - low.0) / (high.0 - low.0))
-            });
         // Three significant digits: what a pointer can mean.
-        let value = 10f64.powf(log);
+        let value = 10f64.powf(log_at(fraction));
         let unit = 10f64.powf(value.log10().floor() - 2.0);
         ((value / unit).round() * unit).clamp(RANGE.0, RANGE.1)
     }
+}
+
+/// log₁₀ β at a fraction of the rail.
+fn log_at(fraction: f32) -> f64 {
+    STOPS
+        .windows(2)
+        .find(|pair| fraction <= pair[1].0)
+        .map_or(6.0, |pair| {
+            let (low, high) = (pair[0], pair[1]);
+            low.1 + (high.1 - low.1) * f64::from((fraction - low.0) / (high.0 - low.0))
+        })
+}
+
+/// Edges in β of so many equal columns of the rail.
+pub(crate) fn column_edges(columns: usize) -> Vec<f64> {
+    (0..=columns)
+        .map(|edge| 10f64.powf(log_at(edge as f32 / columns.max(1) as f32)))
+        .collect()
 }
 
 /// What a tie decides, the least first.
@@ -155,8 +173,8 @@ struct Tick {
     weight: Weight,
 }
 
-fn ticks(analysis: &Analysis) -> Vec<Tick> {
-    let arms = analysis.ties.ties.iter().map(|listed| Tick {
+fn ticks(analysis: &Analysis, ties: &TieList) -> Vec<Tick> {
+    let arms = ties.ties.iter().map(|listed| Tick {
         tie: listed.tie,
         weight: if listed.changes_winner {
             Weight::Winner
@@ -351,23 +369,17 @@ fn declare(ui: &Ui, response: &Response, beta: f64) {
     });
 }
 
-fn explain(
-    ui: &Ui,
-    response: Response,
-    rail: &Rail,
-    ties: &[Tick],
-    ground: Option<(&Problem, &Analysis)>,
-) {
+fn explain(ui: &Ui, response: Response, rail: &Rail, ties: &[Tick], ground: Option<Ground>) {
     let Some(pointer) = response.hover_pos() else {
         return;
     };
-    let Some((problem, analysis)) = ground else {
+    let Some((problem, _, known)) = ground else {
         response.on_hover_text(
             "β, the weight of the divergence to the reference. Where answers tie is known when the model is loaded.",
         );
         return;
     };
-    let scope = analysis.ties.scope;
+    let scope = known.scope;
     let mut reach: Vec<&Tick> = ties
         .iter()
         .filter(|tick| (rail.x_of(tick.tie.beta) - pointer.x).abs() <= REACH)
@@ -379,7 +391,7 @@ fn explain(
         response.on_hover_text(format!(
             "β, the weight of the divergence to the reference. Marks above the rail are tie points, at which two arms or modes \
              have the same target mass; the tall ones change the winner. Alt snaps to those; arrow keys step.{}",
-            missing(scope)
+            scope_text(scope)
         ));
         return;
     }
@@ -388,47 +400,19 @@ fn explain(
         for tick in reach.iter().take(6) {
             ui.label(tie_text(&tick.tie, tick.weight == Weight::Modes, problem));
         }
-        if reach.len() > 6 {
+        let pairs = counted(&known.counts, |beta| {
+            (rail.x_of(beta) - pointer.x).abs() <= REACH
+        });
+        if pairs > 6 {
+            ui.weak(format!("of {} pairs that tie here", grouped(pairs)));
+        } else if reach.len() > 6 {
             ui.weak(format!("and {} more here", reach.len() - 6));
         }
-        let missing = missing(scope);
-        if !missing.is_empty() {
-            ui.weak(missing.trim_start());
+        let scope = scope_text(scope);
+        if !scope.is_empty() {
+            ui.weak(scope.trim_start());
         }
     });
-}
-
-/// Which ties are not marked, in words; empty if all are.
-fn missing(scope: TieScope) -> &'static str {
-    match scope {
-        TieScope::All => "",
-        TieScope::WinnerChanges { .. } => {
-            " There are too many arms to mark the ties of all pairs; marked are those at which the likeliest arm changes."
-        }
-        TieScope::Unknown => {
-            " No ties are marked: under Algorithm 1 of MARA with this divergence, rewards move with β."
-        }
-    }
-}
-
-/// A tie in words.
-fn tie_text(tie: &Tie, of_modes: bool, problem: &Problem) -> String {
-    let name = |index: usize| {
-        if of_modes {
-            problem
-                .modes
-                .get(index)
-                .map_or_else(|| format!("mode {index}"), |mode| mode.label.clone())
-        } else {
-            format!("arm {}", problem.arm_label(index))
-        }
-    };
-    format!(
-        "β* = {} {} (better reward) wins below, {} (better support) wins above",
-        number(tie.beta),
-        name(tie.better_reward),
-        name(tie.better_support)
-    )
 }
 
 #[cfg(test)]
@@ -439,6 +423,7 @@ mod tests {
     use egui_kittest::{Harness, kittest::Queryable};
 
     use super::*;
+    use crate::theory::TieScope;
     use crate::ui::{
         Loading,
         panels::stage::{Played, Stage, play},
@@ -462,6 +447,56 @@ mod tests {
                 }
             },
         )
+    }
+
+    fn known_ticks(stage: &Stage) -> Vec<Tick> {
+        let view = stage.view();
+        let (_, analysis, ties) = view.known().unwrap();
+        ticks(analysis, ties)
+    }
+
+    #[test]
+    fn columns_are_equal_parts_of_the_rail() {
+        let rail = Rail {
+            left: 10.0,
+            right: 410.0,
+            y: 0.0,
+        };
+        let edges = column_edges(200);
+        assert_eq!((edges[0], edges[200]), (1e-6, 1e6));
+        for (edge, beta) in edges.iter().enumerate() {
+            let off = rail.x_of(*beta) - (10.0 + 2.0 * edge as f32);
+            assert!(off.abs() < 1e-3, "edge {edge} is {off} off");
+        }
+    }
+
+    /// What a search found takes the place of what the frame knew.
+    #[test]
+    fn found_ties_are_marked() {
+        let mut stage = Stage::of("many-arms");
+        let before = known_ticks(&stage).len();
+        let mut list = TieList {
+            scope: TieScope::Columns {
+                columns: 9,
+                pairs: Some(3),
+            },
+            ..stage.analysis.ties.clone()
+        };
+        for beta in [1e-3, 2.0] {
+            list.ties.push(crate::theory::ListedTie {
+                tie: Tie {
+                    beta,
+                    better_reward: 1,
+                    better_support: 2,
+                },
+                changes_winner: false,
+            });
+        }
+        stage.ties = Some(std::sync::Arc::new(list));
+        let ticks = known_ticks(&stage);
+        assert_eq!(ticks.len(), before + 2);
+        let orders = ticks.iter().filter(|tick| tick.weight == Weight::Order);
+        assert_eq!(orders.count(), 2);
     }
 
     #[test]
@@ -514,7 +549,7 @@ mod tests {
         assert!((stepped / 0.1 - 10f64.powf(1.0 / 40.0)).abs() < 1e-9);
         harness.key_press_modifiers(Modifiers::ALT, Key::ArrowRight);
         harness.run();
-        let ties = ticks(&harness.state().stage.analysis);
+        let ties = known_ticks(&harness.state().stage);
         let at = harness.state().panel.last().unwrap().beta.get();
         assert!(
             ties.iter().any(|tick| tick.tie.beta == at),
@@ -538,9 +573,22 @@ mod tests {
     fn the_tooltip_says_which_ties_are_missing() {
         for (name, said) in [("figure-5", false), ("many-arms", true)] {
             let scope = Stage::of(name).analysis.ties.scope;
-            assert_eq!(missing(scope).contains("too many arms"), said, "{name}");
+            assert_eq!(
+                scope_text(scope).contains("being looked for"),
+                said,
+                "{name}"
+            );
         }
-        let ties = ticks(&Stage::of("step-reference").analysis);
+        let columns = TieScope::Columns {
+            columns: 9,
+            pairs: Some(12_345_678),
+        };
+        let text = scope_text(columns);
+        assert!(
+            text.contains("12\u{2009}345\u{2009}678 pairs tie; of 9 columns"),
+            "{text}"
+        );
+        let ties = known_ticks(&Stage::of("step-reference"));
         assert!(ties.iter().any(|tick| tick.weight == Weight::Order));
         assert!(attracting(&ties).all(|tick| tick.weight > Weight::Order));
     }

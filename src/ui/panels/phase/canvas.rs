@@ -37,6 +37,7 @@ struct Boundary {
     /// As asked for by the worker's map, which holds the parameters at fixed values.
     generation: u64,
     done: usize,
+    is_refined: bool,
     segments: Segments,
 }
 
@@ -143,14 +144,15 @@ impl Canvas {
     }
 
     fn paint_boundary(&mut self, painter: &Painter, plot: Rect, map: &Arc<PhaseMap>) {
-        let fresh = self
-            .boundary
-            .as_ref()
-            .is_some_and(|b| b.generation == map.generation && b.done == map.done);
+        let fresh = self.boundary.as_ref().is_some_and(|b| {
+            (b.generation, b.done, b.is_refined)
+                == (map.generation, map.done, map.boundary.is_some())
+        });
         if !fresh {
             self.boundary = Some(Boundary {
                 generation: map.generation,
                 done: map.done,
+                is_refined: map.boundary.is_some(),
                 segments: tie_boundary(&map.request, Some(map)),
             });
         }
