@@ -143,10 +143,11 @@ impl Canvas {
     }
 
     fn paint_boundary(&mut self, painter: &Painter, plot: Rect, map: &Arc<PhaseMap>) {
-        let fresh = self
-            .boundary
-            .as_ref()
-            .is_some_and(|b| b.generation == map.generation && b.done == map.done);
+        let fresh = self.boundary.as_ref().is_some_and(|b| {
+            // A closed form costs milliseconds and does not wait for cells.
+            let is_settled = b.done == map.done || map.request.has_closed_tie();
+            b.generation == map.generation && is_settled
+        });
         if !fresh {
             self.boundary = Some(Boundary {
                 generation: map.generation,
