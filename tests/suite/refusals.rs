@@ -602,7 +602,15 @@ const RUN: &[&str] = &["run", "figure-3"];
 
 #[test]
 fn every_flag_says_which_values_it_takes() {
-    let cases: [(&[&str], &str, &str, i32, &[&str]); 41] = [
+    // What comes before the flag, the flag, its value, the exit code and what the error says.
+    type Case = (
+        &'static [&'static str],
+        &'static str,
+        &'static str,
+        i32,
+        &'static [&'static str],
+    );
+    let cases: [Case; 41] = [
         (
             TARGET,
             "--reference",

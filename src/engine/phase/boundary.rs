@@ -14,7 +14,7 @@ const FINE: usize = 160;
 #[must_use]
 pub fn tie_boundary(request: &PhaseRequest, map: Option<&PhaseMap>) -> Vec<[(f64, f64); 2]> {
     if let Some(pair) = request.pair
-        && closed_form(request)
+        && request.has_closed_tie()
     {
         let mut values = Vec::with_capacity(FINE * FINE);
         for row in 0..FINE {
@@ -44,7 +44,7 @@ pub(super) fn refined_boundary(
     keep_going: &mut dyn FnMut() -> bool,
 ) -> Option<Vec<[(f64, f64); 2]>> {
     map.request.pair?;
-    if closed_form(&map.request) {
+    if map.request.has_closed_tie() {
         return None;
     }
     let request = PhaseRequest {
@@ -135,18 +135,21 @@ fn cells(map: &PhaseMap) -> Vec<f64> {
     values
 }
 
-/// Reverse everywhere on the diagram, and no MARA.
-fn closed_form(request: &PhaseRequest) -> bool {
-    let reverse = matches!(
-        request.objective.direction,
-        Direction::Reverse | Direction::Alpha(1.0)
-    );
-    let varied = [request.x.parameter, request.y.parameter];
-    reverse
-        && request.objective.mara.is_none()
-        && !varied
-            .iter()
-            .any(|p| matches!(p, Parameter::Alpha | Parameter::Tau))
+impl PhaseRequest {
+    /// The tie boundary has a closed form, whatever cells are computed: reverse everywhere on the diagram, and no MARA.
+    #[must_use]
+    pub fn has_closed_tie(&self) -> bool {
+        let reverse = matches!(
+            self.objective.direction,
+            Direction::Reverse | Direction::Alpha(1.0)
+        );
+        let varied = [self.x.parameter, self.y.parameter];
+        reverse
+            && self.objective.mara.is_none()
+            && !varied
+                .iter()
+                .any(|p| matches!(p, Parameter::Alpha | Parameter::Tau))
+    }
 }
 
 /// β log π_ref(a)/π_ref(b) + R(a) − R(b), which has the sign of the target's log-ratio whatever η is.

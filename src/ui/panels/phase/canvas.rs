@@ -145,8 +145,10 @@ impl Canvas {
 
     fn paint_boundary(&mut self, painter: &Painter, plot: Rect, map: &Arc<PhaseMap>) {
         let fresh = self.boundary.as_ref().is_some_and(|b| {
-            (b.generation, b.done, b.is_refined)
-                == (map.generation, map.done, map.boundary.is_some())
+            // A closed form costs milliseconds and does not wait for cells.
+            let is_settled = (b.done, b.is_refined) == (map.done, map.boundary.is_some())
+                || map.request.has_closed_tie();
+            b.generation == map.generation && is_settled
         });
         if !fresh {
             self.boundary = Some(Boundary {
