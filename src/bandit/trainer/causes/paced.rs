@@ -1,10 +1,10 @@
 //! Companions of a problem too large to keep step with: they take one step to several of the run's, so that they cost about a
 //! tenth of it, and are compared at points of a fixed list with the masses that the run had there.
 //!
-//! A stretch begins at the start and some steps after every edit, with the companions where the run is. After n steps of the run they have
-//! done n / pace, and what is known is the comparison at the last point up to there: so what is seen depends on the step alone,
-//! here too. Whoever looks only now and then makes them catch up at that moment; a session follows them at every step, so
-//! that no step takes long ([`Trainer::follow_in_time`]).
+//! A stretch begins at the start and some steps after every edit, with the companions where the run is. After n steps of the
+//! run they have done n / pace, and what is known is the comparison at the last point up to there: so what is seen depends on
+//! the step alone, here too. Whoever looks only now and then makes them catch up at that moment; a session follows them at
+//! every step, so that no step takes long ([`Trainer::follow_in_time`]).
 
 use std::{collections::VecDeque, sync::Arc};
 
