@@ -30,12 +30,13 @@ pub fn check_file(path: &Path) -> Result<Preset, LoadError> {
     let Examined {
         preset,
         mut mistakes,
+        mended_fields,
     } = examine(&text).map_err(refuse)?;
     // With a number of arms that is a mistake, nothing can be evaluated.
     if let Some(preset) = &preset
         && !mistakes.iter().any(tells_arms)
     {
-        let late: Vec<Mistake> = late_mistakes(preset, path.parent(), &mistakes)
+        let late: Vec<Mistake> = late_mistakes(preset, path.parent(), &mistakes, &mended_fields)
             .into_iter()
             .filter(|late| !follows(late, &mistakes))
             .collect();
@@ -48,8 +49,14 @@ pub fn check_file(path: &Path) -> Result<Preset, LoadError> {
     }
 }
 
-/// What is wrong with an experiment once it is evaluated; `found` is what its text told already.
-fn late_mistakes(preset: &Preset, base_dir: Option<&Path>, found: &[Mistake]) -> Vec<Mistake> {
+/// What is wrong with an experiment once it is evaluated; `found` is what its text told already, `unsure` are fields that it
+/// has not as its author wrote them.
+fn late_mistakes(
+    preset: &Preset,
+    base_dir: Option<&Path>,
+    found: &[Mistake],
+    unsure: &[String],
+) -> Vec<Mistake> {
     let bare = Preset {
         expectations: Vec::new(),
         ..preset.clone()
@@ -60,30 +67,51 @@ fn late_mistakes(preset: &Preset, base_dir: Option<&Path>, found: &[Mistake]) ->
         source,
     });
     let base: Vec<Mistake> = found.iter().chain(&mistakes).cloned().collect();
-    let mut known: Vec<(&[String], Vec<Told>)> = Vec::new();
+    let mut known: Vec<(&[String], Changed)> = Vec::new();
     for (index, expectation) in preset.expectations.iter().enumerate() {
         let given = expectation.given.as_slice();
-        if given.is_empty() {
+        let part = |path: &str| {
+            let first = path.split(['.', '=']).next();
+            first.map(|part| part.trim().to_owned())
+        };
+        let is_unsure = |set: &String| unsure.iter().any(|field| part(field) == part(set));
+        if given.is_empty() || given.iter().any(is_unsure) {
             continue;
         }
-        let told = match known.iter().position(|(other, _)| *other == given) {
+        let at = match known.iter().position(|(other, _)| *other == given) {
             Some(at) => at,
             None => {
-                let told = of_changed(&bare, given, base_dir, &base, like.as_ref());
-                known.push((given, told));
+                let changed = of_changed(&bare, given, base_dir, &base, like.as_ref());
+                known.push((given, changed));
                 known.len() - 1
             }
         };
-        let told = known.get(told).map_or(&[][..], |(_, told)| told);
-        mistakes.extend(told.iter().map(|(at, message)| {
+        let Some((_, changed)) = known.get(at) else {
+            continue;
+        };
+        mistakes.extend(changed.mistakes.iter().map(|(at, message)| {
             Mistake::new(format!("expectations.{index}.given.{at}"), message.clone())
+        }));
+        let (field, arms) = (format!("expectations.{index}.quantity"), changed.arms);
+        let missing = (expectation.quantity.arms()).filter(|arm| *arm >= arms);
+        mistakes.extend(missing.map(|arm| {
+            let last = arms.saturating_sub(1);
+            Mistake::new(
+                &field,
+                format!("arm {arm} is not accepted; arms 0 to {last} are"),
+            )
         }));
     }
     mistakes
 }
 
-/// A change's place among several, and what is wrong with it.
-type Told = (usize, String);
+/// An experiment under some changes.
+struct Changed {
+    /// What they bring about, by index of the change.
+    mistakes: Vec<(usize, String)>,
+    /// The number of arms then.
+    arms: usize,
+}
 
 /// What some changes of an experiment bring about.
 fn of_changed(
@@ -92,25 +120,29 @@ fn of_changed(
     base_dir: Option<&Path>,
     base: &[Mistake],
     like: Option<&Evaluated<'_>>,
-) -> Vec<Told> {
+) -> Changed {
     let (changed, refused) = try_paths(bare, given);
-    if !refused.is_empty() {
-        let told = |(index, error)| (index, refusal(given, index, &error));
-        return refused.into_iter().map(told).collect();
-    }
-    let is_new = |mistake: &Mistake| !base.contains(mistake);
+    let is_new = |mistake: &Mistake| {
+        let is_known = (base.iter())
+            .any(|known| known.field == mistake.field && known.message == mistake.message);
+        !is_known
+    };
     let mut mistakes: Vec<Mistake> = validate(&changed).into_iter().filter(is_new).collect();
-    if mistakes.is_empty() {
+    if mistakes.is_empty() && refused.is_empty() {
         mistakes = of_experiment(&changed, base_dir, base, like).1;
         mistakes.retain(is_new);
     }
-    mistakes
-        .iter()
-        .map(|mistake| {
-            let index = responsible(given, &mistake.field);
-            (index, refusal(given, index, mistake))
-        })
-        .collect()
+    let mut told: Vec<(usize, String)> = (refused.iter())
+        .map(|(index, error)| (*index, refusal(given, *index, error)))
+        .collect();
+    told.extend(mistakes.iter().map(|mistake| {
+        let index = responsible(given, &mistake.field);
+        (index, refusal(given, index, mistake))
+    }));
+    Changed {
+        mistakes: told,
+        arms: changed.bandit.arms.count(),
+    }
 }
 
 /// What is wrong with one experiment once it is evaluated, with its evaluated sources.

@@ -30,6 +30,8 @@ pub(crate) struct Examined {
     pub(crate) preset: Option<Preset>,
     /// Every mistake that shows without evaluating formulas or files, not in order.
     pub(crate) mistakes: Vec<Mistake>,
+    /// Fields of which the preset has not what its author wrote.
+    pub(crate) mended_fields: Vec<String>,
 }
 
 /// Reads a preset from RON text and checks everything that can be checked without evaluating formulas or files.
@@ -38,7 +40,9 @@ pub(crate) struct Examined {
 /// Every mistake found, with line and column where it can be located. A preset of another format version gets that one
 /// message.
 pub fn parse_preset(text: &str) -> Result<Preset, PresetErrors> {
-    let Examined { preset, mistakes } = examine(text)?;
+    let Examined {
+        preset, mistakes, ..
+    } = examine(text)?;
     match (PresetErrors::collect(mistakes), preset) {
         (Some(errors), _) => Err(errors),
         (None, Some(preset)) => Ok(preset),
@@ -97,10 +101,14 @@ pub(super) fn examine_tree(tree: &Tree<'_>, trust: &Trust<'_>) -> Result<Examine
         return Ok(Examined {
             preset: Some(preset),
             mistakes,
+            mended_fields: Vec::new(),
         });
     }
     // The rest of the text is checked too, with the mistakes found so far mended.
     let mut mistakes = findings.mistakes;
+    let mended_fields = (mistakes.iter())
+        .map(|mistake| mistake.field.clone())
+        .collect();
     // What is no preset at all has no fields to look at.
     let is_none = mistakes.iter().any(|mistake| mistake.field.is_empty());
     let preset = match findings.is_cut || is_none {
@@ -111,16 +119,17 @@ pub(super) fn examine_tree(tree: &Tree<'_>, trust: &Trust<'_>) -> Result<Examine
         let is_counted = !mistakes.iter().any(tells_arms)
             && !trust.but.iter().any(|field| field_tells_arms(field));
         let arms = arm_count(&preset.bandit.arms).filter(|_| is_counted);
-        let unsure: Vec<&str> = (mistakes.iter().map(|mistake| mistake.field.as_str()))
-            .chain(trust.but.iter().copied())
-            .collect();
-        let further = validate_for(preset, arms, &unsure)
+        let further = validate_for(preset, arms)
             .into_iter()
             .filter(|further| !follows(further, &mistakes))
             .collect();
         mistakes.extend(located(further, tree));
     }
-    Ok(Examined { preset, mistakes })
+    Ok(Examined {
+        preset,
+        mistakes,
+        mended_fields,
+    })
 }
 
 /// Reads a preset without looking at what its values mean.

@@ -47,6 +47,7 @@ pub(super) fn examine(text: &str, first: SyntaxError) -> Result<Examined, Preset
                 return Ok(Examined {
                     preset: None,
                     mistakes,
+                    mended_fields: Vec::new(),
                 });
             }
             Err(next) if goes_on => error = next,
@@ -136,6 +137,8 @@ impl Mended {
             match damage {
                 Damage::Nothing => false,
                 Damage::Value => touches,
+                // A bracket that closed too early leaves fields in the wrong struct and others without one.
+                Damage::Open if damaged.is_empty() => parent.is_empty(),
                 Damage::Open => touches || (mistake.is_missing && is_part_of(damaged, parent)),
             }
         })

@@ -67,19 +67,19 @@ fn values_out_of_range_are_refused_in_one_line() {
     for (set, told) in [
         (
             "coverage.epsilon=0",
-            "coverage.epsilon: 0 is not accepted; above 0, at most 1 is",
+            "coverage.epsilon: 0 is not accepted; a number above 0, at most 1 is",
         ),
         (
             "coverage.epsilon=1.5",
-            "coverage.epsilon: 1.5 is not accepted; above 0, at most 1 is",
+            "coverage.epsilon: 1.5 is not accepted; a number above 0, at most 1 is",
         ),
         (
             "coverage.draws=0",
-            "coverage.draws: 0 is not accepted; 1 to 1,000,000 are",
+            "coverage.draws: 0 is not accepted; a whole number from 1 to 1000000 is",
         ),
         (
             "coverage.draws=1000001",
-            "coverage.draws: 1000001 is not accepted; 1 to 1,000,000 are",
+            "coverage.draws: 1000001 is not accepted; a whole number from 1 to 1000000 is",
         ),
     ] {
         let mut args = SHORT.to_vec();

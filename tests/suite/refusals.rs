@@ -557,6 +557,30 @@ fn the_changes_of_expectations_are_checked_as_files_are() {
 }
 
 #[test]
+fn an_expectation_that_an_edit_left_behind_does_not_keep_a_preset_from_running() {
+    let training = "    training: (learning_rate: 0.01),\n";
+    let expectation = "    expectations: [(says: \"s\", given: [\"objective.mara.algorithm=AugmentReward\"], quantity: TargetMass(3), \
+                       between: (0, 1)), (says: \"s\", given: [\"bandit.arms.count=2\", \"bandit.rewards=Constant(1)\", \
+                       \"bandit.reference=Constant(1)\"], quantity: TargetMass(3), between: (0, 1))],\n";
+    let text = BANDIT.replace(training, &format!("{training}{expectation}"));
+    assert_ne!(text, BANDIT);
+    parse_preset(&text).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("stale.ron");
+    fs::write(&path, text).unwrap();
+    let (validated, ran) = both(&path);
+    let wanted = [
+        "expectations.0.given.0: “objective.mara.algorithm=AugmentReward” is not accepted; objective.mara.threshold: field is missing",
+        "expectations.1.quantity: arm 3 is not accepted; arms 0 to 1 are",
+    ];
+    assert_eq!(validated.lines().count(), wanted.len(), "{validated}");
+    for (line, wanted) in validated.lines().zip(wanted) {
+        assert!(line.contains(wanted), "{line}");
+    }
+    assert_eq!(ran, "");
+}
+
+#[test]
 fn two_formulas_and_a_table_tell_all_that_is_wrong_with_them() {
     let found = told(
         "Weights([5, 3, 2, 1]),\n        rewards: List([0.0, 1.0, 1.0, 0.5])",

@@ -202,8 +202,10 @@ impl<'t> Parser<'t> {
     /// would mean is anybody's guess.
     fn stray(&self) -> usize {
         let rest = self.rest();
-        rest.find(|c: char| c.is_alphanumeric() || c.is_whitespace() || ",()[]{}\"':;_".contains(c))
-            .unwrap_or(rest.len())
+        rest.find(|c: char| {
+            c.is_alphanumeric() || c.is_whitespace() || ",()[]{}\"':;._".contains(c)
+        })
+        .unwrap_or(rest.len())
     }
 
     /// Something stands where a value should be.

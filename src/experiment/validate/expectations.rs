@@ -1,24 +1,14 @@
-//! What a preset says must come out, and under which changes.
+//! What a preset says must come out. The changes under which it says so are tried by whoever checks the file: an edit may
+//! leave them behind, and the preset runs all the same.
 
-use std::collections::HashMap;
-
-use super::{Check, TOLD, arm_count, validate_for};
+use super::Check;
 use crate::{
-    experiment::{
-        mistake::{Mistake, repeated},
-        preset::Preset,
-        read::to_ron,
-        set::{relates, try_paths},
-    },
+    experiment::{mistake::repeated, preset::Preset, set::relates},
     theory::Written,
 };
 
-/// Changes are tried on a preset while the texts they make have so many bytes together; those of huge presets are left to
-/// whoever makes them.
-const TRIED_BYTES: usize = 64 << 20;
-
 impl Check {
-    pub(super) fn expectations(&mut self, preset: &Preset, arms: Option<usize>, unsure: &[&str]) {
+    pub(super) fn expectations(&mut self, preset: &Preset, arms: Option<usize>) {
         for (index, expectation) in preset.expectations.iter().enumerate() {
             let at = |name| format!("expectations.{index}.{name}");
             self.filled(&at("says"), &expectation.says);
@@ -30,115 +20,18 @@ impl Check {
                     "two numbers, the smaller one first, are",
                 );
             }
-        }
-        if preset.expectations.is_empty() {
-            return;
-        }
-        let known = Known {
-            bare: Preset {
-                expectations: Vec::new(),
-                ..preset.clone()
-            },
-            arms,
-            unsure,
-        };
-        self.given(preset, &known);
-    }
-
-    /// The changes under which expectations hold, and the arms that they name.
-    fn given(&mut self, preset: &Preset, known: &Known<'_>) {
-        let base = self.mistakes.clone();
-        let mut size = None;
-        let mut tried: HashMap<&[String], Tried> = HashMap::new();
-        let mut left = TRIED_BYTES;
-        for (index, expectation) in preset.expectations.iter().enumerate() {
-            let given = expectation.given.as_slice();
-            let mut arms = known.arms;
-            if !given.is_empty() {
-                let cost = *size.get_or_insert_with(|| to_ron(&known.bare).len()) * given.len();
-                if !tried.contains_key(given) {
-                    if cost > left {
-                        continue;
-                    }
-                    left -= cost;
-                }
-                let Tried {
-                    mistakes,
-                    arms: changed,
-                } = tried
-                    .entry(given)
-                    .or_insert_with(|| known.try_given(given, &base));
-                arms = *changed;
-                for (at, message) in mistakes {
-                    let field = format!("expectations.{index}.given.{at}");
-                    self.mistakes.push(Mistake::new(field, message.clone()));
-                }
-            }
-            let Some(arms) = arms else {
+            let is_changed = |set: &String| relates(set, "bandit.arms") || relates(set, "language");
+            let Some(arms) = arms.filter(|_| !expectation.given.iter().any(is_changed)) else {
                 continue;
             };
             for arm in expectation.quantity.arms().filter(|arm| *arm >= arms) {
                 self.refuse(
-                    format!("expectations.{index}.quantity"),
+                    at("quantity"),
                     format_args!("arm {arm}"),
                     format_args!("arms 0 to {} are", arms - 1),
                 );
             }
         }
-    }
-}
-
-/// The preset that changes are tried on.
-struct Known<'a> {
-    /// Without its expectations.
-    bare: Preset,
-    arms: Option<usize>,
-    /// Fields of which the preset has not what its author wrote.
-    unsure: &'a [&'a str],
-}
-
-/// What some changes come to.
-struct Tried {
-    /// By index of the change.
-    mistakes: Vec<(usize, String)>,
-    /// The number of arms then, where it is known.
-    arms: Option<usize>,
-}
-
-impl Known<'_> {
-    /// Mistakes that a preset had before are not those of its changes.
-    fn try_given(&self, given: &[String], base: &[Mistake]) -> Tried {
-        let is_sure = |index: usize| {
-            let assignment = given.get(index).map_or("", String::as_str);
-            let part = |path: &str| {
-                path.split(['.', '='])
-                    .next()
-                    .map(|part| part.trim().to_owned())
-            };
-            (self.unsure.iter()).all(|field| part(field) != part(assignment))
-        };
-        let (changed, refused) = try_paths(&self.bare, given);
-        let mut mistakes: Vec<(usize, String)> = refused
-            .iter()
-            .filter(|(index, _)| is_sure(*index))
-            .map(|(index, error)| (*index, refusal(given, *index, error)))
-            .collect();
-        let arms = match self.arms {
-            Some(_) => arm_count(&changed.bandit.arms),
-            None => None,
-        };
-        let further = validate_for(&changed, arms, self.unsure);
-        for mistake in further
-            .into_iter()
-            .filter(|one| !base.contains(one))
-            .take(TOLD)
-        {
-            let index = responsible(given, &mistake.field);
-            if is_sure(index) && !refused.iter().any(|(other, _)| *other == index) {
-                mistakes.push((index, refusal(given, index, &mistake)));
-            }
-        }
-        Tried { mistakes, arms }
     }
 }
 

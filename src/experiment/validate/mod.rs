@@ -35,12 +35,11 @@ const MAX_ALPHA: f64 = 100.0;
 
 /// Every mistake in a preset.
 pub(crate) fn validate(preset: &Preset) -> Vec<Mistake> {
-    validate_for(preset, arm_count(&preset.bandit.arms), &[])
+    validate_for(preset, arm_count(&preset.bandit.arms))
 }
 
-/// As [`validate`], for a number of arms; absent where that is unknown and lengths cannot be held against it. Of the
-/// `unsure` fields the preset has not what its author wrote.
-pub(crate) fn validate_for(preset: &Preset, arms: Option<usize>, unsure: &[&str]) -> Vec<Mistake> {
+/// As [`validate`], for a number of arms; absent where that is unknown and lengths cannot be held against it.
+pub(crate) fn validate_for(preset: &Preset, arms: Option<usize>) -> Vec<Mistake> {
     let mut check = Check::default();
     if preset.format != FORMAT {
         check.refuse(
@@ -64,7 +63,7 @@ pub(crate) fn validate_for(preset: &Preset, arms: Option<usize>, unsure: &[&str]
     check.objective(&preset.objective);
     check.training(&preset.training, Learns::of(preset, arms));
     check.coverage(preset.coverage);
-    check.expectations(preset, arms, unsure);
+    check.expectations(preset, arms);
     check.mistakes
 }
 

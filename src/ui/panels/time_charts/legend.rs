@@ -55,13 +55,16 @@ impl Detail {
     /// so many digits.
     fn text(self, named: Named<'_>, index: usize, value: impl Fn(i32) -> String) -> String {
         let (chart, rule) = named;
-        let label = |index: usize| {
-            let curve = chart.curves.get(index);
-            curve.map_or(Cow::Borrowed(""), |curve| curve.shows.label_by(rule))
-        };
-        let (first, own) = (label(0), label(index));
-        let mut name = &*own;
-        let shared = last_word(&first);
+        let curve = chart.curves.get(index);
+        let shows = curve.map(|curve| curve.shows);
+        let shared = (chart.curves.first()).and_then(|first| last_word(first.shows.label()));
+        // With what it counts by where a value stands beside it, and otherwise only where that is the name.
+        let named = shows.map_or(Cow::Borrowed(""), |shows| match self {
+            Self::Full | Self::Short => shows.label_by(rule),
+            Self::FirstValue | Self::Names | Self::Terse if index == 0 => shows.label_by(rule),
+            Self::FirstValue | Self::Names | Self::Terse => shows.label().into(),
+        });
+        let mut name = &*named;
         if index > 0
             && let Some(bare) = shared.and_then(|word| name.strip_suffix(word))
         {
