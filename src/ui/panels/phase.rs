@@ -126,7 +126,8 @@ impl PhaseDiagram {
     #[cfg(test)]
     pub(super) fn is_computed(&self) -> bool {
         let latest = self.worker.as_ref().and_then(PhaseWorker::latest);
-        latest.is_some_and(|map| map.finished)
+        let asked = self.state.as_ref().map(|state| state.generation);
+        latest.is_some_and(|map| map.finished && Some(map.generation) == asked)
     }
 
     fn ensure_worker(&mut self, ui: &Ui) {
