@@ -195,7 +195,7 @@ mod tests {
         let usual = 144.0;
         assert_eq!(fitting("Expected reward", usual), Detail::Full);
         assert_eq!(fitting("KL to target", usual), Detail::Names);
-        assert_eq!(fitting("KL to target", usual + 60.0), Detail::FirstValue);
+        assert_eq!(fitting("KL to target", usual + 30.0), Detail::FirstValue);
         for chart in CHARTS.iter().filter(|chart| !chart.lanes) {
             let named = (chart, CoverageRule::default());
             let needs = asked(|ui| Detail::Terse.width(ui, named));
@@ -214,7 +214,7 @@ mod tests {
         assert_eq!(text(Detail::Terse, 1), "covered");
         assert_eq!(text(Detail::FirstValue, 0), "effective modes 2");
         assert_eq!(text(Detail::FirstValue, 1), "covered");
-        assert_eq!(text(Detail::Short, 1), "covered 2");
+        assert_eq!(text(Detail::Short, 1), "covered modes (ε = 0.1) 2");
         let other = Detail::Full.text(chart("KL to target"), 1, |_| "2".to_owned());
         assert_eq!(other, "KL(G‖π) 2");
     }
