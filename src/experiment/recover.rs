@@ -252,7 +252,7 @@ mod tests {
     #[test]
     fn one_character_less_is_at_most_two_mistakes() {
         // Any bracket, comma, colon or quote taken out of a sound preset: nothing is invented.
-        for builtin in builtin().iter().step_by(3) {
+        for builtin in builtin().iter() {
             for (at, _) in (builtin.text.char_indices()).filter(|(_, c)| "()[],:\"".contains(*c)) {
                 let mut text = builtin.text.to_owned();
                 text.remove(at);

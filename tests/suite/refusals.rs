@@ -624,17 +624,12 @@ const TARGET: &[&str] = &[
 ];
 const RUN: &[&str] = &["run", "figure-3"];
 
+/// A command, a flag, its value, the exit code, and words of the message.
+type Case<'a> = (&'a [&'a str], &'a str, &'a str, i32, &'a [&'a str]);
+
 #[test]
 fn every_flag_says_which_values_it_takes() {
-    // What comes before the flag, the flag, its value, the exit code and what the error says.
-    type Case = (
-        &'static [&'static str],
-        &'static str,
-        &'static str,
-        i32,
-        &'static [&'static str],
-    );
-    let cases: [Case; 41] = [
+    let cases: [Case<'_>; 41] = [
         (
             TARGET,
             "--reference",

@@ -157,7 +157,11 @@ fn read(text: &str) -> Result<Program, Vec<FormulaError>> {
     match parsed {
         Ok(program) if faults.is_empty() => return Ok(program),
         // Where the tokens end too early, that was told.
-        Err(fault) if is_whole => faults.push(fault),
+        Err(fault) if is_whole => {
+            // Where brackets do not close, what was counted between them is in doubt.
+            faults.retain(|fault| !fault.is_count);
+            faults.push(fault);
+        }
         Ok(_) | Err(_) => {}
     }
     faults.sort_by_key(|fault| fault.at);
@@ -171,6 +175,8 @@ struct Fault {
     message: String,
     /// Nothing behind it was read.
     is_last: bool,
+    /// A wrong number of arguments.
+    is_count: bool,
 }
 
 impl Fault {
@@ -179,6 +185,7 @@ impl Fault {
             at: span.start,
             message: message.into(),
             is_last: false,
+            is_count: false,
         }
     }
 
@@ -338,6 +345,11 @@ mod tests {
             ("foo + 1 $ bar", &[(1, "foo"), (9, "`$`")]),
             ("foo(1, 2", &[(1, "foo"), (9, "`)`")]),
             ("(foo + 1", &[(2, "foo"), (9, "`)`")]),
+            // A bracket too few: `gauss` has not two arguments, it ends too early.
+            (
+                "gauss(mod8 * x, 1), 0.5, 0.08)",
+                &[(7, "mod8"), (19, "`,`")],
+            ),
         ] {
             let found = Formula::faults(text);
             assert_eq!(found.len(), wanted.len(), "{text}: {found:#?}");

@@ -254,6 +254,9 @@ impl<'a, 't> Parser<'a, 't> {
         let given = self.arguments()?;
         if !arity.accepts(given) {
             self.note(span, format!("`{name}` takes {arity}, {given} given"));
+            if let Some(noted) = self.faults.last_mut() {
+                noted.is_count = true;
+            }
             return Ok(());
         }
         let whole = span.start..self.last_end();
