@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use egui::{Key, Modifiers, Vec2};
+use egui::{Key, Modifiers, Role, Vec2};
 use egui_kittest::{
     Harness,
     kittest::{NodeT as _, Queryable},
@@ -89,6 +89,14 @@ fn values_set_at_the_start_are_unsaved_changes() {
 
 fn beta(harness: &Harness<'_, Bench>) -> f64 {
     harness.state().workbench().preset().objective.beta.get()
+}
+
+/// Takes a choice of a drop-down.
+pub(crate) fn choose(harness: &mut Harness<'_, Bench>, label: &str, choice: &str) {
+    harness.get_by_role_and_label(Role::ComboBox, label).click();
+    harness.run_steps(3);
+    harness.get_by_role_and_label(Role::Button, choice).click();
+    harness.run_steps(4);
 }
 
 /// Runs a command of the palette by typing its name.

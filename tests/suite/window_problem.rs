@@ -13,7 +13,7 @@ use modescope::{
     ui::WorkbenchOptions,
 };
 
-use super::window::{Bench, command, open, quiet, wait_until};
+use super::window::{Bench, choose, command, open, quiet, wait_until};
 
 /// A window with the problem unfolded, its trainer ready.
 fn open_problem(options: WorkbenchOptions) -> Harness<'static, Bench> {
@@ -28,18 +28,6 @@ fn open_problem(options: WorkbenchOptions) -> Harness<'static, Bench> {
 
 fn bandit(harness: &Harness<'_, Bench>) -> BanditSpec {
     harness.state().workbench().preset().bandit.clone()
-}
-
-/// Takes a choice of a drop-down.
-fn choose(harness: &mut Harness<'_, Bench>, label: &str, choice: &str) {
-    harness
-        .get_by_role_and_label(Widget::ComboBox, label)
-        .click();
-    harness.run_steps(3);
-    harness
-        .get_by_role_and_label(Widget::Button, choice)
-        .click();
-    harness.run_steps(4);
 }
 
 /// Types a text letter by letter in the place of what a field holds.

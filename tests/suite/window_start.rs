@@ -1,22 +1,10 @@
 //! Where a policy starts, chosen in the window: from what is shown, as given masses.
 #![cfg(feature = "gui")]
 
-use egui::Role as Widget;
-use egui_kittest::{Harness, kittest::Queryable};
+use egui_kittest::Harness;
 use modescope::experiment::Start;
 
-use super::window::{Bench, command, open, quiet, wait_until};
-
-fn choose(harness: &mut Harness<'_, Bench>, choice: &str) {
-    harness
-        .get_by_role_and_label(Widget::ComboBox, "Start")
-        .click();
-    harness.run_steps(3);
-    harness
-        .get_by_role_and_label(Widget::Button, choice)
-        .click();
-    harness.run_steps(4);
-}
+use super::window::{Bench, choose, command, open, quiet, wait_until};
 
 fn start(harness: &Harness<'_, Bench>) -> Start {
     harness.state().workbench().preset().training.start.clone()
@@ -39,7 +27,7 @@ fn a_run_starts_anew_from_the_policy_or_the_target_that_is_shown() {
         .problem
         .reference
         .masses();
-    choose(&mut harness, "The policy shown");
+    choose(&mut harness, "Start", "The policy shown");
     assert_eq!(start(&harness), Start::Given(reached.to_vec()));
     wait_until(&mut harness, "the run begins anew", |workbench| {
         workbench.snapshot().step == 0
@@ -52,7 +40,7 @@ fn a_run_starts_anew_from_the_policy_or_the_target_that_is_shown() {
     assert!(apart(&reached) < 1e-15, "{}", apart(&reached));
     assert!(apart(&reference) > 1e-6, "the policy had not moved");
 
-    choose(&mut harness, "The target shown");
+    choose(&mut harness, "Start", "The target shown");
     wait_until(&mut harness, "the run begins at the target", |workbench| {
         let snapshot = workbench.snapshot();
         let pairs = snapshot.policy.iter().zip(&snapshot.analysis.target.masses);
