@@ -12,6 +12,7 @@ mod language;
 mod language_log;
 mod learner;
 mod message;
+mod newest;
 mod outbox;
 mod own_checkpoints;
 mod pace;

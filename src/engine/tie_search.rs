@@ -1,19 +1,15 @@
-//! The thread that finds the ties of problems with too many arms for a frame, coarse to fine. The newest request counts: an
-//! older one is dropped as soon as it looks up. What it found is taken as a value; the window waits for nothing.
+//! The thread that finds the ties of problems with too many arms for a frame, coarse to fine.
 
 use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-    thread::JoinHandle,
+    sync::Arc,
 };
 
-use arc_swap::ArcSwapOption;
-
-use super::priority;
+use super::{
+    newest::{Desk, Newest, Turn},
+    priority,
+};
 use crate::{
     bandit::{Problem, TieGround},
     theory::{Objective, TieList, TieProgress},
@@ -56,21 +52,7 @@ pub struct TiesFound {
 
 /// The background thread; dropping it ends the thread within one pass over the arms.
 #[derive(Debug)]
-pub struct TieSearch {
-    shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
-}
-
-#[derive(Debug, Default)]
-struct Shared {
-    next: Mutex<Option<Arc<TieRequest>>>,
-    arrived: Condvar,
-    /// Number of the latest request; STOP ends the thread.
-    generation: AtomicU64,
-    latest: ArcSwapOption<TiesFound>,
-}
-
-const STOP: u64 = u64::MAX;
+pub struct TieSearch(Newest<TieRequest, TiesFound>);
 
 impl TieSearch {
     /// Starts the thread. `wake` is called, from that thread, whenever there is more to draw.
@@ -78,114 +60,62 @@ impl TieSearch {
     /// # Errors
     /// When the system refuses another thread.
     pub fn spawn(wake: impl Fn() + Send + 'static) -> io::Result<Self> {
-        let shared = Arc::new(Shared::default());
-        let inside = Arc::clone(&shared);
-        let thread = std::thread::Builder::new()
-            .name("modescope-ties".to_owned())
-            .spawn(move || {
-                priority::stand_back();
-                serve(&inside, &wake);
-            })?;
-        Ok(Self {
-            shared,
-            thread: Some(thread),
-        })
+        let work = move |desk: &Desk<TieRequest, TiesFound>| {
+            priority::stand_back();
+            while let Some((turn, request)) = desk.wait() {
+                // Ticks that a defect leaves out are not worth more than a message on the standard error, which a panic has.
+                let _ = catch_unwind(AssertUnwindSafe(|| search(&request, turn, desk, &wake)));
+            }
+        };
+        Newest::spawn("modescope-ties", work).map(Self)
     }
 
     /// Drops what is being looked for and starts on this.
     pub fn start(&self, request: TieRequest) {
-        self.replace(Some(Arc::new(request)));
+        self.0.ask(request);
     }
 
     /// Drops what is being looked for.
     pub fn cancel(&self) {
-        self.replace(None);
+        self.0.cancel();
     }
 
     /// The latest result, of whatever request.
     #[must_use]
     pub fn latest(&self) -> Option<Arc<TiesFound>> {
-        self.shared.latest.load_full()
-    }
-
-    fn replace(&self, request: Option<Arc<TieRequest>>) {
-        let mut next = lock(&self.shared.next);
-        self.shared.generation.fetch_add(1, Ordering::Relaxed);
-        *next = request;
-        self.shared.arrived.notify_one();
+        self.0.latest()
     }
 }
 
-impl Drop for TieSearch {
-    fn drop(&mut self) {
-        {
-            let mut next = lock(&self.shared.next);
-            self.shared.generation.store(STOP, Ordering::Relaxed);
-            *next = None;
-            self.shared.arrived.notify_one();
-        }
-        if let Some(thread) = self.thread.take() {
-            // A panic there was caught.
-            let _ = thread.join();
-        }
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn serve(shared: &Shared, wake: &dyn Fn()) {
-    while let Some((generation, request)) = wait(shared) {
-        // Ticks that a defect leaves out are not worth more than a message on the standard error, which a panic has.
-        let _ = catch_unwind(AssertUnwindSafe(|| {
-            search(&request, generation, shared, wake)
-        }));
-    }
-}
-
-/// The next request and its generation; none when the thread must end.
-fn wait(shared: &Shared) -> Option<(u64, Arc<TieRequest>)> {
-    let mut next = lock(&shared.next);
-    loop {
-        let generation = shared.generation.load(Ordering::Relaxed);
-        if generation == STOP {
-            return None;
-        }
-        if let Some(request) = next.take() {
-            return Some((generation, request));
-        }
-        next = shared
-            .arrived
-            .wait(next)
-            .unwrap_or_else(PoisonError::into_inner);
-    }
-}
-
-fn search(request: &Arc<TieRequest>, generation: u64, shared: &Shared, wake: &dyn Fn()) {
+fn search(
+    request: &Arc<TieRequest>,
+    turn: Turn<'_>,
+    desk: &Desk<TieRequest, TiesFound>,
+    wake: &dyn Fn(),
+) {
     // Settings without a target are told where the target is solved.
     let Ok(Some(ground)) = TieGround::new(&request.problem, &request.objective) else {
         return;
     };
-    let stop = || shared.generation.load(Ordering::Relaxed) != generation;
+    let stop = || turn.is_over();
     let ties = ground.ties();
     let edges = (request.edges)(ties.affordable_columns(request.columns));
     let mut columns = ties.columns(&edges, request.most_pairs);
     let mut first = true;
     loop {
         let progress = columns.advance(&stop);
-        if progress == TieProgress::Stopped || stop() {
+        if progress == TieProgress::Stopped || turn.is_over() {
             return;
         }
         let finished = progress == TieProgress::Done;
         // The layout alone shows no more than the frame did.
         if finished || !std::mem::take(&mut first) {
-            shared.latest.store(Some(Arc::new(TiesFound {
+            let found = TiesFound {
                 request: Arc::clone(request),
                 list: Arc::new(columns.list()),
                 finished,
-            })));
-            wake();
+            };
+            desk.publish(turn, found, wake);
         }
         if finished {
             return;

@@ -39,6 +39,16 @@ fn figure_2() -> PhaseRequest {
 }
 
 fn finished(worker: &PhaseWorker, generation: u64) -> Arc<PhaseMap> {
+    finished_within(20, worker, generation)
+}
+
+/// The complete map of a request, which must be there within so many seconds.
+pub(super) fn finished_within(
+    seconds: u64,
+    worker: &PhaseWorker,
+    generation: u64,
+) -> Arc<PhaseMap> {
+    let limit = Duration::from_secs(seconds);
     let start = Instant::now();
     loop {
         if let Some(map) = worker.latest()
@@ -47,7 +57,7 @@ fn finished(worker: &PhaseWorker, generation: u64) -> Arc<PhaseMap> {
         {
             return map;
         }
-        assert!(start.elapsed() < Duration::from_secs(20), "no map in time");
+        assert!(start.elapsed() < limit, "no map in time");
         std::thread::sleep(Duration::from_millis(2));
     }
 }

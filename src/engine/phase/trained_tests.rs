@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::*;
+use super::{tests::finished_within, *};
 use crate::{
     bandit::{ProblemSource, Trainer},
     engine::{Budget, Session},
@@ -124,17 +124,7 @@ fn a_training_that_fails_leaves_its_cell_open_and_the_tie_known() {
 }
 
 fn finished(worker: &PhaseWorker, generation: u64) -> Arc<PhaseMap> {
-    let start = Instant::now();
-    loop {
-        if let Some(map) = worker.latest()
-            && map.generation == generation
-            && map.finished
-        {
-            return map;
-        }
-        assert!(start.elapsed() < Duration::from_secs(60), "no map in time");
-        std::thread::sleep(Duration::from_millis(2));
-    }
+    finished_within(60, worker, generation)
 }
 
 #[test]

@@ -4,18 +4,18 @@ use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        Arc,
+        atomic::{AtomicUsize, Ordering},
         mpsc::{SyncSender, sync_channel},
     },
-    thread::JoinHandle,
     time::{Duration, Instant},
 };
 
-use arc_swap::ArcSwapOption;
-
 use super::{PhaseOf, PhaseRequest, PhaseTraining, Scratch, boundary::refined_boundary};
-use crate::engine::priority::stand_back;
+use crate::engine::{
+    newest::{Desk, Newest, Turn},
+    priority::stand_back,
+};
 
 /// A phase diagram as far as it is computed.
 #[derive(Debug, Clone)]
@@ -66,22 +66,8 @@ impl PhaseMap {
 
 /// The background thread; dropping it ends the thread within one cell, or one step of the training in it.
 #[derive(Debug)]
-pub struct PhaseWorker {
-    shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
-}
+pub struct PhaseWorker(Newest<PhaseRequest, PhaseMap>);
 
-#[derive(Debug, Default)]
-struct Shared {
-    /// The next request, if it was not taken yet.
-    next: Mutex<Option<Arc<PhaseRequest>>>,
-    arrived: Condvar,
-    /// Number of the latest request; 0 is none, STOP ends the thread.
-    generation: AtomicU64,
-    latest: ArcSwapOption<PhaseMap>,
-}
-
-const STOP: u64 = u64::MAX;
 /// Shortest time between two publications within one level.
 const PUBLISH_EVERY: Duration = Duration::from_millis(80);
 /// Trained cells that wait to be painted.
@@ -100,93 +86,35 @@ impl PhaseWorker {
     /// # Errors
     /// When the system refuses another thread.
     pub fn spawn(wake: impl Fn() + Send + 'static) -> io::Result<Self> {
-        let shared = Arc::new(Shared::default());
-        let inside = Arc::clone(&shared);
-        let thread = std::thread::Builder::new()
-            .name("modescope-phase".to_owned())
-            .spawn(move || serve(&inside, &wake))?;
-        Ok(Self {
-            shared,
-            thread: Some(thread),
-        })
+        let work = move |desk: &Desk<PhaseRequest, PhaseMap>| {
+            while let Some((turn, request)) = desk.wait() {
+                let mut map = PhaseMap::empty(turn.number(), request);
+                let outcome =
+                    catch_unwind(AssertUnwindSafe(|| fill(&mut map, (desk, turn), &wake)));
+                if outcome.is_err() {
+                    map.finished = true;
+                    map.failed = true;
+                    desk.publish(turn, map, &wake);
+                }
+            }
+        };
+        Newest::spawn("modescope-phase", work).map(Self)
     }
 
     /// Drops what is being computed and starts on this; returns the generation that its maps carry.
     pub fn start(&self, request: PhaseRequest) -> u64 {
-        let mut next = lock(&self.shared.next);
-        let generation = self.shared.generation.fetch_add(1, Ordering::Relaxed) + 1;
-        *next = Some(Arc::new(request));
-        self.shared.arrived.notify_one();
-        generation
+        self.0.ask(request)
     }
 
     /// Drops what is being computed; what was published stays.
     pub fn cancel(&self) {
-        let mut next = lock(&self.shared.next);
-        self.shared.generation.fetch_add(1, Ordering::Relaxed);
-        *next = None;
+        self.0.cancel();
     }
 
     /// The latest map, of whatever request.
     #[must_use]
     pub fn latest(&self) -> Option<Arc<PhaseMap>> {
-        self.shared.latest.load_full()
-    }
-}
-
-impl Drop for PhaseWorker {
-    fn drop(&mut self) {
-        {
-            let mut next = lock(&self.shared.next);
-            self.shared.generation.store(STOP, Ordering::Relaxed);
-            *next = None;
-            self.shared.arrived.notify_one();
-        }
-        if let Some(thread) = self.thread.take() {
-            // A panic there was caught and told already.
-            let _ = thread.join();
-        }
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn serve(shared: &Shared, wake: &dyn Fn()) {
-    while let Some((generation, request)) = wait(shared) {
-        let mut map = PhaseMap::empty(generation, request);
-        let outcome = catch_unwind(AssertUnwindSafe(|| fill(&mut map, shared, wake)));
-        if outcome.is_err() {
-            map.finished = true;
-            map.failed = true;
-            publish(&map, shared, wake);
-        }
-    }
-}
-
-/// The next request and its generation; none when the thread must end.
-fn wait(shared: &Shared) -> Option<(u64, Arc<PhaseRequest>)> {
-    let mut next = lock(&shared.next);
-    loop {
-        let generation = shared.generation.load(Ordering::Relaxed);
-        if generation == STOP {
-            return None;
-        }
-        if let Some(request) = next.take() {
-            return Some((generation, request));
-        }
-        next = shared
-            .arrived
-            .wait(next)
-            .unwrap_or_else(PoisonError::into_inner);
-    }
-}
-
-fn publish(map: &PhaseMap, shared: &Shared, wake: &dyn Fn()) {
-    if shared.generation.load(Ordering::Relaxed) == map.generation {
-        shared.latest.store(Some(Arc::new(map.clone())));
-        wake();
+        self.0.latest()
     }
 }
 
@@ -249,7 +177,8 @@ type Cell = (usize, usize);
 
 /// Where a filling thread stands in time: when it may publish, and when it is over.
 struct Filling<'a> {
-    shared: &'a Shared,
+    desk: &'a Desk<PhaseRequest, PhaseMap>,
+    turn: Turn<'a>,
     wake: &'a dyn Fn(),
     start: Instant,
     published: Instant,
@@ -265,10 +194,15 @@ enum Level {
     OutOfTime,
 }
 
-fn fill(map: &mut PhaseMap, shared: &Shared, wake: &dyn Fn()) {
+fn fill(
+    map: &mut PhaseMap,
+    (desk, turn): (&Desk<PhaseRequest, PhaseMap>, Turn<'_>),
+    wake: &dyn Fn(),
+) {
     let start = Instant::now();
     let mut filling = Filling {
-        shared,
+        desk,
+        turn,
         wake,
         start,
         published: start,
@@ -301,7 +235,7 @@ fn fill(map: &mut PhaseMap, shared: &Shared, wake: &dyn Fn()) {
     let mut is_current = true;
     map.boundary = refined_boundary(map, &mut || {
         breath.take();
-        is_current = !filling.is_dropped(map);
+        is_current = !turn.is_over();
         is_current && start.elapsed().as_secs_f64() <= map.request.budget_secs
     });
     if is_current {
@@ -314,17 +248,13 @@ impl Filling<'_> {
     fn publish(&mut self, map: &mut PhaseMap) {
         self.published = Instant::now();
         map.elapsed_secs = self.start.elapsed().as_secs_f64();
-        publish(map, self.shared, self.wake);
+        self.desk.publish(self.turn, map.clone(), self.wake);
     }
 
     fn publish_if_due(&mut self, map: &mut PhaseMap) {
         if self.published.elapsed() > PUBLISH_EVERY {
             self.publish(map);
         }
-    }
-
-    fn is_dropped(&self, map: &PhaseMap) -> bool {
-        self.shared.generation.load(Ordering::Relaxed) != map.generation
     }
 
     /// Targets, in this thread.
@@ -337,7 +267,7 @@ impl Filling<'_> {
     ) -> Level {
         let mut breath = Breath::new();
         for cell in map.cells(stride, coarser) {
-            if self.is_dropped(map) {
+            if self.turn.is_over() {
                 return Level::Dropped;
             }
             if self.start.elapsed().as_secs_f64() > map.request.budget_secs {
@@ -366,8 +296,7 @@ impl Filling<'_> {
             .map(|cell| (cell, map.place(cell)))
             .collect();
         let request = Arc::clone(&map.request);
-        let (generation, start) = (map.generation, self.start);
-        let shared = self.shared;
+        let (turn, start) = (self.turn, self.start);
         let next = AtomicUsize::new(0);
         let in_time = || start.elapsed().as_secs_f64() <= request.budget_secs;
         let (sender, found) = sync_channel(WAITING_CELLS);
@@ -376,7 +305,7 @@ impl Filling<'_> {
             let mut breath = Breath::new();
             let mut go_on = || {
                 breath.take();
-                shared.generation.load(Ordering::Relaxed) == generation
+                !turn.is_over()
             };
             while let Some((cell, place)) = cells.get(next.fetch_add(1, Ordering::Relaxed)) {
                 if !in_time() {
@@ -409,7 +338,7 @@ impl Filling<'_> {
             }
             painted
         });
-        if self.is_dropped(map) {
+        if self.turn.is_over() {
             Level::Dropped
         } else if painted < cells.len() {
             Level::OutOfTime
