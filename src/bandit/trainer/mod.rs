@@ -454,13 +454,7 @@ impl Trainer {
         if !self.training.update.divides_reward_alone() {
             return beta;
         }
-        let rewards = self.drive.exact_rewards();
-        let mean = kernels::dot(&self.masses, rewards);
-        let squares = self.masses.iter().zip(rewards);
-        let variance: f64 = squares
-            .map(|(mass, r)| mass * (r - mean) * (r - mean))
-            .sum();
-        beta * variance.sqrt()
+        beta * kernels::deviation(&self.masses, self.drive.exact_rewards())
     }
 
     /// The step at which dynamics and sampling as causes of collapse were last compared with the runs beside this one: the

@@ -101,7 +101,7 @@ impl PhaseRequest {
         let ratio = self.pair_ratio(logs);
         let value = match self.quantity {
             PhaseQuantity::Metric(Metric::EffectiveBeta) if self.divides_reward => {
-                objective.beta.get() * deviation(&target.masses, paid_rewards)
+                objective.beta.get() * kernels::deviation(&target.masses, paid_rewards)
             }
             PhaseQuantity::Metric(metric) => metric_of(metric, problem, objective, rewards, target),
             PhaseQuantity::PairRatio => ratio / std::f64::consts::LN_10,
@@ -123,16 +123,6 @@ impl PhaseRequest {
         let quantity = self.quantity.label_by(self.problem.coverage);
         format!("{quantity} of {}", self.of.label())
     }
-}
-
-/// Standard deviation of rewards under these masses.
-fn deviation(masses: &[f64], rewards: &[f64]) -> f64 {
-    let mean = kernels::dot(masses, rewards);
-    let squares = masses.iter().zip(rewards);
-    let variance: f64 = squares
-        .map(|(mass, reward)| mass * (reward - mean) * (reward - mean))
-        .sum();
-    variance.sqrt()
 }
 
 /// Buffers that cells share.

@@ -35,8 +35,9 @@ pub use logarithm::{ln_and_inverse, ln_one};
 pub use measuring::{Compared, Comparison, Faced, Facing, compare};
 pub use ordering::{entropic_keys, line_keys, power_keys};
 pub use passes::{
-    BLOCK, Compensated, LANES, add_lanes, block_sum, dot, dot_exp, exp, exp_in_place, exp_shifted,
-    fold, ln, log_sum_exp, max, normalise_log, scale, softmax, subtract, sum, sum_exp_above,
+    BLOCK, Compensated, LANES, add_lanes, block_sum, deviation, dot, dot_exp, exp, exp_in_place,
+    exp_shifted, fold, ln, log_sum_exp, max, normalise_log, scale, softmax, subtract, sum,
+    sum_exp_above,
 };
 use prefetch::{announce_read, announce_write};
 pub use solving::{

@@ -156,6 +156,17 @@ vectorised! {
     }
 }
 
+/// Standard deviation of values under masses that sum to one.
+#[must_use]
+pub fn deviation(masses: &[f64], values: &[f64]) -> f64 {
+    let mean = dot(masses, values);
+    let squares = masses.iter().zip(values);
+    let variance: f64 = squares
+        .map(|(mass, value)| mass * (value - mean) * (value - mean))
+        .sum();
+    variance.sqrt()
+}
+
 vectorised! {
     /// Σ e^xᵢ yᵢ, a mean of y under log masses x; impossible arms add 0.
     pub fn dot_exp<A>(log_masses: &[f64], values: &[f64]) -> f64 {
